@@ -1,0 +1,82 @@
+"""Configuration of BERT -> BiLSTM -> CRF. Ships with every checkpoint."""
+
+from typing import Any, ClassVar
+
+from transformers import BertConfig
+from transformers.configuration_utils import strict
+
+from .schemes import resolve_scheme
+
+# Where the auto classes and `pipeline` find the code that travels beside the weights.
+AUTO_MAP = {
+    "AutoConfig": "configuration_bert_crf.BertBiLSTMCRFConfig",
+    "AutoModel": "modeling_bert_crf.BertBiLSTMCRFForTokenClassification",
+    "AutoModelForTokenClassification": "modeling_bert_crf.BertBiLSTMCRFForTokenClassification",
+}
+# Both names: "ner" is an alias that `pipeline` resolves only after it has looked here.
+CUSTOM_PIPELINES = {
+    task: {"impl": "pipeline_bert_crf.BertBiLSTMCRFPipeline", "pt": ["AutoModelForTokenClassification"]}
+    for task in ("token-classification", "ner")
+}
+
+
+@strict
+class BertBiLSTMCRFConfig(BertConfig):
+    r"""BERT's configuration and the four fields of the head.
+
+    Args:
+        lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
+            `None` means `hidden_size // 2`, so that the output is as wide as BERT's.
+        num_lstm_layers (`int`, defaults to 1): layers of the BiLSTM. 0 switches it off: the classifier then reads BERT.
+        lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
+        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths must obey, one of `"IOB2"`,
+            `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
+
+    Every other argument is BERT's. Name the labels with `id2label` **and** `label2id`, without `num_labels` beside them.
+
+    Raises:
+        ValueError: if a size is out of range, or the labels do not fit the scheme.
+    """
+
+    model_type = "bert_bilstm_crf"
+    # What is left is `paths`: the one prediction that the Trainer gathers.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["logits", "emissions", "hidden_states", "attentions"]
+
+    lstm_hidden_size: int | None = None
+    num_lstm_layers: int = 1
+    lstm_dropout: float | int = 0.1
+    tag_scheme: str | None = "auto"
+
+    @property
+    def labels(self) -> list[str]:
+        """The tags in the order of their ids."""
+        return [self.id2label[index] for index in range(len(self.id2label))]
+
+    @property
+    def lstm_units(self) -> int:
+        """Units of the BiLSTM per direction, with the default filled in."""
+        return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        super().__post_init__(**kwargs)
+        if self.lstm_hidden_size is not None and self.lstm_hidden_size < 1:
+            raise ValueError(f"`lstm_hidden_size` must be at least 1 or None, got {self.lstm_hidden_size}")
+        if self.num_lstm_layers < 0:
+            raise ValueError(f"`num_lstm_layers` must be at least 0, got {self.num_lstm_layers}")
+        if not 0 <= self.lstm_dropout < 1:
+            raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
+        if sorted(self.id2label) != list(range(len(self.id2label))):
+            raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
+        resolve_scheme(self.tag_scheme, self.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, with the names of the code that travels along.
+
+        Written here, not where a model is saved, so that every way to save leaves the same names: a process that
+        loaded the classes by remote code too, where the host would keep names that point to another repository.
+        """
+        pipelines = {task: {"impl": info["impl"], "pt": list(info["pt"])} for task, info in CUSTOM_PIPELINES.items()}
+        return super().to_dict() | {"auto_map": dict(AUTO_MAP), "custom_pipelines": pipelines}
+
+
+__all__ = ["BertBiLSTMCRFConfig"]

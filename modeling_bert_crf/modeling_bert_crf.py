@@ -1,0 +1,405 @@
+"""BERT -> BiLSTM -> CRF. Where the Transformers world and the CRF world meet; ships with every checkpoint.
+
+Outside, in the shapes of Transformers: B sentences of S sub-tokens, `labels` with -100, an int64 `attention_mask`.
+Inside, in the CRF's: B sentences of T words out of K tags, `tags`, a bool prefix `mask`. `WordGrid` is the way in and out.
+"""
+
+import logging as python_logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, BertModel, BertPreTrainedModel
+from transformers import initialization as init
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple, logging
+
+from .configuration_bert_crf import BertBiLSTMCRFConfig
+from .crf import UNKNOWN, LinearChainCRF
+from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
+from .schemes import OUTSIDE, constraints, resolve_scheme
+from .words import BEGINS, token_roles
+
+logger = logging.get_logger(__name__)
+
+LOG_ZERO = -1e4
+"""Stands for log 0 in `logits`: finite, and its exponential is exactly 0."""
+ROLES_UNSET = -1
+# Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration.
+_LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
+
+
+@dataclass
+class BertBiLSTMCRFOutput(ModelOutput):
+    """What the model returns.
+
+    Args:
+        loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given): negative log likelihood of the labels in
+            nats, summed over the batch and divided by `num_items_in_batch` if given, else by the number of labels that are
+            not -100.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): for a word, at its first
+            sub-token, the log of the **exact posterior** P(tag | sentence), so that `softmax(logits)` is a calibrated
+            probability; elsewhere all weight on the outside tag. Its argmax is the tagging of largest word-by-word
+            probability, not the best path: it may break the scheme's rules. Use `paths` for tags.
+        paths (`torch.LongTensor` of shape `(batch_size, sequence_length)`, not returned in training mode with labels): the
+            best path (Viterbi), at each word's first sub-token; -100 elsewhere.
+        emissions (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): the scores that the CRF adds
+            its transitions to, 0 off the chain. Their argmax is **not** a tagging.
+        hidden_states, attentions: as BERT's.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    paths: torch.LongTensor | None = None
+    emissions: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class WordGrid(NamedTuple):
+    """The way between sub-tokens, (B, S, ...), and the dense grid of scored words, (B, T, ...)."""
+
+    chain: Tensor  # bool (B, S): the scored positions
+    rank: Tensor  # int64 (B, S): how many scored positions stand before this one
+    index: Tensor  # int64 (B, T): the sub-token of each word; 0 past the row's last one
+    mask: Tensor  # bool (B, T): a prefix of each row
+
+    @classmethod
+    def of(cls, chain: Tensor) -> "WordGrid":
+        """Make a grid as wide as the input; `cut` makes it as narrow as it can be."""
+        batch_size, length = chain.shape
+        rank = chain.cumsum(1) - chain.long()
+        # Unscored positions all write to one column too many, which is dropped.
+        index = torch.zeros(batch_size, length + 1, dtype=torch.int64, device=chain.device)
+        positions = torch.arange(length, device=chain.device).expand(batch_size, -1)
+        index = index.scatter(1, rank.masked_fill(~chain, length), positions)[:, :length]
+        mask = positions < chain.sum(1, keepdim=True)
+        return cls(chain, rank, index.masked_fill(~mask, 0), mask)
+
+    def cut(self, words: int) -> "WordGrid":
+        return self._replace(index=self.index[:, :words], mask=self.mask[:, :words])
+
+    def gather(self, values: Tensor, fill: float) -> Tensor:
+        """(B, S, ...) -> (B, T, ...), `fill` past each row's last word."""
+        return _take(values, self.index, self.mask, fill)
+
+    def scatter(self, values: Tensor, fill: float) -> Tensor:
+        """(B, T, ...) -> (B, S, ...), `fill` off the chain."""
+        return _take(values, self.rank.clamp_max(values.shape[1] - 1), self.chain, fill)
+
+
+def _take(values: Tensor, index: Tensor, where: Tensor, fill: float) -> Tensor:
+    tail = values.shape[2:]
+    index = index.reshape(*index.shape, *[1] * len(tail)).expand(*index.shape, *tail)
+    return values.gather(1, index).masked_fill(~where.reshape(*where.shape, *[1] * len(tail)), fill)
+
+
+class BiLSTM(nn.Module):
+    """A bidirectional LSTM that never reads padding, so that a sentence's result does not depend on its batch.
+
+    The way back is an LSTM of its own that reads each row reversed within its length. Next to packing this keeps the grid
+    dense: it exports, and trains faster on a CPU.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float):
+        super().__init__()
+        sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
+        self.left_to_right = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
+        self.right_to_left = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """(B, T, H) and a prefix mask (B, T) -> (B, T, 2 * hidden_size)."""
+        positions = torch.arange(mask.shape[1], device=mask.device)
+        reverse = torch.where(mask, mask.sum(1, keepdim=True) - 1 - positions, positions)[..., None]  # (B, T, 1)
+
+        def flip(grid: Tensor) -> Tensor:
+            return grid.gather(1, reverse.expand_as(grid))
+
+        for onward, back in zip(self.left_to_right, self.right_to_left, strict=True):
+            hidden = torch.cat([onward(hidden)[0], flip(back(flip(hidden))[0])], dim=2)
+            hidden = self.dropout(hidden)
+        return hidden
+
+
+class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
+    """BERT, a BiLSTM over words, and a linear-chain CRF over their tags.
+
+    Start a new tagger with [`from_encoder`]; load a trained one with `from_pretrained`.
+    """
+
+    config_class = BertBiLSTMCRFConfig
+    # A pooler or a language model's head may stand in the encoder's checkpoint; a tagger has no use for either.
+    _keys_to_ignore_on_load_unexpected = (r"pooler", r"^cls\.")
+    _keep_in_fp32_modules_strict = frozenset({"crf"})
+
+    def __init__(self, config: BertBiLSTMCRFConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.bert = BertModel(config, add_pooling_layer=False)
+        dropout = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = (
+            BiLSTM(config.hidden_size, config.lstm_units, config.num_lstm_layers, config.lstm_dropout)
+            if config.num_lstm_layers
+            else None
+        )
+        width = 2 * config.lstm_units if config.num_lstm_layers else config.hidden_size
+        self.classifier = nn.Linear(width, config.num_labels)
+        self.crf = LinearChainCRF(config.num_labels)
+        self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
+        self.post_init()
+
+    @classmethod
+    def from_encoder(
+        cls, name_or_path: str, labels: Sequence[str], tokenizer: Any = None, **config: Any
+    ) -> "BertBiLSTMCRFForTokenClassification":
+        """Put a new, untrained head on a pretrained BERT encoder.
+
+        Args:
+            name_or_path: a BERT checkpoint, on the Hub or in a folder.
+            labels: the tags, each once; their order gives the ids.
+            tokenizer: the encoder's tokenizer; None loads it from the same place.
+            **config: fields of `BertBiLSTMCRFConfig` (`num_lstm_layers=2`), or where and how to load from
+                (`revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`, `attn_implementation`).
+
+        Raises:
+            ValueError: if the checkpoint is not BERT, lacks weights of the encoder, or the labels are not distinct strings.
+        """
+        labels = list(labels)
+        if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+            raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
+        loading = {name: config.pop(name) for name in _LOADING_ARGUMENTS if name in config}
+        hub = {name: value for name, value in loading.items() if name != "attn_implementation"}
+        encoder = AutoConfig.from_pretrained(name_or_path, **hub)
+        if encoder.model_type != "bert":
+            raise ValueError(f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}")
+        unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
+        fields = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
+        full = BertBiLSTMCRFConfig(
+            **fields, id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)}
+        )
+        with _quiet_load_report():
+            # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
+            model, info = cls.from_pretrained(
+                name_or_path, config=full, dtype=torch.float32, output_loading_info=True, **loading
+            )
+        missing = sorted(key for key in info["missing_keys"] if key.startswith("bert."))
+        if missing:
+            raise ValueError(f"{name_or_path} must hold the whole encoder, {len(missing)} weights miss, {missing[0]} first")
+        model.set_tokenizer(AutoTokenizer.from_pretrained(name_or_path, **hub) if tokenizer is None else tokenizer)
+        return model
+
+    def set_tokenizer(self, tokenizer: Any) -> None:
+        """Learn from the tokenizer which sub-tokens begin a word, for calls that pass no `word_mask`."""
+        roles = token_roles(tokenizer, self.config.vocab_size)
+        self.token_roles.copy_(torch.tensor(roles, dtype=torch.int8))
+
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        embeddings = super().resize_token_embeddings(*args, **kwargs)
+        added = embeddings.num_embeddings - self.token_roles.shape[0]
+        if added > 0:
+            unset = (self.token_roles == ROLES_UNSET).all()
+            role = torch.where(unset, ROLES_UNSET, BEGINS).to(self.token_roles)
+            self.token_roles = torch.cat([self.token_roles, role.expand(added)])
+        else:
+            self.token_roles = self.token_roles[: embeddings.num_embeddings].clone()
+        return embeddings
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, LinearChainCRF):
+            for parameter in module.parameters():
+                init.zeros_(parameter)
+            # Not in the checkpoint, and memory garbage after a load until they are written here.
+            scheme = resolve_scheme(self.config.tag_scheme, self.config.labels)
+            if scheme is None and self.config.tag_scheme is not None:
+                logger.warning_once("The labels have no scheme prefixes (B-, I-, ...): the CRF forbids no transition.")
+            rules = constraints(self.config.labels, scheme)
+            buffers = (module.allowed_starts, module.allowed_ends, module.allowed_transitions)
+            for buffer, rule in zip(buffers, rules, strict=True):
+                init.copy_(buffer, torch.tensor(rule))
+        elif module is self:
+            init.constant_(self.token_roles, ROLES_UNSET)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        word_mask: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BertBiLSTMCRFOutput:
+        r"""Tag the words of a batch of sentences, and score the labels if they are given.
+
+        Args:
+            input_ids, attention_mask, token_type_ids, inputs_embeds: as BERT's. Padding may stand on either side.
+            position_ids: as BERT's; by default each row counts its attended positions from 0.
+            word_mask: bool or 0/1, `(batch_size, sequence_length)`: the positions that the CRF's chain visits, normally the
+                first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt them.
+            labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
+                an unknown tag, and off the chain.
+            **kwargs: `num_items_in_batch` (see `BertBiLSTMCRFOutput.loss`), `output_hidden_states`, `output_attentions`,
+                `return_dict`.
+
+        Raises:
+            ValueError: if a label is off the chain or out of range, or (in training mode) breaks the scheme's rules.
+        """
+        num_items_in_batch = kwargs.pop("num_items_in_batch", None)
+        if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
+            position_ids = (attention_mask.long().cumsum(1) - 1).clamp_min(0)
+        outputs = self.bert(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            **kwargs,
+        )
+        hidden = outputs.last_hidden_state  # (B, S, H)
+        grid, tags = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
+
+        words = grid.gather(self.dropout(hidden), fill=0.0)  # (B, T, H)
+        if self.lstm is not None:
+            words = self.lstm(words, grid.mask)
+        emissions = self.classifier(words)  # (B, T, K)
+
+        loss = paths = None
+        if tags is not None:
+            nll = self.crf(emissions, tags, grid.mask)  # (B,)
+            count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
+            loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
+        if tags is None or not self.training:
+            paths = grid.scatter(self.crf.decode(emissions, grid.mask)[0], fill=UNKNOWN)
+        return BertBiLSTMCRFOutput(
+            loss=loss,
+            logits=self._logits(emissions, grid),
+            paths=paths,
+            emissions=grid.scatter(emissions, fill=0.0),
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
+
+    def _logits(self, emissions: Tensor, grid: WordGrid) -> Tensor:
+        log_marginals = self.crf.log_marginals(emissions, grid.mask).clamp_min(LOG_ZERO)
+        outside = self.config.labels.index(OUTSIDE) if OUTSIDE in self.config.labels else 0
+        off_chain = torch.full_like(log_marginals[0, 0], LOG_ZERO)
+        off_chain[outside] = 0.0
+        return torch.where(grid.chain[..., None], grid.scatter(log_marginals, fill=0.0), off_chain)
+
+    def _compact(
+        self,
+        hidden: Tensor,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        word_mask: Tensor | None,
+        labels: Tensor | None,
+    ) -> tuple[WordGrid, Tensor | None]:
+        """Find the chain, check the labels against it, and lay both out by words: with one look at the device's data."""
+        shape, device = hidden.shape[:2], hidden.device
+        attended = torch.ones(shape, dtype=torch.bool, device=device)
+        if attention_mask is not None:
+            attended = _as_mask("attention_mask", attention_mask, shape)
+        guessed = False
+        if word_mask is not None:
+            chain = _as_mask("word_mask", word_mask, shape) & attended
+        elif input_ids is not None:
+            roles = self.token_roles[input_ids]
+            chain = attended & ((roles == BEGINS) | (roles == ROLES_UNSET))
+            guessed = (roles == ROLES_UNSET).any()
+        else:
+            chain, guessed = attended, True
+
+        grid = WordGrid.of(chain)
+        facts = [grid.mask.sum(1).max(), torch.as_tensor(guessed, device=device)]
+        tags = None
+        if labels is not None:
+            if labels.shape != shape:
+                raise ValueError(f"labels must have shape {tuple(shape)}, got {tuple(labels.shape)}")
+            tags = grid.gather(labels, fill=UNKNOWN)
+            known = labels != UNKNOWN
+            off_chain = known & ~chain
+            out_of_range = known & ((labels < 0) | (labels >= self.num_labels))
+            facts += [off_chain.any(), out_of_range.any()]
+            if self.training:
+                illegal = self._illegal(tags.clamp(UNKNOWN, self.num_labels - 1), grid.mask)
+                facts.append(illegal.any())
+
+        longest, guessed, *faults = torch.stack([fact.long() for fact in facts]).tolist()
+        if guessed:
+            logger.warning_once(
+                "No word_mask, and no word to sub-token map: every attended position is tagged, [CLS] and [SEP] too. "
+                "Call model.set_tokenizer(tokenizer) once, or pass word_mask."
+            )
+        if any(faults):
+            self._refuse(labels, off_chain, out_of_range, grid, tags)
+        words = max(longest, 1)  # an LSTM needs a step to take
+        return grid.cut(words), None if tags is None else tags[:, :words]
+
+    def _illegal(self, tags: Tensor, mask: Tensor) -> Tensor:
+        """Mark the words whose tag may not follow the one before, start, or end the sentence. (B, T) -> bool (B, T)."""
+        known = mask & (tags != UNKNOWN)
+        tag = tags.clamp_min(0)
+        last = mask & ~nn.functional.pad(mask[:, 1:], (0, 1))
+        illegal = known & last & ~self.crf.allowed_ends[tag]
+        illegal[:, :1] |= known[:, :1] & ~self.crf.allowed_starts[tag[:, :1]]
+        illegal[:, 1:] |= known[:, 1:] & known[:, :-1] & ~self.crf.allowed_transitions[tag[:, :-1], tag[:, 1:]]
+        return illegal
+
+    def _refuse(
+        self, labels: Tensor, off_chain: Tensor, out_of_range: Tensor, grid: WordGrid, tags: Tensor
+    ) -> None:
+        """Raise the error that names the first bad label."""
+        if off_chain.any():
+            row, position = off_chain.nonzero()[0].tolist()
+            raise ValueError(
+                f"labels must be {UNKNOWN} off the chain of words, got {labels[row, position]} in row {row}, position "
+                f"{position}: word_mask or attention_mask is 0 there, or the token does not begin a word"
+            )
+        if out_of_range.any():
+            row, position = out_of_range.nonzero()[0].tolist()
+            raise ValueError(
+                f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, got {labels[row, position]} in row {row}, "
+                f"position {position}"
+            )
+        row, word = self._illegal(tags, grid.mask).nonzero()[0].tolist()
+        names = self.config.labels
+        tag = names[tags[row, word]]
+        before = "the start" if word == 0 else names[tags[row, word - 1]]
+        scheme = resolve_scheme(self.config.tag_scheme, names)
+        raise ValueError(
+            f"labels must obey {scheme}, got {tag!r} after {before!r} in row {row}, word {word}"
+            + ("" if word + 1 < int(grid.mask[row].sum()) else ", at the end of the sentence")
+        )
+
+
+def _as_mask(name: str, mask: Tensor, shape: torch.Size) -> Tensor:
+    if mask.shape != shape:
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(mask.shape)}")
+    return mask.bool()
+
+
+@contextmanager
+def _quiet_load_report() -> Iterator[None]:
+    """Keep the host from listing a new head's weights as missing."""
+
+    def keep(record: python_logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    host = python_logging.getLogger("transformers.modeling_utils")
+    host.addFilter(keep)
+    try:
+        yield
+    finally:
+        host.removeFilter(keep)
+
+
+__all__ = ["BertBiLSTMCRFForTokenClassification", "BertBiLSTMCRFOutput"]

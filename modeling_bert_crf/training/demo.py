@@ -1,0 +1,143 @@
+"""A small corpus of invented sentences, and an untrained BERT to go with it: a whole run without any download."""
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import BertWordPieceTokenizer
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from ..schemes import spans_to_tags
+from .data import DataError
+
+SPLITS = {"train": 1200, "validation": 150, "test": 200}
+
+# Each slot is a name of its type; the same surname serves persons, places and firms, so that the context must tell.
+_TEMPLATES = """
+{PER} moved from {LOC} to {LOC} last spring .
+The board of {ORG} elected {PER} as its new chair .
+{ORG} will open a second office in {LOC} , said {PER} .
+Last week {PER} and {PER} visited the harbour of {LOC} .
+Shares of {ORG} fell after {ORG} published its results .
+Doctor {PER} has worked at {ORG} for twenty years .
+It rained in {LOC} all day , so {PER} stayed at home .
+A spokeswoman for {ORG} declined to comment on the report .
+The road between {LOC} and {LOC} is closed until Friday .
+{PER} , who grew up in {LOC} , now leads {ORG} .
+Nobody at the meeting knew who had written the letter .
+The train to {LOC} leaves at nine , but {PER} was late .
+According to {PER} , the figures of {ORG} are wrong .
+Fishermen near {LOC} caught little this winter .
+"""
+_ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z".split()
+_NUCLEI = "a e i o u ai ea ie oa ou".split()
+_CODAS = "l ll m n nd nt r rd rk rn s sk ss t th x ck".split()
+_FIRST_NAMES = "a o i en ah ia us el".split()
+_PLACE_ENDINGS = "ford ville burg ton mouth stad haven by".split()
+_FIRM_ENDINGS = [["Group"], ["Holding"], ["Bank"], ["and", "Sons"], ["Airlines"], ["Labs"]]
+
+
+_MARK = ".demo"
+
+
+def demo_arguments(folder: Path) -> list[str]:
+    """Prepare the demo in a folder, and return the command line of its run.
+
+    A folder that an earlier demo made is replaced.
+
+    Raises:
+        DataError: if the folder exists and the demo did not make it.
+    """
+    if folder.exists():
+        if not (folder / _MARK).exists():
+            raise DataError(f"{folder}: the demo's folder exists and the demo did not make it: move it away")
+        shutil.rmtree(folder)
+    (folder / "input").mkdir(parents=True)
+    (folder / _MARK).touch()
+    places = write_demo(folder / "input")
+    options: dict[str, object] = {"model_name_or_path": places["encoder"], "output_dir": folder}
+    options |= {f"{split}_file": places[split] for split in SPLITS}
+    options |= {"num_train_epochs": 8, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
+    command = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    command += ["--do_train", "--do_eval", "--do_predict"]
+    print("The demo runs: python run_ner.py", *command, "\n")
+    return command
+
+
+def write_demo(folder: Path, seed: int = 0) -> dict[str, Path]:
+    """Write the demo's encoder and corpus; equal seeds write equal files.
+
+    Args:
+        folder: where to write; must exist.
+        seed: of the names, the sentences and the encoder's weights.
+
+    Returns:
+        Where things are: `encoder` (a folder), `train`, `validation`, `test` (CoNLL files). No name of the test part
+        stands in the training part.
+    """
+    rng = random.Random(seed)
+    stems = list(_stems(rng, 1400))
+    # Validation and test draw on stems that training never saw.
+    shares = {"train": stems[:900], "validation": stems[900:1100], "test": stems[1100:]}
+    places = {split: folder / f"{split}.conll" for split in SPLITS} | {"encoder": folder / "encoder"}
+    corpus = {split: [_sentence(rng, shares[split]) for _ in range(count)] for split, count in SPLITS.items()}
+    for split, sentences in corpus.items():
+        blocks = ("".join(f"{word}\t{tag}\n" for word, tag in rows) for rows in sentences)
+        places[split].write_text("\n".join(blocks), encoding="utf-8")
+    _write_encoder(places["encoder"], [" ".join(word for word, _ in rows) for rows in corpus["train"]], seed)
+    return places
+
+
+def _stems(rng: random.Random, count: int) -> Iterator[str]:
+    """Yield distinct capitalised syllables."""
+    seen: set[str] = set()
+    while len(seen) < count:
+        stem = (rng.choice(_ONSETS) + rng.choice(_NUCLEI) + rng.choice(_CODAS)).capitalize()
+        if stem not in seen:
+            seen.add(stem)
+            yield stem
+
+
+def _sentence(rng: random.Random, stems: list[str]) -> list[tuple[str, str]]:
+    words: list[str] = []
+    spans = []
+    for token in rng.choice(_TEMPLATES.strip().splitlines()).split():
+        if token.startswith("{"):
+            kind = token.strip("{}")
+            name = _name(rng, kind, stems)
+            spans.append((len(words), len(words) + len(name), kind))
+            words += name
+        else:
+            words.append(token)
+    return list(zip(words, spans_to_tags(spans, len(words), "IOB2"), strict=True))
+
+
+def _name(rng: random.Random, kind: str, stems: list[str]) -> list[str]:
+    stem = rng.choice(stems)
+    if kind == "PER":
+        first = rng.choice(stems) + rng.choice(_FIRST_NAMES)
+        return rng.choice([[first, stem], [first, stem], [stem]])
+    if kind == "LOC":
+        return rng.choice([[stem + rng.choice(_PLACE_ENDINGS)], [stem + rng.choice(_PLACE_ENDINGS)], ["Port", stem]])
+    return [stem, *rng.choice(_FIRM_ENDINGS)]
+
+
+def _write_encoder(folder: Path, texts: list[str], seed: int) -> None:
+    wordpiece = BertWordPieceTokenizer(lowercase=False)
+    wordpiece.train_from_iterator(texts, vocab_size=600, show_progress=False)
+    tokenizer = BertTokenizer(vocab=wordpiece.get_vocab(), do_lower_case=False, model_max_length=128)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=96,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=192,
+        max_position_embeddings=128,
+    )
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    torch.random.set_rng_state(state)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,157 @@
+"""Words and sub-tokens: the one place that knows tokenizers.
+
+The CRF's chain runs over words, the encoder reads sub-tokens. Collator, evaluation and pipeline all go through
+`encode_words`, so that training and inference see the same chain: every word has exactly one position in it, that of the
+word's first sub-token.
+
+Ships with every checkpoint: standard library only; a tokenizer comes in as an argument.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, groupby, pairwise
+from operator import itemgetter
+from typing import Any
+
+SPECIAL, BEGINS, CONTINUES = 0, 1, 2
+"""What a token of the vocabulary is: no part of a word, the first piece of one, a later piece."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a sentence that fits the encoder: one row of its input.
+
+    Attributes:
+        input_ids: the sub-tokens, special tokens included.
+        word_mask: True at the first sub-token of each word that is scored here. Words around them are context only.
+        words: the scored words' indices in the sentence, as many as `word_mask` has True.
+    """
+
+    input_ids: list[int]
+    word_mask: list[bool]
+    words: range
+
+
+def encode_words(
+    tokenizer: Any, words: Sequence[str], max_length: int | None = None, stride: int | None = None
+) -> list[Window]:
+    """Turn a sentence's words into the encoder's input: one row, or several where it is too long for one.
+
+    Rows break at word borders and overlap; each word is scored in one row, the one where it has the most context. A word
+    that the tokenizer deletes (a lone variation selector, say) is fed as the unknown token.
+
+    Args:
+        tokenizer: a BERT tokenizer, fast or slow.
+        words: the sentence, already split. May be empty: one row without a scored word.
+        max_length: most sub-tokens in a row, the two special ones included; None means `tokenizer.model_max_length`.
+        stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
+
+    Returns:
+        The windows in order. Their `words` are the sentence's words, each once.
+
+    Raises:
+        ValueError: if `max_length` leaves no room for a word, or `stride` none for progress.
+    """
+    limit = tokenizer.model_max_length if max_length is None else max_length
+    capacity = limit - 2
+    if capacity < 1:
+        raise ValueError(f"max_length must be at least 3, got {limit}")
+    stride = capacity // 4 if stride is None else stride
+    if not 0 <= stride < capacity:
+        raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
+    pieces = [piece[:capacity] for piece in _pieces(tokenizer, words)]
+    borders = [0, *accumulate(map(len, pieces))]  # sub-tokens before each word, and in all
+    stretches = list(_stretches(borders, capacity, stride))
+    cuts = [0, *(_cut(borders, left, right) for left, right in pairwise(stretches)), len(words)]
+    return [
+        _window(tokenizer, pieces, stretch, range(first, end))
+        for stretch, (first, end) in zip(stretches, pairwise(cuts), strict=True)
+    ]
+
+
+def _pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+    if not words:
+        return []
+    # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it too.
+    pieces = tokenizer(list(words), add_special_tokens=False, verbose=False)["input_ids"]
+    return [piece or [tokenizer.unk_token_id] for piece in pieces]
+
+
+def _stretches(borders: list[int], capacity: int, stride: int) -> Iterator[range]:
+    """Cover the words with runs of at most `capacity` sub-tokens that share about `stride` with the next."""
+    count, start = len(borders) - 1, 0
+    while True:
+        end = start
+        while end < count and borders[end + 1] - borders[start] <= capacity:
+            end += 1
+        yield range(start, end)
+        if end == count:
+            return
+        following = end
+        while following > start + 1 and borders[end] - borders[following - 1] <= stride:
+            following -= 1
+        # A long word at the border can leave no room for both: then the runs share nothing.
+        if borders[end + 1] - borders[following] > capacity:
+            following = end
+        start = following
+
+
+def _cut(borders: list[int], left: range, right: range) -> int:
+    """Return the first word that has more context in the right run than in the left one."""
+    for word in range(right.start, left.stop):
+        if borders[word] - borders[right.start] > borders[left.stop] - borders[word + 1]:
+            return word
+    return left.stop
+
+
+def _window(tokenizer: Any, pieces: list[list[int]], stretch: range, scored: range) -> Window:
+    input_ids, word_mask = [tokenizer.cls_token_id], [False]
+    for word in stretch:
+        input_ids += pieces[word]
+        word_mask += [word in scored] + [False] * (len(pieces[word]) - 1)
+    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], scored)
+
+
+def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Undo `encode_words`: read one value per word off rows that hold one value per sub-token.
+
+    Args:
+        windows: of one sentence.
+        rows: for each window a sequence at least as long as its `input_ids`, padding at the end.
+    """
+    return [
+        value
+        for window, row in zip(windows, rows, strict=True)
+        for value, scored in zip(row, window.word_mask, strict=False)
+        if scored
+    ]
+
+
+def split_text(tokenizer: Any, text: str) -> list[tuple[int, int]]:
+    """Split a text into the tokenizer's own words: character ranges (start, end) without blanks.
+
+    These are the words that the model itself finds in `input_ids` when no `word_mask` says otherwise.
+    """
+    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+    pieces = zip(encoding.word_ids(), encoding["offset_mapping"], strict=True)
+    words = [[offsets for _, offsets in group] for _, group in groupby(pieces, key=itemgetter(0))]
+    return [(offsets[0][0], offsets[-1][1]) for offsets in words]
+
+
+def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
+    """Say of every id of the vocabulary whether it begins a word (1), continues one (2), or is special (0).
+
+    The unknown and mask tokens stand for words, and so do tokens added later; ids that the tokenizer does not know are
+    counted as such.
+    """
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
+    added = tokenizer.get_added_vocab()
+    roles = [BEGINS] * vocab_size
+    for token, index in tokenizer.get_vocab().items():
+        if index >= vocab_size:
+            raise ValueError(f"the tokenizer's token {token!r} has id {index}, the model knows {vocab_size} ids")
+        if index in special:
+            roles[index] = SPECIAL
+        elif token.startswith("##") and len(token) > 2 and token not in added:
+            roles[index] = CONTINUES
+    return roles

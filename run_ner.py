@@ -1,0 +1,94 @@
+"""Train, evaluate and use a BERT -> BiLSTM -> CRF tagger on CoNLL column files.
+
+    python run_ner.py                    the demo: an invented corpus and a small BERT from scratch, offline, in runs/demo
+    python run_ner.py --help             every option
+    python run_ner.py config.yaml        the options in a YAML or JSON file
+    python run_ner.py --model_name_or_path google-bert/bert-base-cased --train_file train.conll \\
+        --validation_file dev.conll --test_file test.conll --do_train --do_eval --do_predict --output_dir runs/mine
+
+The output folder is a model that `AutoModel...from_pretrained(folder, trust_remote_code=True)` loads anywhere, with
+`metrics.json`, `predictions.conll` (word, gold tag, predicted tag) and a model card.
+"""
+
+import sys
+from pathlib import Path
+
+from transformers import set_seed
+
+from modeling_bert_crf.training.card import write_card
+from modeling_bert_crf.training.data import DataError, TaggingCollator
+from modeling_bert_crf.training.demo import demo_arguments
+from modeling_bert_crf.training.run import (
+    Arguments,
+    Output,
+    UserError,
+    check_arguments,
+    highlight,
+    load_model,
+    make_datasets,
+    overview,
+    parse_arguments,
+    read_splits,
+    report,
+    run_facts,
+    score_line,
+)
+from modeling_bert_crf.training.trainer import CRFTrainer, group_table
+
+TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
+
+
+def main(argv: list[str]) -> None:
+    """Run what the command line asks for, or the demo."""
+    try:
+        run(parse_arguments(argv or demo_arguments(Path("runs/demo"))))
+    except (DataError, UserError) as error:
+        sys.exit(f"run_ner.py: error: {error}")
+
+
+def run(arguments: Arguments) -> None:
+    """Train, evaluate, predict and save: what the arguments ask for."""
+    model_arguments, data_arguments, training = arguments
+    check_arguments(*arguments)
+    set_seed(training.seed)
+
+    splits = read_splits(data_arguments, training)
+    model, tokenizer = load_model(model_arguments, splits)
+    datasets = make_datasets(splits, tokenizer, model, data_arguments)
+    trainer = CRFTrainer(
+        model=model,
+        args=training,
+        train_dataset=datasets.get("train"),
+        eval_dataset=datasets.get("validation"),
+        data_collator=TaggingCollator(tokenizer.pad_token_id),
+        processing_class=tokenizer,
+    )
+    main_process = trainer.is_world_process_zero()
+    say = print if main_process else lambda *_: None
+    output = Output(training.output_dir, main_process)
+    say(overview(datasets))
+
+    if training.do_train:
+        say(group_table(trainer.parameter_groups(model)))
+        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+        output.save_model(trainer)
+
+    scores = {}
+    for split in [split for split in ("validation", "test") if split in datasets]:
+        tags, scores[split] = trainer.tag(datasets[split], split)
+        say(report(split, scores[split]))
+        if split == "test":
+            output.write_predictions("predictions.conll", splits["test"], tags)
+            say(highlight(splits["test"][:4], tags))
+
+    facts = run_facts(arguments, model.config.labels)
+    output.write_json("metrics.json", {"scores": scores, **facts})
+    if training.do_train:
+        output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores))
+        say(output.usage())
+    for split, figures in scores.items():
+        say(score_line(split, figures))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
