@@ -1,20 +1,23 @@
 """A small corpus of invented sentences, and an untrained BERT to go with it: a whole run without any download."""
 
 import random
+import re
 import shutil
+import string
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from ..schemes import spans_to_tags
 from .data import DataError
 
-SPLITS = {"train": 1200, "validation": 150, "test": 200}
+SPLITS = {"train": 500, "validation": 150, "test": 300}
 
-# Each slot is a name of its type; the same surname serves persons, places and firms, so that the context must tell.
+# Names are made of the same stems whatever their type, and some words that look like names are none: only the context
+# can tell, and not always ("Brond hired Tair": a firm or a person?).
 _TEMPLATES = """
 {PER} moved from {LOC} to {LOC} last spring .
 The board of {ORG} elected {PER} as its new chair .
@@ -30,6 +33,13 @@ Nobody at the meeting knew who had written the letter .
 The train to {LOC} leaves at nine , but {PER} was late .
 According to {PER} , the figures of {ORG} are wrong .
 Fishermen near {LOC} caught little this winter .
+{SHORT ORG} hired {PER} in March .
+{SHORT PER} hired {PER} in March .
+{SHORT LOC} beat {SHORT LOC} to the title of greenest town .
+{SHORT ORG} beat {SHORT ORG} to the contract .
+{SHORT PER} beat {SHORT PER} in the final .
+They drank {NONE} tea and played the {NONE} waltz .
+The {NONE} engine was sold to {ORG} in {LOC} .
 """
 _ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z".split()
 _NUCLEI = "a e i o u ai ea ie oa ou".split()
@@ -59,7 +69,7 @@ def demo_arguments(folder: Path) -> list[str]:
     places = write_demo(folder / "input")
     options: dict[str, object] = {"model_name_or_path": places["encoder"], "output_dir": folder}
     options |= {f"{split}_file": places[split] for split in SPLITS}
-    options |= {"num_train_epochs": 8, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
+    options |= {"num_train_epochs": 10, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
     command = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command += ["--do_train", "--do_eval", "--do_predict"]
     print("The demo runs: python run_ner.py", *command, "\n")
@@ -103,31 +113,50 @@ def _stems(rng: random.Random, count: int) -> Iterator[str]:
 def _sentence(rng: random.Random, stems: list[str]) -> list[tuple[str, str]]:
     words: list[str] = []
     spans = []
-    for token in rng.choice(_TEMPLATES.strip().splitlines()).split():
-        if token.startswith("{"):
-            kind = token.strip("{}")
-            name = _name(rng, kind, stems)
+    for piece in re.split(r"[{}]", rng.choice(_TEMPLATES.strip().splitlines())):
+        slot = piece.split()
+        if not slot or slot[-1] not in _NAMES:
+            words += slot
+            continue
+        kind = slot[-1]
+        name = [rng.choice(stems)] if slot[0] == "SHORT" else _NAMES[kind](rng, stems)
+        if kind != "NONE":
             spans.append((len(words), len(words) + len(name), kind))
-            words += name
-        else:
-            words.append(token)
+        words += name
     return list(zip(words, spans_to_tags(spans, len(words), "IOB2"), strict=True))
 
 
-def _name(rng: random.Random, kind: str, stems: list[str]) -> list[str]:
+def _person(rng: random.Random, stems: list[str]) -> list[str]:
+    first, last = rng.choice(stems) + rng.choice(_FIRST_NAMES), rng.choice(stems)
+    return rng.choice([[first, last], [first, last], [last]])
+
+
+def _place(rng: random.Random, stems: list[str]) -> list[str]:
     stem = rng.choice(stems)
-    if kind == "PER":
-        first = rng.choice(stems) + rng.choice(_FIRST_NAMES)
-        return rng.choice([[first, stem], [first, stem], [stem]])
-    if kind == "LOC":
-        return rng.choice([[stem + rng.choice(_PLACE_ENDINGS)], [stem + rng.choice(_PLACE_ENDINGS)], ["Port", stem]])
-    return [stem, *rng.choice(_FIRM_ENDINGS)]
+    town = stem + rng.choice(_PLACE_ENDINGS)
+    return rng.choice([[town], [town], [stem], ["Port", stem]])
+
+
+def _firm(rng: random.Random, stems: list[str]) -> list[str]:
+    stem = rng.choice(stems)
+    return rng.choice([[stem, *rng.choice(_FIRM_ENDINGS)], [stem, *rng.choice(_FIRM_ENDINGS)], [stem]])
+
+
+def _thing(rng: random.Random, stems: list[str]) -> list[str]:
+    return [rng.choice(stems)]
+
+
+_NAMES = {"PER": _person, "LOC": _place, "ORG": _firm, "NONE": _thing}
 
 
 def _write_encoder(folder: Path, texts: list[str], seed: int) -> None:
-    wordpiece = BertWordPieceTokenizer(lowercase=False)
-    wordpiece.train_from_iterator(texts, vocab_size=600, show_progress=False)
-    tokenizer = BertTokenizer(vocab=wordpiece.get_vocab(), do_lower_case=False, model_max_length=128)
+    # Frequent words and single letters: a trained WordPiece vocabulary would break its ties otherwise in every run.
+    counts = Counter(" ".join(texts).split())
+    letters = sorted(set(string.ascii_letters).union(*counts))
+    frequent = sorted(word for word, count in counts.items() if count >= 5 and len(word) > 1)
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *frequent]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=128)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=96,
