@@ -27,12 +27,14 @@ class BertBiLSTMCRFConfig(BertConfig):
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
             `None` means `hidden_size // 2`, so that the output is as wide as BERT's.
-        num_lstm_layers (`int`, defaults to 1): layers of the BiLSTM. 0 switches it off: the classifier then reads BERT.
+        num_lstm_layers (`int`, defaults to 1): layers of the BiLSTM. 0 switches it off: the classifier then reads
+            BERT.
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
-        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths must obey, one of `"IOB2"`,
+        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IOB2"`,
             `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
 
-    Every other argument is BERT's. Name the labels with `id2label` **and** `label2id`, without `num_labels` beside them.
+    Every other argument is BERT's. Name the labels with `id2label` **and** `label2id`, without `num_labels` beside
+    them.
 
     Raises:
         ValueError: if a size is out of range, or the labels do not fit the scheme.

@@ -3,12 +3,12 @@ r"""Linear-chain conditional random field: score, sum over, and search the tag p
     s(x, y)     = start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_t, y_{t+1}] + end[y_n]
     p(y | x)    = exp s(x, y) / Z(x)          Z(x) = sum over all y of exp s(x, y)
 
-Shapes use three letters: B sequences, T positions, K tags. Scores are natural logs, so adding scores multiplies weights
-and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
+Shapes use three letters: B sequences, T positions, K tags. Scores are natural logs, so adding scores multiplies
+weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
 
-The class checks its arguments and turns its parameters into potentials; the functions below it are the mathematics. They
-work in the log domain and shift every step so that its largest entry is 0: what is left is as exact on a long chain as on
-a short one. A forbidden move has the potential -inf, in the sums and in the search alike.
+The class checks its arguments and turns its parameters into potentials; the functions below it are the mathematics.
+They work in the log domain and shift every step so that its largest entry is 0: what is left is as exact on a long
+chain as on a short one. A forbidden move has the potential -inf, in the sums and in the search alike.
 
 Ships with every checkpoint: imports torch only.
 
@@ -37,10 +37,10 @@ class Potentials(NamedTuple):
 class LinearChainCRF(nn.Module):
     """A linear-chain CRF over K tags, with start and end transitions and hard constraints.
 
-    Every method takes `emissions`, float (B, T, K), the score of each tag at each position, and `mask`, bool (B, T), True
-    on the first n >= 0 positions of each row and False on the rest. Values under a False position have no effect on any
-    result or gradient. Rows may be empty: the empty path is then the only one. Half-precision scores are summed in
-    float32, whatever autocast does; float64 stays float64.
+    Every method takes `emissions`, float (B, T, K), the score of each tag at each position, and `mask`, bool (B, T),
+    True on the first n >= 0 positions of each row and False on the rest. Values under a False position have no effect
+    on any result or gradient. Rows may be empty: the empty path is then the only one. Half-precision scores are summed
+    in float32, whatever autocast does; float64 stays float64.
 
     Args:
         num_tags: K, at least 1.
@@ -71,7 +71,8 @@ class LinearChainCRF(nn.Module):
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the negative log likelihood of the given tags, `-log p(tags | x)`.
 
-        Where a tag is unknown, the likelihood is that of the known ones: the sum over every path that agrees with them.
+        Where a tag is unknown, the likelihood is that of the known ones: the sum over every path that agrees with
+            them.
 
         Args:
             emissions: float (B, T, K).
@@ -79,8 +80,8 @@ class LinearChainCRF(nn.Module):
             mask: bool (B, T).
 
         Returns:
-            (B,), at least 0 up to rounding, in nats per sequence. +inf, with gradient 0, where the constraints forbid every
-            path that agrees with the tags.
+            (B,), at least 0 up to rounding, in nats per sequence. +inf, with gradient 0, where the constraints forbid
+            every path that agrees with the tags.
         """
         emissions, mask = self._prepare(emissions, mask)
         tags = self._prepare_tags(tags, mask, unknown_allowed=True)
@@ -97,8 +98,8 @@ class LinearChainCRF(nn.Module):
         """Add up the weight of every tag path, and return the log of the sum, in O(T K^2).
 
         Returns:
-            (B,). A log-weight, not a probability: it may be positive, and grows with n. 0 for an empty row, -inf where the
-            constraints forbid every path.
+            (B,). A log-weight, not a probability: it may be positive, and grows with n. 0 for an empty row, -inf where
+            the constraints forbid every path.
 
         Example:
             When every score is zero every path weighs one, so Z counts the paths.
@@ -132,8 +133,8 @@ class LinearChainCRF(nn.Module):
 
         Returns:
             paths: int64 (B, T), -100 where the mask is False. Ties go to the smaller tag, looking from the end.
-            scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path is
-                then arbitrary).
+            scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path
+                is then arbitrary).
         """
         positions = emissions.shape[1] if emissions.dim() == 3 else 0
         emissions, mask = self._prepare(emissions, mask)
@@ -144,12 +145,12 @@ class LinearChainCRF(nn.Module):
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
 
-        Differentiable at the price of nothing until somebody asks: the forward pass keeps no graph, and the backward pass
-        runs the recursions again.
+        Differentiable at the price of nothing until somebody asks: the forward pass keeps no graph, and the backward
+        pass runs the recursions again.
 
         Returns:
-            (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the mask
-            is False.
+            (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the
+            mask is False.
         """
         positions = emissions.shape[1] if emissions.dim() == 3 else 0
         emissions, mask = self._prepare(emissions, mask)
@@ -201,7 +202,9 @@ class LinearChainCRF(nn.Module):
         holes = mask[:, 1:] & ~mask[:, :-1]
         if holes.any():
             row = int(holes.any(1).nonzero()[0])
-            raise ValueError(f"mask must be True on a prefix of every row, got {mask[row].int().tolist()} in row {row}")
+            raise ValueError(
+                f"mask must be True on a prefix of every row, got {mask[row].int().tolist()} in row {row}"
+            )
         # A masked value may be inf or nan; blank it so that no gradient passes through it.
         emissions = emissions.masked_fill(~mask[..., None], 0.0)
         # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.

@@ -1,13 +1,14 @@
 """BERT -> BiLSTM -> CRF. Where the Transformers world and the CRF world meet; ships with every checkpoint.
 
 Outside, in the shapes of Transformers: B sentences of S sub-tokens, `labels` with -100, an int64 `attention_mask`.
-Inside, in the CRF's: B sentences of T words out of K tags, `tags`, a bool prefix `mask`. `WordGrid` is the way in and out.
+Inside, in the CRF's: B sentences of T words out of K tags, `tags`, a bool prefix `mask`. `WordGrid` is the way in and
+out.
 """
 
 import logging as python_logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import torch
@@ -37,17 +38,17 @@ class BertBiLSTMCRFOutput(ModelOutput):
     """What the model returns.
 
     Args:
-        loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given): negative log likelihood of the labels in
-            nats, summed over the batch and divided by `num_items_in_batch` if given, else by the number of labels that are
-            not -100.
+        loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given): negative log likelihood of the
+            labels in nats, summed over the batch and divided by `num_items_in_batch` if given, else by the number of
+            labels that are not -100.
         logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): for a word, at its first
             sub-token, the log of the **exact posterior** P(tag | sentence), so that `softmax(logits)` is a calibrated
-            probability; elsewhere all weight on the outside tag. Its argmax is the tagging of largest word-by-word
+            probability; elsewhere all weight on `O` (on label 0 if there is no `O`). Its argmax is the tagging of largest word-by-word
             probability, not the best path: it may break the scheme's rules. Use `paths` for tags.
-        paths (`torch.LongTensor` of shape `(batch_size, sequence_length)`, not returned in training mode with labels): the
-            best path (Viterbi), at each word's first sub-token; -100 elsewhere.
-        emissions (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): the scores that the CRF adds
-            its transitions to, 0 off the chain. Their argmax is **not** a tagging.
+        paths (`torch.LongTensor` of shape `(batch_size, sequence_length)`, not returned in training mode with labels):
+            the best path (Viterbi), at each word's first sub-token; -100 elsewhere.
+        emissions (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): the scores that the CRF
+            adds its transitions to, 0 off the chain. Their argmax is **not** a tagging.
         hidden_states, attentions: as BERT's.
     """
 
@@ -100,8 +101,8 @@ def _take(values: Tensor, index: Tensor, where: Tensor, fill: float) -> Tensor:
 class BiLSTM(nn.Module):
     """A bidirectional LSTM that never reads padding, so that a sentence's result does not depend on its batch.
 
-    The way back is an LSTM of its own that reads each row reversed within its length. Next to packing this keeps the grid
-    dense: it exports, and trains faster on a CPU.
+    The way back is an LSTM of its own that reads each row reversed within its length: exact, as packing is, but the
+    grid stays dense.
     """
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float):
@@ -150,6 +151,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         width = 2 * config.lstm_units if config.num_lstm_layers else config.hidden_size
         self.classifier = nn.Linear(width, config.num_labels)
         self.crf = LinearChainCRF(config.num_labels)
+        self._write_rules()
         self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
         self.post_init()
 
@@ -167,20 +169,26 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
                 (`revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`, `attn_implementation`).
 
         Raises:
-            ValueError: if the checkpoint is not BERT, lacks weights of the encoder, or the labels are not distinct strings.
+            ValueError: if the checkpoint is not BERT, lacks weights of the encoder, or the labels are not distinct
+                strings.
         """
         labels = list(labels)
         if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
+        known = {field.name for field in fields(BertBiLSTMCRFConfig)}
+        if unknown := sorted(config.keys() - known - set(_LOADING_ARGUMENTS)):
+            raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {_LOADING_ARGUMENTS}")
         loading = {name: config.pop(name) for name in _LOADING_ARGUMENTS if name in config}
         hub = {name: value for name, value in loading.items() if name != "attn_implementation"}
         encoder = AutoConfig.from_pretrained(name_or_path, **hub)
         if encoder.model_type != "bert":
-            raise ValueError(f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}")
+            raise ValueError(
+                f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}"
+            )
         unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
-        fields = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
+        values = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
         full = BertBiLSTMCRFConfig(
-            **fields, id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)}
+            **values, id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)}
         )
         with _quiet_load_report():
             # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
@@ -189,7 +197,9 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             )
         missing = sorted(key for key in info["missing_keys"] if key.startswith("bert."))
         if missing:
-            raise ValueError(f"{name_or_path} must hold the whole encoder, {len(missing)} weights miss, {missing[0]} first")
+            raise ValueError(
+                f"{name_or_path} must hold the whole encoder, {len(missing)} weights miss, {missing[0]} first"
+            )
         model.set_tokenizer(AutoTokenizer.from_pretrained(name_or_path, **hub) if tokenizer is None else tokenizer)
         return model
 
@@ -215,16 +225,19 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         if isinstance(module, LinearChainCRF):
             for parameter in module.parameters():
                 init.zeros_(parameter)
-            # Not in the checkpoint, and memory garbage after a load until they are written here.
-            scheme = resolve_scheme(self.config.tag_scheme, self.config.labels)
-            if scheme is None and self.config.tag_scheme is not None:
-                logger.warning_once("The labels have no scheme prefixes (B-, I-, ...): the CRF forbids no transition.")
-            rules = constraints(self.config.labels, scheme)
-            buffers = (module.allowed_starts, module.allowed_ends, module.allowed_transitions)
-            for buffer, rule in zip(buffers, rules, strict=True):
-                init.copy_(buffer, torch.tensor(rule))
+            self._write_rules()
         elif module is self:
             init.constant_(self.token_roles, ROLES_UNSET)
+
+    @torch.no_grad()
+    def _write_rules(self) -> None:
+        """Tell the CRF what the scheme forbids: not in the checkpoint, and memory garbage after every load."""
+        scheme = resolve_scheme(self.config.tag_scheme, self.config.labels)
+        if scheme is None and self.config.tag_scheme is not None:
+            logger.warning_once("The labels have no scheme prefixes (B-, I-, ...): the CRF forbids no transition.")
+        buffers = (self.crf.allowed_starts, self.crf.allowed_ends, self.crf.allowed_transitions)
+        for buffer, rule in zip(buffers, constraints(self.config.labels, scheme), strict=True):
+            buffer.copy_(torch.tensor(rule))
 
     @can_return_tuple
     def forward(
@@ -243,15 +256,17 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         Args:
             input_ids, attention_mask, token_type_ids, inputs_embeds: as BERT's. Padding may stand on either side.
             position_ids: as BERT's; by default each row counts its attended positions from 0.
-            word_mask: bool or 0/1, `(batch_size, sequence_length)`: the positions that the CRF's chain visits, normally the
-                first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt them.
+            word_mask: bool or 0/1, `(batch_size, sequence_length)`: the positions that the CRF's chain visits,
+                normally the first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt
+                them.
             labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
                 an unknown tag, and off the chain.
-            **kwargs: `num_items_in_batch` (see `BertBiLSTMCRFOutput.loss`), `output_hidden_states`, `output_attentions`,
-                `return_dict`.
+            **kwargs: `num_items_in_batch` (see `BertBiLSTMCRFOutput.loss`), `output_hidden_states`,
+                `output_attentions`, `return_dict`.
 
         Raises:
-            ValueError: if a label is off the chain or out of range, or (in training mode) breaks the scheme's rules.
+            ValueError: if a label is off the chain or out of range, or (in training mode) no tagging that obeys the
+                scheme agrees with a row's labels.
         """
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
         if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
@@ -262,10 +277,11 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
+            return_dict=True,
             **kwargs,
         )
         hidden = outputs.last_hidden_state  # (B, S, H)
-        grid, tags = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
+        grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
 
         words = grid.gather(self.dropout(hidden), fill=0.0)  # (B, T, H)
         if self.lstm is not None:
@@ -275,6 +291,9 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         loss = paths = None
         if tags is not None:
             nll = self.crf(emissions, tags, grid.mask)  # (B,)
+            if partial and self.training and nll.isinf().any():  # `_compact` compares neighbours only
+                row = int(nll.isinf().nonzero()[0])
+                raise ValueError(f"labels must leave a tagging that obeys the scheme, got none in row {row}")
             count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
         if tags is None or not self.training:
@@ -302,8 +321,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         attention_mask: Tensor | None,
         word_mask: Tensor | None,
         labels: Tensor | None,
-    ) -> tuple[WordGrid, Tensor | None]:
-        """Find the chain, check the labels against it, and lay both out by words: with one look at the device's data."""
+    ) -> tuple[WordGrid, Tensor | None, bool]:
+        """Find the chain, check the labels against it, lay both out by words; look at the device's data once."""
         shape, device = hidden.shape[:2], hidden.device
         attended = torch.ones(shape, dtype=torch.bool, device=device)
         if attention_mask is not None:
@@ -324,28 +343,30 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         if labels is not None:
             if labels.shape != shape:
                 raise ValueError(f"labels must have shape {tuple(shape)}, got {tuple(labels.shape)}")
+            labels = labels.long()
             tags = grid.gather(labels, fill=UNKNOWN)
             known = labels != UNKNOWN
             off_chain = known & ~chain
             out_of_range = known & ((labels < 0) | (labels >= self.num_labels))
-            facts += [off_chain.any(), out_of_range.any()]
+            facts += [(chain & ~known).any(), off_chain.any(), out_of_range.any()]
             if self.training:
                 illegal = self._illegal(tags.clamp(UNKNOWN, self.num_labels - 1), grid.mask)
                 facts.append(illegal.any())
 
-        longest, guessed, *faults = torch.stack([fact.long() for fact in facts]).tolist()
+        longest, guessed, *label_facts = torch.stack([fact.long() for fact in facts]).tolist()
         if guessed:
             logger.warning_once(
                 "No word_mask, and no word to sub-token map: every attended position is tagged, [CLS] and [SEP] too. "
                 "Call model.set_tokenizer(tokenizer) once, or pass word_mask."
             )
+        partial, *faults = label_facts or [False]
         if any(faults):
             self._refuse(labels, off_chain, out_of_range, grid, tags)
         words = max(longest, 1)  # an LSTM needs a step to take
-        return grid.cut(words), None if tags is None else tags[:, :words]
+        return grid.cut(words), None if tags is None else tags[:, :words], bool(partial)
 
     def _illegal(self, tags: Tensor, mask: Tensor) -> Tensor:
-        """Mark the words whose tag may not follow the one before, start, or end the sentence. (B, T) -> bool (B, T)."""
+        """Mark, bool (B, T), the words whose tag may not follow the one before, start, or end the sentence."""
         known = mask & (tags != UNKNOWN)
         tag = tags.clamp_min(0)
         last = mask & ~nn.functional.pad(mask[:, 1:], (0, 1))
@@ -354,9 +375,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         illegal[:, 1:] |= known[:, 1:] & known[:, :-1] & ~self.crf.allowed_transitions[tag[:, :-1], tag[:, 1:]]
         return illegal
 
-    def _refuse(
-        self, labels: Tensor, off_chain: Tensor, out_of_range: Tensor, grid: WordGrid, tags: Tensor
-    ) -> None:
+    def _refuse(self, labels: Tensor, off_chain: Tensor, out_of_range: Tensor, grid: WordGrid, tags: Tensor) -> None:
         """Raise the error that names the first bad label."""
         if off_chain.any():
             row, position = off_chain.nonzero()[0].tolist()
@@ -373,10 +392,11 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         row, word = self._illegal(tags, grid.mask).nonzero()[0].tolist()
         names = self.config.labels
         tag = names[tags[row, word]]
-        before = "the start" if word == 0 else names[tags[row, word - 1]]
+        previous = int(tags[row, word - 1]) if word > 0 else None
+        before = {None: "the start", UNKNOWN: "an unknown tag"}.get(previous) or repr(names[previous])
         scheme = resolve_scheme(self.config.tag_scheme, names)
         raise ValueError(
-            f"labels must obey {scheme}, got {tag!r} after {before!r} in row {row}, word {word}"
+            f"labels must obey {scheme}, got {tag!r} after {before} in row {row}, word {word}"
             + ("" if word + 1 < int(grid.mask[row].sum()) else ", at the end of the sentence")
         )
 

@@ -14,8 +14,8 @@ from .words import encode_words, join_windows, split_text
 class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
     """Find the entities of texts, or of sentences already split into words.
 
-    Reached by `pipeline("token-classification", model=folder_or_repo, trust_remote_code=True)` (or `"ner"`), and by the
-    class itself for a model object: `BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)`.
+    Reached by `pipeline("token-classification", model=folder_or_repo, trust_remote_code=True)` (or `"ner"`), and by
+    the class itself for a model object: `BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)`.
 
     Arguments of a call (or of the constructor, as defaults):
         inputs: a text, a list of texts, or with `is_split_into_words` a list of words or a list of such lists.
@@ -26,8 +26,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         delimiter (`str`, defaults to a blank): what joins given words into the text that offsets count in.
         stride (`int`, *optional*): sub-tokens that neighbouring windows of a long text share.
 
-    `word` is always `text[start:end]`. `score` is the probability of a word's tag given the sentence, for an entity the
-    smallest of its words'.
+    `word` is always `text[start:end]`. `score` is the probability of a word's tag given the sentence, for an entity
+    the smallest of its words'.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -119,7 +119,13 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
             if name in ignore_labels:
                 continue
             start, stop = ranges[first][0], ranges[end - 1][1]
-            entity = {key: name, "score": min(scores[first:end]), "word": text[start:stop], "start": start, "end": stop}
+            entity = {
+                key: name,
+                "score": min(scores[first:end]),
+                "word": text[start:stop],
+                "start": start,
+                "end": stop,
+            }
             entities.append(entity | ({"index": first} if key == "entity" else {}))
         return entities
 

@@ -1,7 +1,7 @@
 """Tag schemes: which tag may follow which, and how tags and entity spans translate into each other.
 
-A tag is `O` (outside) or a prefix, a hyphen and an entity type: `B-person`. A scheme says what its prefixes mean. Three
-questions are enough to state every rule, so a scheme is a table of three answers for each of its prefixes:
+A tag is `O` (outside) or a prefix, a hyphen and an entity type: `B-person`. A scheme says what its prefixes mean.
+Three questions are enough to state every rule, so a scheme is a table of three answers for each of its prefixes:
 
     opens      may this tag be the first of an entity?
     continues  may the entity go on after it?
@@ -80,7 +80,9 @@ def detect_scheme(labels: Iterable[str]) -> str | None:
     if len(bare) == len(labels):
         return None
     if bare:
-        raise ValueError(f"labels must all have a scheme prefix such as 'B-', or none of them, got {bare[0]!r} without")
+        raise ValueError(
+            f"labels must all have a scheme prefix such as 'B-', or none of them, got {bare[0]!r} without"
+        )
     prefixes = {split_tag(label)[0] for label in labels}
     for name, rules in SCHEMES.items():
         if prefixes <= rules.keys():
@@ -114,7 +116,9 @@ def _check_types_can_open(labels: Sequence[str], scheme: str) -> None:
     opening = {kind for prefix, kind in tags if SCHEMES[scheme][prefix].opens}
     for prefix, kind in tags:
         if kind not in opening:
-            raise ValueError(f"label '{prefix}-{kind}' can never be reached: no label opens a {kind!r} entity in {scheme}")
+            raise ValueError(
+                f"label '{prefix}-{kind}' can never be reached: no label opens a {kind!r} entity in {scheme}"
+            )
 
 
 def is_allowed(previous: str | None, tag: str | None, scheme: str) -> bool:

@@ -1,8 +1,8 @@
 """Words and sub-tokens: the one place that knows tokenizers.
 
 The CRF's chain runs over words, the encoder reads sub-tokens. Collator, evaluation and pipeline all go through
-`encode_words`, so that training and inference see the same chain: every word has exactly one position in it, that of the
-word's first sub-token.
+`encode_words`, so that training and inference see the same chain: every word has exactly one position in it, that of
+the word's first sub-token.
 
 Ships with every checkpoint: standard library only; a tokenizer comes in as an argument.
 """
@@ -37,8 +37,8 @@ def encode_words(
 ) -> list[Window]:
     """Turn a sentence's words into the encoder's input: one row, or several where it is too long for one.
 
-    Rows break at word borders and overlap; each word is scored in one row, the one where it has the most context. A word
-    that the tokenizer deletes (a lone variation selector, say) is fed as the unknown token.
+    Rows break at word borders and overlap; each word is scored in one row, the one where it has the most context. A
+    word that the tokenizer deletes (a lone variation selector, say) is fed as the unknown token.
 
     Args:
         tokenizer: a BERT tokenizer, fast or slow.

@@ -2,9 +2,10 @@
 
     python tests/upstream.py [--sdist ARCHIVE] [options of pytest]
 
-The tests are not installed with Transformers, but its source archive has them. This fetches the archive of the installed
-version with pip (or takes the one given), extracts its tests into a temporary directory, adds stubs for the modules that
-the archive lacks and `upstream_harness.py`, and runs pytest there. Exits as pytest does, or with 2 without an archive.
+The tests are not installed with Transformers, but its source archive has them. This fetches the archive of the
+installed version with pip (or takes the one given), extracts its tests into a temporary directory, adds stubs for the
+modules that the archive lacks and `upstream_harness.py`, and runs pytest there. Exits as pytest does, or with 2 if the
+archive cannot be had.
 """
 
 import argparse
@@ -18,9 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RELEASE = f"transformers-{version('transformers')}"
-
-TEST = '''
+VERSION = version("transformers")
+TEST = """
 import unittest
 
 from .test_configuration_common import ConfigTester
@@ -31,27 +31,14 @@ from .upstream_harness import CONFIG_CLASS, HEAD, SIZES, Harness
 class UpstreamTest(Harness, ModelTesterMixin, unittest.TestCase):
     def test_config(self):
         ConfigTester(self, config_class=CONFIG_CLASS, **SIZES, **HEAD).run_common_tests()
-'''
-COMMON_KWARGS = {
-    "return_dict": False,
-    "output_attentions": True,
-    "dtype": "float16",
-    "chunk_size_feed_forward": 5,
-    "architectures": ["Another"],
-    "id2label": {0: "NOUN", 1: "VERB"},
-    "label2id": {"NOUN": 0, "VERB": 1},
-}
+"""
 FILES = {
-    # Also keeps pytest from looking for settings further up.
-    "pytest.ini": "[pytest]\nfilterwarnings = ignore::pytest.PytestUnknownMarkWarning\n",
-    "tests/__init__.py": "",
-    "tests/exporters/__init__.py": "",
-    "tests/exporters/test_export.py": "class ExportTesterMixin:\n    pass\n",
-    "tests/generation/__init__.py": "",
-    "tests/generation/test_utils.py": "class GenerationTesterMixin:\n    pass\n",
-    "tests/utils/__init__.py": "",
-    "tests/utils/test_configuration_utils.py": f"config_common_kwargs = {COMMON_KWARGS}\n",
-    "tests/test_upstream.py": TEST,
+    "exporters/test_export.py": "class ExportTesterMixin: ...",
+    "generation/test_utils.py": "class GenerationTesterMixin: ...",
+    "utils/test_configuration_utils.py": "from ..upstream_harness import config_common_kwargs",
+    "test_upstream.py": TEST,
+    # Keeps pytest from looking for settings further up, and makes it count subtests whatever its verbosity.
+    "pytest.ini": "[pytest]\nverbosity_subtests = 1\nfilterwarnings = ignore::pytest.PytestUnknownMarkWarning",
 }
 
 
@@ -62,44 +49,45 @@ def fail(message: str) -> None:
 
 def download(folder: Path) -> Path:
     """Fetch the source archive of the installed Transformers."""
-    requirement = RELEASE.replace("-", "==", 1)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-binary", ":all:", requirement, "-d", str(folder)]
+    options = ["--no-deps", "--no-binary", ":all:", "-d", str(folder)]
+    command = [sys.executable, "-m", "pip", "download", *options, f"transformers=={VERSION}"]
     result = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
-    archives = list(folder.glob("*.tar.gz"))
-    if result.returncode or not archives:
-        errors = [line for line in result.stderr.splitlines() if line.startswith("ERROR:")] or ["no archive came"]
-        fail(f"cannot download the source archive of {requirement}: {errors[-1].removeprefix('ERROR:').strip()}")
-    return archives[0]
+    if result.returncode:
+        reason = result.stderr.strip().rpartition("ERROR: ")[2].partition("\n")[0]
+        fail(f"cannot download the source archive of transformers {VERSION}: {reason}")
+    return next(folder.iterdir())
 
 
 def lay_out(archive: Path, folder: Path) -> Path:
-    """Extract the archive's tests, put ours and the stubs beside them, and return the directory above `tests`."""
+    """Extract the archive's tests, put ours and the stubs beside them, and return where they are."""
+    prefix = f"transformers-{VERSION}/tests/"
     try:
         with tarfile.open(archive) as tar:
-            members = [member for member in tar if member.name.startswith(f"{RELEASE}/tests/")]
+            members = [member for member in tar if member.name.startswith(prefix)]
             tar.extractall(folder, members, filter="data")
-    except (OSError, tarfile.TarError) as error:
-        fail(f"cannot read {archive}: {error}")
+    except (OSError, EOFError, tarfile.TarError) as error:
+        fail(f"cannot read {archive}: {str(error).partition(chr(10))[0]}")
     if not members:
-        fail(f"{archive} must be the source archive of the installed {RELEASE}, it has no {RELEASE}/tests/")
+        fail(f"{archive} must be the source archive of the installed transformers {VERSION}, got none of {prefix}")
     for name, text in FILES.items():
-        path = folder / RELEASE / name
+        path = folder / prefix / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    shutil.copy(HERE / "upstream_harness.py", folder / RELEASE / "tests")
-    return folder / RELEASE
+        path.with_name("__init__.py").touch()
+        path.write_text(f"{text}\n", encoding="utf-8")
+    shutil.copy(HERE / "upstream_harness.py", folder / prefix)
+    return folder / prefix
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sdist", type=Path, metavar="ARCHIVE", help="a source archive that is already here")
+    parser.add_argument("--sdist", type=Path, metavar="ARCHIVE", help="a source archive downloaded before")
     arguments, options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        root = lay_out(arguments.sdist or download(Path(folder)), Path(folder))
+        tests = lay_out(arguments.sdist or download(Path(folder)), Path(folder))
         paths = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/test_upstream.py", *options]
-        return subprocess.run(command, cwd=root, env=environment, check=False).returncode
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_upstream.py", *options]
+        return subprocess.run(command, cwd=tests, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Labelled sentences: read them from files, lay them out for the encoder, and bring the model's paths back to words."""
+"""Labelled sentences: from files to the encoder's rows, and from the model's paths back to words."""
 
 import re
 from collections import Counter
@@ -33,8 +33,8 @@ class Sentence:
 def read_conll(path: str | Path) -> list[Sentence]:
     """Read sentences from a column file: one word a line, its tag in the last column, an empty line between sentences.
 
-    Two or more columns, the word first; separated by tabs, or by blanks in a line without a tab. `-DOCSTART-` lines are
-    skipped, and comments: lines that begin with `#`, hold no tab, and are not a word with its tag.
+    Two or more columns, the word first; separated by tabs, or by blanks in a line without a tab. `-DOCSTART-` lines
+    are skipped, and comments: lines that begin with `#`, hold no tab, and are not a word with its tag.
 
     Raises:
         DataError: if the file is missing, empty, not UTF-8, or a line has another number of columns than the first.
@@ -77,7 +77,9 @@ def _groups(path: Path, lines: Iterable[str]) -> Iterator[list[tuple[int, list[s
         if first is None:
             first = (number, len(row))
         if len(row) != first[1]:
-            raise DataError(f"{path}:{number}: must have {first[1]} columns as line {first[0]}, got {len(row)}: {line!r}")
+            raise DataError(
+                f"{path}:{number}: must have {first[1]} columns as line {first[0]}, got {len(row)}: {line!r}"
+            )
         if not row[0] or not row[-1]:
             raise DataError(f"{path}:{number}: the {'word' if not row[0] else 'tag'} must not be empty, got {line!r}")
         group.append((number, row))
@@ -135,7 +137,9 @@ def check_tags(sentences: Sequence[Sentence], scheme: str | None, repair_tags: b
         return list(sentences)
     checked = []
     for sentence in sentences:
-        foreign = next((tag for tag in sentence.tags if tag != OUTSIDE and split_tag(tag)[0] not in SCHEMES[scheme]), None)
+        foreign = next(
+            (tag for tag in sentence.tags if tag != OUTSIDE and split_tag(tag)[0] not in SCHEMES[scheme]), None
+        )
         if foreign is not None:
             line = sentence.lines[sentence.tags.index(foreign)]
             raise DataError(f"{sentence.path}:{line}: the tag must be O or one of {scheme}, got {foreign!r}")
@@ -165,8 +169,8 @@ def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Coun
 class TaggingDataset(Dataset):
     """Sentences laid out as the encoder's rows, and the way back from a row's path to a sentence's tags.
 
-    A sentence over the encoder's limit becomes several rows, each a chain of its own. A word of an entity that a border
-    between them cuts has an unknown label in both; scoring goes by the sentences and misses nothing.
+    A sentence over the encoder's limit becomes several rows, each a chain of its own. A word of an entity that a
+    border between them cuts has an unknown label in both; scoring goes by the sentences and misses nothing.
 
     Args:
         sentences: with gold tags.
@@ -175,7 +179,9 @@ class TaggingDataset(Dataset):
         max_length: most sub-tokens in a row; None means the tokenizer's limit.
     """
 
-    def __init__(self, sentences: Sequence[Sentence], tokenizer: Any, labels: Sequence[str], max_length: int | None = None):
+    def __init__(
+        self, sentences: Sequence[Sentence], tokenizer: Any, labels: Sequence[str], max_length: int | None = None
+    ):
         self.sentences = list(sentences)
         self.labels = list(labels)
         self.scheme = detect_scheme(labels)
@@ -223,7 +229,9 @@ class TaggingDataset(Dataset):
         tags = [[tag for row in rows_of for tag in rows[row]] for rows_of in self._rows_of]
         for sentence, predicted in zip(self.sentences, tags, strict=True):
             if len(sentence.words) != len(predicted):
-                raise ValueError(f"paths must have one tag per word, got {len(predicted)} for {len(sentence.words)} words")
+                raise ValueError(
+                    f"paths must have one tag per word, got {len(predicted)} for {len(sentence.words)} words"
+                )
         return tags
 
 

@@ -41,11 +41,40 @@ Fishermen near {LOC} caught little this winter .
 They drank {NONE} tea and played the {NONE} waltz .
 The {NONE} engine was sold to {ORG} in {LOC} .
 """
-_ONSETS = "b br c ch d dr f fl g gr h j k kl l m n p pr r s sh st t tr v w z".split()
-_NUCLEI = "a e i o u ai ea ie oa ou".split()
-_CODAS = "l ll m n nd nt r rd rk rn s sk ss t th x ck".split()
-_FIRST_NAMES = "a o i en ah ia us el".split()
-_PLACE_ENDINGS = "ford ville burg ton mouth stad haven by".split()
+_ONSETS = [
+    "b",
+    "br",
+    "c",
+    "ch",
+    "d",
+    "dr",
+    "f",
+    "fl",
+    "g",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "kl",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pr",
+    "r",
+    "s",
+    "sh",
+    "st",
+    "t",
+    "tr",
+    "v",
+    "w",
+    "z",
+]
+_NUCLEI = ["a", "e", "i", "o", "u", "ai", "ea", "ie", "oa", "ou"]
+_CODAS = ["l", "ll", "m", "n", "nd", "nt", "r", "rd", "rk", "rn", "s", "sk", "ss", "t", "th", "x", "ck"]
+_FIRST_NAMES = ["a", "o", "i", "en", "ah", "ia", "us", "el"]
+_PLACE_ENDINGS = ["ford", "ville", "burg", "ton", "mouth", "stad", "haven", "by"]
 _FIRM_ENDINGS = [["Group"], ["Holding"], ["Bank"], ["and", "Sons"], ["Airlines"], ["Labs"]]
 
 
@@ -154,7 +183,16 @@ def _write_encoder(folder: Path, texts: list[str], seed: int) -> None:
     counts = Counter(" ".join(texts).split())
     letters = sorted(set(string.ascii_letters).union(*counts))
     frequent = sorted(word for word, count in counts.items() if count >= 5 and len(word) > 1)
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *frequent]
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *frequent,
+    ]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=128)
     config = BertConfig(

@@ -30,7 +30,8 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
         scheme: as `detect_scheme` names it. None: the tags have no prefixes, and only words are scored.
 
     Returns:
-        `accuracy`, the share of words with the right tag; and unless the scheme is None, under `strict` and `conlleval`
+        `accuracy`, the share of words with the right tag; and unless the scheme is None, under `strict` and
+        `conlleval`
         each: `precision`, `recall`, `f1` over all entities (micro), and `types`, a dictionary from each type in either
         argument to its `precision`, `recall`, `f1` and `support`, its number of gold entities. From 0 to 1.
     """

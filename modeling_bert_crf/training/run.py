@@ -61,10 +61,12 @@ class DataArguments:
     validation_file: str | None = field(default=None, metadata={"help": "The same, for evaluation while training."})
     test_file: str | None = field(default=None, metadata={"help": "The same, for the final score and predictions."})
     max_seq_length: int | None = field(
-        default=None, metadata={"help": "Most sub-tokens the encoder reads at once; longer sentences are cut into windows."}
+        default=None,
+        metadata={"help": "Most sub-tokens the encoder reads at once; longer sentences are cut into windows."},
     )
     repair_tags: bool = field(
-        default=False, metadata={"help": "Read a gold tag that continues nothing as the opening of an entity (IOB1 too)."}
+        default=False,
+        metadata={"help": "Read a gold tag that continues nothing as the opening of an entity (IOB1 too)."},
     )
 
 
@@ -94,7 +96,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
 
 
 def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
-    """Refuse, before anything is loaded, what cannot end well; evaluate after each epoch if there is what to evaluate on.
+    """Refuse, before anything is loaded, what cannot end well; evaluate after each epoch if there is what to evaluate
+    on.
 
     Raises:
         UserError: for a step without its file, no step at all, or an output folder that holds a finished model.
@@ -118,7 +121,8 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
     last = get_last_checkpoint(output) if output.exists() else None
     if training.do_train and last is not None and training.resume_from_checkpoint is None:
         raise UserError(
-            f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose another"
+            f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
+            "another folder"
         )
 
 
@@ -160,7 +164,9 @@ def load_model(
         if config.model_type == BertBiLSTMCRFConfig.model_type:
             model = AutoModelForTokenClassification.from_pretrained(name, revision=revision)
         elif "train" not in splits:
-            raise UserError(f"{name} must be a finished tagger when there is no --do_train, got a {config.model_type} model")
+            raise UserError(
+                f"{name} must be a finished tagger when there is no --do_train, got a {config.model_type} model"
+            )
         else:
             model = BertBiLSTMCRFForTokenClassification.from_encoder(
                 name,
@@ -183,8 +189,8 @@ def _warn_of_unknown_types(labels: list[str], splits: dict[str, list[Sentence]])
         kinds = [split_tag(tag)[1] for sentence in sentences for tag in sentence.tags if tag != OUTSIDE]
         for kind in sorted(set(kinds) - known):
             logger.warning(
-                f"{sentences[0].path}: the model has no tag for type {kind!r}: its {kinds.count(kind)} words cannot be "
-                f"found, and count as missed in the recall of {split}"
+                f"{sentences[0].path}: the model has no tag for type {kind!r}: its {kinds.count(kind)} words cannot "
+                f"be found, and count as missed in the recall of {split}"
             )
 
 
@@ -221,7 +227,9 @@ def report(split: str, scores: dict[str, Any]) -> str:
     lines = [f"{split:<{width}} precision  recall      F1  entities"]
     rows = [*strict["types"].items(), ("all, strict", strict | {"support": support})]
     for name, row in [*rows, ("all, conlleval", conlleval | {"support": support})]:
-        figures = "  ".join(f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6)))
+        figures = "  ".join(
+            f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
+        )
         lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
     return "\n".join(lines)
 
@@ -265,7 +273,11 @@ def run_facts(arguments: Arguments, labels: Sequence[str]) -> dict[str, Any]:
         "labels": list(labels),
         "types": sorted({split_tag(label)[1] for label in labels} - {""}),
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
-        "versions": {"modeling_bert_crf": __version__, "transformers": transformers.__version__, "torch": torch.__version__},
+        "versions": {
+            "modeling_bert_crf": __version__,
+            "transformers": transformers.__version__,
+            "torch": torch.__version__,
+        },
     }
 
 

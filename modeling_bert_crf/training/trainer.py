@@ -18,14 +18,19 @@ class CRFTrainingArguments(TrainingArguments):
 
     learning_rate: float = field(
         default=5e-5,
-        metadata={"help": "Peak learning rate of the encoder. Small encoders bear more (1e-4), large ones less (1e-5)."},
+        metadata={
+            "help": "Peak learning rate of the encoder. Small encoders bear more (1e-4), large ones less (1e-5)."
+        },
     )
     head_learning_rate: float = field(
-        default=1e-3, metadata={"help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing."}
+        default=1e-3,
+        metadata={"help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing."},
     )
     crf_learning_rate: float = field(
         default=1e-2,
-        metadata={"help": "Peak learning rate of the CRF's transitions. At the encoder's rate they would hardly move."},
+        metadata={
+            "help": "Peak learning rate of the CRF's transitions. At the encoder's rate they would hardly move."
+        },
     )
     weight_decay: float = field(
         default=0.01, metadata={"help": "Weight decay; never on biases, LayerNorm or the CRF's transitions."}
@@ -61,7 +66,8 @@ class CRFTrainer(Trainer):
         """Split the trainable parameters by learning rate, and by whether they decay.
 
         Returns:
-            Optimiser groups `{"name", "params", "lr", "weight_decay"}`, without empty ones. A parameter is in one group.
+            Optimiser groups `{"name", "params", "lr", "weight_decay"}`, without empty ones. A parameter is in one
+            group.
         """
         decaying = set(self.get_decay_parameter_names(model))
         rates = {
@@ -69,7 +75,9 @@ class CRFTrainer(Trainer):
             "head": self.args.head_learning_rate,
             "crf": self.args.crf_learning_rate,
         }
-        groups: dict[tuple[str, bool], list[nn.Parameter]] = {(part, decay): [] for part in rates for decay in (True, False)}
+        groups: dict[tuple[str, bool], list[nn.Parameter]] = {
+            (part, decay): [] for part in rates for decay in (True, False)
+        }
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 parts = name.split(".")
@@ -110,7 +118,7 @@ class CRFTrainer(Trainer):
     def evaluation_loop(
         self, dataloader: Any, description: str, prediction_loss_only: bool | None = None, **kwargs: Any
     ) -> EvalLoopOutput:
-        """Evaluate as the Trainer does; a `TaggingDataset` without `compute_metrics` is scored sentence by sentence."""
+        """Evaluate as the Trainer does; without `compute_metrics`, score a `TaggingDataset` by its sentences."""
         if self.compute_metrics is not None or not isinstance(dataloader.dataset, TaggingDataset):
             return super().evaluation_loop(dataloader, description, prediction_loss_only, **kwargs)
         self.compute_metrics = _scorer(dataloader.dataset)

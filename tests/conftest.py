@@ -1,0 +1,73 @@
+"""Fixtures: a tokenizer, an encoder and a tagger made in memory; no network."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizer
+
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+WORDS = ["Ada", "Lovelace", "visited", "Paris", "in", "the", "rain", ",", "yesterday", "."]
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Ten words whole; everything else letter by letter."""
+    letters = [chr(code) for code in range(33, 127)]
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokens = [*special, *letters, *(f"##{letter}" for letter in letters), *(word for word in WORDS if len(word) > 1)]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    return BertTokenizer(vocab=vocabulary, do_lower_case=False, model_max_length=48)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tokenizer, tmp_path_factory):
+    """A BERT checkpoint with its tokenizer, no two of its sizes the same."""
+    folder = tmp_path_factory.mktemp("encoder")
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=36,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        intermediate_size=50,
+        max_position_embeddings=48,
+        initializer_range=0.2,  # untrained, but its outputs differ
+    )
+    torch.manual_seed(1)
+    BertModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def make_model(encoder_folder):
+    """Make a tagger in evaluation mode, its head's scores scattered as if it had been trained."""
+
+    def make(labels=LABELS, **config):
+        model = BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), labels, **config)
+        torch.manual_seed(2)
+        with torch.no_grad():
+            model.classifier.weight.normal_(std=0.5)
+            for parameter in model.crf.parameters():
+                parameter.normal_()
+            for name, parameter in model.named_parameters():
+                if name.startswith("lstm"):  # with zero biases an LSTM would not notice that it reads zeros
+                    parameter.normal_(std=0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def model(make_model):
+    return make_model()

@@ -1,0 +1,482 @@
+"""The model: the chain of words, the loss, the outputs, and what a batch must not change."""
+
+import copy
+import itertools
+import logging
+import math
+
+import pytest
+import torch
+from conftest import LABELS, WORDS
+from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
+
+from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.modeling_bert_crf import LOG_ZERO, WordGrid
+from modeling_bert_crf.words import encode_words
+
+LENGTHS = (7, 1, 4, 11)
+
+
+def make_rows(lengths=LENGTHS):
+    """Rows of random word ids between [CLS] and [SEP]; random holes in the word mask, legal labels on it."""
+    rows = []
+    for length in lengths:
+        input_ids = torch.cat([torch.tensor([2]), torch.randint(5, 200, (length,)), torch.tensor([3])])
+        word_mask = torch.zeros(length + 2, dtype=torch.int64)
+        word_mask[1:-1] = torch.rand(length) < 0.6
+        labels = torch.where(
+            word_mask.bool(), torch.randint(0, 2, word_mask.shape), UNKNOWN
+        )  # O and B-LOC go anywhere
+        rows.append({"input_ids": input_ids, "word_mask": word_mask, "labels": labels})
+    return rows
+
+
+def make_batch(rows, side="right", extra=0):
+    """Pad rows; `extra` positions of padding more than needed, filled with junk that must not be read."""
+    length = max(len(row["input_ids"]) for row in rows) + extra
+    batch = {
+        "input_ids": torch.randint(5, 200, (len(rows), length)),
+        "attention_mask": torch.zeros(len(rows), length, dtype=torch.int64),
+        "word_mask": torch.randint(0, 2, (len(rows), length)),
+        "labels": torch.full((len(rows), length), UNKNOWN),
+    }
+    for index, row in enumerate(rows):
+        size = len(row["input_ids"])
+        where = slice(0, size) if side == "right" else slice(length - size, length)
+        for name, values in row.items():
+            batch[name][index, where] = values
+        batch["attention_mask"][index, where] = 1
+    return batch
+
+
+def on_chain(output, batch, row):
+    """A row's emissions, log posteriors and tags at its words, in order."""
+    chain = (batch["word_mask"] * batch["attention_mask"])[row].bool()
+    return output.emissions[row, chain], output.logits[row, chain], output.paths[row, chain]
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize(("side", "extra"), [("right", 0), ("right", 5), ("left", 0), ("left", 3)])
+def test_the_batch_does_not_matter(make_model, layers, side, extra):
+    model = make_model(num_lstm_layers=layers)
+    rows = make_rows()
+    batch = make_batch(rows, side, extra)
+    output = model(**batch)
+
+    losses = []
+    for index, row in enumerate(rows):
+        alone = {name: values[None] for name, values in row.items()}
+        alone["attention_mask"] = torch.ones_like(alone["input_ids"])
+        single = model(**alone)
+        for got, want in zip(on_chain(output, batch, index), on_chain(single, alone, 0), strict=True):
+            torch.testing.assert_close(got, want, rtol=0, atol=1e-5)
+        losses.append(single.loss * (row["labels"] != UNKNOWN).sum())
+    torch.testing.assert_close(output.loss, sum(losses) / (batch["labels"] != UNKNOWN).sum(), rtol=1e-5, atol=1e-5)
+
+
+def test_an_unpacked_reverse_lstm_would_read_padding_first(model):
+    """The test above would see the most common fault: that of a plain bidirectional LSTM on padded rows."""
+    batch = make_batch(make_rows((11, 2)))
+    batch["word_mask"][:] = 1
+    batch["labels"][:] = UNKNOWN
+    right = model(**batch).emissions
+    original = model.lstm.forward
+    model.lstm.forward = lambda hidden, mask: original(hidden, torch.ones_like(mask))
+
+    wrong = model(**batch).emissions
+
+    torch.testing.assert_close(wrong[0], right[0], rtol=0, atol=1e-5)
+    assert (wrong[1] - right[1]).abs().max() > 1e-2
+
+
+def test_paths_do_not_depend_on_labels(model):
+    batch = make_batch(make_rows())
+    with_labels = model(**batch)
+    batch.pop("labels")
+    without = model(**batch)
+
+    assert without.loss is None
+    assert with_labels.paths.equal(without.paths)
+    assert with_labels.logits.equal(without.logits)
+
+
+def test_paths_are_legal_and_everywhere_on_the_chain(model):
+    for seed in range(20):
+        torch.manual_seed(seed)
+        batch = make_batch(make_rows())
+        chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+        paths = model(**batch).paths
+
+        assert (paths[~chain] == UNKNOWN).all()
+        for row in range(len(paths)):
+            tags = [None, *(LABELS[tag] for tag in paths[row, chain[row]])]
+            for before, tag in itertools.pairwise(tags):
+                assert not tag.startswith("I-") or before in (f"B-{tag[2:]}", tag)
+
+
+def test_paths_come_always_but_in_training_with_labels(model):
+    batch = make_batch(make_rows())
+    labels = batch.pop("labels")
+
+    assert model.train()(**batch).paths is not None
+    assert model.train()(**batch, labels=labels).paths is None
+    assert model.eval()(**batch, labels=labels).paths is not None
+    with torch.no_grad():
+        assert model.train()(**batch, labels=labels).paths is None
+
+
+def test_logits_are_the_exact_posterior(model):
+    batch = make_batch(make_rows())
+    chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+    output = model(**batch)
+    grid = WordGrid.of(chain)
+
+    expected = model.crf.marginals(grid.gather(output.emissions, 0.0), grid.mask)
+
+    assert output.logits.dtype == torch.float32
+    assert output.logits.isfinite().all()
+    torch.testing.assert_close(output.logits.softmax(-1)[chain], expected[grid.mask])
+    off_chain = torch.tensor([0.0] + [LOG_ZERO] * 4).expand_as(output.logits[~chain])
+    torch.testing.assert_close(output.logits[~chain], off_chain, rtol=0, atol=0)
+    assert not output.emissions[~chain].any()
+
+
+def test_logits_carry_the_gradient_of_the_posterior(model):
+    """Through `marginals` in float64: the classifier's bias gets the sum of the gradients at all words."""
+    batch = make_batch(make_rows((5, 3)))
+    output = model(**batch)
+    grid = WordGrid.of((batch["word_mask"] * batch["attention_mask"]).bool())
+    exact = copy.deepcopy(model.crf).double()
+    emissions = grid.gather(output.emissions.detach().double(), 0.0).requires_grad_()
+    (expected,) = torch.autograd.grad(exact.marginals(emissions, grid.mask).square().sum(), emissions)
+
+    (output.logits.softmax(-1).square() * grid.chain[..., None]).sum().backward()
+
+    assert expected.abs().max() > 1e-2
+    torch.testing.assert_close(model.classifier.bias.grad.double(), expected.sum((0, 1)), rtol=1e-3, atol=1e-5)
+
+
+def test_loss_is_the_nll_per_label_or_per_item(model):
+    batch = make_batch(make_rows())
+    count = (batch["labels"] != UNKNOWN).sum()
+
+    mean = model(**batch).loss
+    by_items = model(**batch, num_items_in_batch=torch.tensor(10)).loss
+
+    torch.testing.assert_close(by_items, mean * count / 10)
+    torch.testing.assert_close(model(**batch, num_items_in_batch=10).loss, by_items)
+
+
+def test_unknown_labels_are_summed_over(model):
+    row = make_rows((6,))[0]
+    row["word_mask"] = torch.tensor([0, 1, 0, 1, 1, 0, 0, 0])
+    row["labels"] = torch.tensor([UNKNOWN, 0, UNKNOWN, UNKNOWN, 1, UNKNOWN, UNKNOWN, UNKNOWN])
+    batch = make_batch([row])
+    partial = model(**batch, num_items_in_batch=1).loss
+
+    weights = []
+    for tag in range(len(LABELS)):
+        batch["labels"][0, 3] = tag
+        weights.append(-model(**batch, num_items_in_batch=1).loss)
+
+    torch.testing.assert_close(partial, -torch.stack(weights).logsumexp(0))
+
+
+@pytest.mark.parametrize("attended", [True, False], ids=["no scored word", "nothing attended"])
+@pytest.mark.parametrize("others", [True, False], ids=["beside others", "alone"])
+def test_empty_rows(model, attended, others):
+    rows = make_rows((4, 5) if others else (4,))
+    rows[0]["word_mask"][:] = 0
+    rows[0]["labels"][:] = UNKNOWN
+    batch = make_batch(rows)
+    if not attended:
+        batch["attention_mask"][0] = 0
+    model.train()
+
+    loss = model(**batch).loss
+    loss.backward()
+    paths = model.eval()(**batch).paths
+
+    assert loss.isfinite()
+    assert (loss == 0) == (not others)
+    assert (paths[0] == UNKNOWN).all()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    assert [name for name, gradient in gradients.items() if gradient is None] == []
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+def test_left_padding_keeps_positions_from_zero(model):
+    row = make_rows((5,))[0]
+    left = make_batch([row], "left", extra=4)
+
+    shifted = model(**left, position_ids=torch.arange(11)[None])
+    right = model(**make_batch([row]))
+
+    assert (on_chain(shifted, left, 0)[0] - on_chain(right, make_batch([row]), 0)[0]).abs().max() > 1e-3
+
+
+def test_without_a_word_mask_the_tokenizers_words_are_tagged(model, tokenizer):
+    words = ["Ada", "sang", "in", "Paris", "."]
+    (window,) = encode_words(tokenizer, words)
+    explicit = model(
+        torch.tensor([window.input_ids]),
+        torch.ones(1, len(window.input_ids)),
+        word_mask=torch.tensor([window.word_mask]),
+    )
+
+    bare = model(**tokenizer(["Ada sang in Paris.", "Ada"], return_tensors="pt", padding=True))
+
+    length = len(window.input_ids)
+    assert bare.paths[0, :length].equal(explicit.paths[0])
+    torch.testing.assert_close(bare.emissions[0, :length], explicit.emissions[0], rtol=0, atol=1e-5)
+    assert (bare.paths[1] != UNKNOWN).sum() == 1
+
+
+def test_without_roles_every_attended_position_is_tagged_and_said_once(model, caplog):
+    model.token_roles.fill_(-1)
+    logging.getLogger("modeling_bert_crf").propagate = True
+    batch = make_batch(make_rows((3, 5)))
+    inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    embeds = {"inputs_embeds": torch.randn(2, 7, 36), "attention_mask": batch["attention_mask"]}
+
+    outputs = [model(**inputs), model(**inputs), model(**embeds)]
+
+    assert all((output.paths != UNKNOWN).equal(batch["attention_mask"].bool()) for output in outputs)
+    assert sum("set_tokenizer" in record.message for record in caplog.records) <= 1
+
+
+def test_resizing_the_embeddings_extends_the_roles(model, tokenizer):
+    size = len(tokenizer)
+    model.resize_token_embeddings(size + 4, mean_resizing=False)
+    assert model.token_roles[size:].tolist() == [1] * 4
+    assert model.config.vocab_size == size + 4
+    model.resize_token_embeddings(size - 4, mean_resizing=False)
+    assert model.token_roles.shape == (size - 4,)
+
+    model.token_roles.fill_(-1)
+    model.resize_token_embeddings(size, mean_resizing=False)
+    assert (model.token_roles == -1).all()
+
+
+def batch_with(position, label, word_mask=(0, 1, 1, 0, 1, 0)):
+    labels = torch.tensor([[UNKNOWN, 0, 0, UNKNOWN, 0, UNKNOWN]] * 2)
+    labels[1, position] = label
+    return {
+        "input_ids": torch.full((2, 6), 9),
+        "attention_mask": torch.ones(2, 6, dtype=torch.int64),
+        "word_mask": torch.tensor([word_mask] * 2),
+        "labels": labels,
+    }
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (batch_with(3, 1), r"labels must be -100 off the chain of words, got 1 in row 1, position 3"),
+        (batch_with(2, 5), r"labels must be in \[0, 5\) or -100, got 5 in row 1, position 2"),
+        (batch_with(2, -1), r"labels must be in \[0, 5\) or -100, got -1 in row 1, position 2"),
+        ({**batch_with(2, 0), "labels": torch.zeros(2, 5)}, r"labels must have shape \(2, 6\), got \(2, 5\)"),
+        ({**batch_with(2, 0), "word_mask": torch.ones(2, 5)}, r"word_mask must have shape \(2, 6\), got \(2, 5\)"),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_bad_labels_are_refused(model, batch, message, training):
+    with pytest.raises(ValueError, match=message):
+        model.train(training)(**batch)
+
+
+@pytest.mark.parametrize(
+    ("position", "label", "message"),
+    [
+        (1, 2, r"labels must obey IOB2, got 'I-LOC' after the start in row 1, word 0"),
+        (2, 2, r"labels must obey IOB2, got 'I-LOC' after 'O' in row 1, word 1"),
+        (4, 4, r"labels must obey IOB2, got 'I-PER' after 'O' in row 1, word 2"),
+    ],
+)
+def test_illegal_gold_is_refused_in_training_and_costs_infinity_in_evaluation(model, position, label, message):
+    with pytest.raises(ValueError, match=message):
+        model.train()(**batch_with(position, label))
+    assert model.eval()(**batch_with(position, label)).loss == math.inf
+
+
+def test_illegal_end_is_named(make_model):
+    model = make_model(["O", "B-X", "I-X", "E-X", "S-X"])
+
+    with pytest.raises(ValueError, match=r"got 'B-X' after 'O' in row 1, word 2, at the end of the sentence"):
+        model.train()(**batch_with(4, 1))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_arguments_are_not_changed(model, training):
+    batch = make_batch(make_rows())
+    before = copy.deepcopy(batch)
+    model.train(training)(**batch)
+
+    assert all(batch[name].equal(before[name]) for name in batch)
+
+
+def test_return_dict_false_and_hidden_states(model):
+    batch = make_batch(make_rows((3,)))
+    output = model(**batch, output_hidden_states=True)
+    as_tuple = model(**batch, return_dict=False)
+
+    assert list(output) == ["loss", "logits", "paths", "emissions", "hidden_states"]
+    assert len(output.hidden_states) == 3
+    assert len(as_tuple) == 4
+    assert as_tuple[2].equal(output.paths)
+
+
+def test_half_precision_weights_decode(model):
+    batch = make_batch(make_rows())
+    output = model.to(torch.bfloat16)(**batch)
+
+    assert output.logits.dtype == torch.float32
+    assert output.loss.isfinite()
+    assert ((output.paths != UNKNOWN) == (batch["word_mask"] * batch["attention_mask"]).bool()).all()
+
+
+def test_word_grid_goes_there_and_back():
+    for seed in range(10):
+        torch.manual_seed(seed)
+        chain = torch.rand(5, 9) < 0.4
+        chain[2] = False
+        values = torch.randn(5, 9, 3)
+        grid = WordGrid.of(chain).cut(int(chain.sum(1).max()))
+
+        words = grid.gather(values, fill=-7.0)
+
+        for row in range(5):
+            count = int(chain[row].sum())
+            assert words[row, :count].equal(values[row, chain[row]])
+            assert (words[row, count:] == -7.0).all()
+        assert grid.scatter(words, fill=3.0).equal(torch.where(chain[..., None], values, 3.0))
+
+
+def test_from_encoder_keeps_the_encoder_and_zeroes_the_crf(encoder_folder, tmp_path, caplog):
+    """A CRF that `_init_weights` forgot would come out of `from_pretrained` as whatever stood in memory."""
+    poison = [torch.full((5, 5), 7e9) for _ in range(200)]
+    del poison
+
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS)
+
+    assert [parameter.abs().max().item() for parameter in model.crf.parameters()] == [0.0, 0.0, 0.0]
+    assert model.crf.allowed_starts.tolist() == [True, True, False, True, False]
+    assert model.crf.allowed_transitions.tolist()[0] == [True, True, False, True, False]
+    assert model.crf.allowed_transitions.tolist()[1] == [True, True, True, True, False]
+    assert model.config.id2label == dict(enumerate(LABELS))
+    assert model.config.label2id == {label: index for index, label in enumerate(LABELS)}
+    assert model.config.model_type == "bert_bilstm_crf"
+    assert not any("LOAD REPORT" in record.message or "model of type" in record.message for record in caplog.records)
+    encoder = BertModel.from_pretrained(encoder_folder, add_pooling_layer=False)
+    for name, value in encoder.state_dict().items():
+        assert model.bert.state_dict()[name].equal(value), name
+
+
+def test_constraints_survive_every_load(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    poison = [torch.ones(5, 5, dtype=torch.bool) for _ in range(200)]
+    del poison
+
+    loaded = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+
+    for name, buffer in loaded.named_buffers():
+        assert buffer.equal(before[name]), name
+    for name, parameter in loaded.named_parameters():
+        assert parameter.equal(model.get_parameter(name)), name
+
+
+def test_an_encoder_with_a_language_model_head_is_loaded_whole(tokenizer, tmp_path):
+    config = BertConfig(vocab_size=len(tokenizer), hidden_size=12, num_hidden_layers=1, num_attention_heads=2)
+    pretrained = BertForMaskedLM(config)
+    pretrained.half().save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(
+        str(tmp_path), LABELS, num_lstm_layers=2, lstm_hidden_size=5
+    )
+
+    weight = pretrained.bert.encoder.layer[0].output.dense.weight
+    assert model.bert.encoder.layer[0].output.dense.weight.equal(weight.float())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert len(model.lstm.left_to_right) == 2
+    assert model.classifier.in_features == 10
+
+
+def test_from_encoder_refuses_what_is_not_bert(tokenizer, tmp_path):
+    DistilBertModel(DistilBertConfig(vocab_size=20, dim=12, n_heads=2, n_layers=1, hidden_dim=13)).save_pretrained(
+        tmp_path
+    )
+
+    with pytest.raises(ValueError, match="the encoder must be a BERT model, got model_type 'distilbert'"):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(tmp_path), LABELS, tokenizer)
+
+
+def test_from_encoder_refuses_a_checkpoint_that_lacks_weights(encoder_folder, tokenizer, tmp_path):
+    config = BertConfig.from_pretrained(encoder_folder)
+    config.num_hidden_layers = 1
+    BertModel(config).save_pretrained(tmp_path)
+    config.num_hidden_layers = 2
+    config.save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match=r"must hold the whole encoder, 16 weights miss, bert\.encoder\.layer\.1"):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(tmp_path), LABELS, tokenizer)
+
+
+@pytest.mark.parametrize("labels", [[], ["O", "O"], ["O", 1]])
+def test_from_encoder_refuses_labels_that_are_not_distinct_names(encoder_folder, labels):
+    with pytest.raises(ValueError, match="labels must be distinct strings"):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), labels)
+
+
+def test_labels_without_a_scheme_forbid_nothing():
+    model = BertBiLSTMCRFForTokenClassification(
+        BertBiLSTMCRFConfig(vocab_size=9, hidden_size=12, num_hidden_layers=1, num_attention_heads=2)
+    )
+
+    assert model.config.labels == ["LABEL_0", "LABEL_1"]
+    assert all(buffer.all() for buffer in model.crf.buffers())
+
+
+def test_the_words_of_the_fixture_are_whole(tokenizer):
+    assert all(len(tokenizer(word, add_special_tokens=False)["input_ids"]) == 1 for word in WORDS)
+
+
+def test_gold_that_unknown_labels_cannot_save_is_refused_in_training(make_model):
+    model = make_model(["O", *(f"{prefix}-{kind}" for kind in "XY" for prefix in "BIES")]).train()
+    batch = batch_with(2, 0, word_mask=(0, 1, 1, 1, 1, 0))
+    batch["labels"][:, 1:5] = torch.tensor([[0, 0, 0, 0], [1, UNKNOWN, 6, 7]])  # B-X ? I-Y E-Y
+    with pytest.raises(ValueError, match="labels must leave a tagging that obeys the scheme, got none in row 1"):
+        model(**batch)
+
+    batch["labels"][1, 1:5] = torch.tensor([0, 0, UNKNOWN, 1])
+    with pytest.raises(
+        ValueError, match="got 'B-X' after an unknown tag in row 1, word 3, at the end of the sentence"
+    ):
+        model(**batch)
+
+
+def test_integer_types_of_labels_and_masks_do_not_matter(model):
+    batch = make_batch(make_rows())
+    other = {
+        **batch,
+        "labels": batch["labels"].int(),
+        "word_mask": batch["word_mask"].bool(),
+        "attention_mask": batch["attention_mask"].float(),
+    }
+
+    assert model(**other).loss.equal(model(**batch).loss)
+
+
+def test_a_configuration_without_return_dict_works(model):
+    batch = make_batch(make_rows())
+    expected = model(**batch).paths
+    model.config.return_dict = False
+
+    assert model(**batch)[2].equal(expected)
+
+
+def test_from_encoder_refuses_misspelt_fields(encoder_folder):
+    with pytest.raises(ValueError, match="'lstm_layers' must be a field of the configuration or one of"):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, lstm_layers=2)

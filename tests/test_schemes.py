@@ -1,0 +1,152 @@
+"""Tag schemes by their definitions, and the package's reading of broken sequences by conlleval's."""
+
+import itertools
+
+import pytest
+
+from modeling_bert_crf.schemes import (
+    SCHEMES,
+    constraints,
+    detect_scheme,
+    first_violation,
+    is_allowed,
+    repair,
+    resolve_scheme,
+    spans_to_tags,
+    tags_to_spans,
+)
+
+
+def alphabet(scheme):
+    return ["O", *(f"{prefix}-{kind}" for kind in ("X", "Y") for prefix in SCHEMES[scheme])]
+
+
+def all_segmentations(length, start=0):
+    """Every way to put X and Y entities on a sentence."""
+    if start == length:
+        yield []
+        return
+    yield from all_segmentations(length, start + 1)
+    for end, kind in itertools.product(range(start + 1, length + 1), ("X", "Y")):
+        for rest in all_segmentations(length, end):
+            yield [(start, end, kind), *rest]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("length", [0, 1, 2, 3])
+def test_legal_sequences_are_exactly_those_that_some_entities_write(scheme, length):
+    """The rules of each pair of tags together are neither too strict nor too lax."""
+    written = [tuple(spans_to_tags(spans, length, scheme)) for spans in all_segmentations(length)]
+    legal = {
+        tags for tags in itertools.product(alphabet(scheme), repeat=length) if first_violation(tags, scheme) is None
+    }
+
+    assert len(set(written)) == len(written)
+    assert legal == set(written)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_spans_round_trip(scheme):
+    for spans in all_segmentations(4):
+        assert tags_to_spans(spans_to_tags(spans, 4, scheme), scheme) == spans
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_constraints_tabulate_the_rules(scheme):
+    labels = alphabet(scheme)
+    starts, ends, transitions = constraints(labels, scheme)
+
+    for tags in itertools.product(range(len(labels)), repeat=3):
+        by_table = starts[tags[0]] and ends[tags[2]] and all(transitions[i][j] for i, j in itertools.pairwise(tags))
+        assert by_table == (first_violation([labels[tag] for tag in tags], scheme) is None)
+
+
+def test_iob2_rules_written_out():
+    allowed = {
+        pair: is_allowed(*pair, "IOB2") for pair in itertools.product([None, "O", "B-X", "I-X", "I-Y"], repeat=2)
+    }
+
+    assert [pair for pair, legal in allowed.items() if not legal] == [
+        (None, "I-X"),
+        (None, "I-Y"),
+        ("O", "I-X"),
+        ("O", "I-Y"),
+        ("B-X", "I-Y"),
+        ("I-X", "I-Y"),
+        ("I-Y", "I-X"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scheme"),
+    [
+        (["O", "B-PER", "I-PER"], "IOB2"),
+        (["B-PER", "O"], "IOB2"),
+        (["O", "B-PER", "I-PER", "E-PER", "S-PER"], "BIOES"),
+        (["O", "B-PER", "I-PER", "L-PER", "U-PER"], "BILOU"),
+        (["B-NR", "M-NR", "E-NR", "S-NR", "O"], "BMES"),
+        (["O"], None),
+        (["LABEL_0", "LABEL_1"], None),
+        (["NOUN", "X-WORD"], None),
+        (["O", "B-creative-work", "I-creative-work"], "IOB2"),
+    ],
+)
+def test_detection(labels, scheme):
+    assert detect_scheme(labels) == scheme
+    assert resolve_scheme("auto", labels) == scheme
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["O", "B-X", "S-X", "U-X"], r"prefixes of one scheme of IOB2, BIOES, BILOU, BMES, got \['B', 'S', 'U'\]"),
+        (["O", "I-X"], r"label 'I-X' can never be reached: no label opens a 'X' entity in IOB2"),
+        (["O", "B-X", "I-X", "I-Y"], r"label 'I-Y' can never be reached"),
+        (["O", "B-X", "NOUN"], r"must all have a scheme prefix such as 'B-', or none of them, got 'NOUN' without"),
+    ],
+)
+def test_inconsistent_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        detect_scheme(labels)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "message"),
+    [
+        ("BIOES", None),
+        ("IOB2", r"`tag_scheme` 'IOB2' has no tag 'E-X'"),
+        ("BIO", r"`tag_scheme` must be 'IOB2', 'BIOES', 'BILOU', 'BMES', 'auto' or None, got 'BIO'"),
+    ],
+)
+def test_explicit_schemes(scheme, message):
+    labels = ["O", "B-X", "E-X", "S-X"]
+    if message is None:
+        assert resolve_scheme(scheme, labels) == scheme
+    else:
+        with pytest.raises(ValueError, match=message):
+            resolve_scheme(scheme, labels)
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans"),
+    [
+        ("I-X I-X O", [(0, 2, "X")]),
+        ("O I-X I-Y", [(1, 2, "X"), (2, 3, "Y")]),
+        ("B-X I-Y I-Y", [(0, 1, "X"), (1, 3, "Y")]),
+        ("B-X B-X I-X", [(0, 1, "X"), (1, 3, "X")]),
+    ],
+)
+def test_broken_iob2_is_read_as_conlleval_reads_it(tags, spans):
+    assert tags_to_spans(tags.split(), "IOB2") == spans
+    assert tags_to_spans(repair(tags.split(), "IOB2"), "IOB2") == spans
+    assert first_violation(repair(tags.split(), "IOB2"), "IOB2") is None
+
+
+def test_tags_without_a_scheme_are_read_as_runs():
+    assert tags_to_spans(["A", "A", "O", "B", "A"], None) == [(0, 2, "A"), (3, 4, "B"), (4, 5, "A")]
+
+
+@pytest.mark.parametrize("span", [(1, 1, "X"), (-1, 1, "X"), (3, 5, "X"), (1, 3, "X")])
+def test_spans_that_cannot_be_written_are_refused(span):
+    with pytest.raises(ValueError, match=r"must be free and inside a sentence of 4 words"):
+        spans_to_tags([(2, 3, "Y"), span], 4, "IOB2")

@@ -1,0 +1,87 @@
+"""Words to sub-tokens and back; windows."""
+
+import random
+
+import pytest
+
+from modeling_bert_crf.words import encode_words, join_windows, split_text, token_roles
+
+
+def test_each_word_has_one_position(tokenizer):
+    (window,) = encode_words(tokenizer, ["Ada", "sang", ".", "Paris"])
+
+    tokens = tokenizer.convert_ids_to_tokens(window.input_ids)
+    assert tokens == ["[CLS]", "Ada", "s", "##a", "##n", "##g", ".", "Paris", "[SEP]"]
+    assert window.word_mask == [False, True, True, False, False, False, True, True, False]
+    assert window.words == range(4)
+
+
+def test_a_word_that_the_tokenizer_deletes_is_fed_as_unknown(tokenizer):
+    (window,) = encode_words(tokenizer, ["Ada", "\ufe0f", "\u200b", "Paris"])
+
+    assert tokenizer.convert_ids_to_tokens(window.input_ids) == ["[CLS]", "Ada", "[UNK]", "[UNK]", "Paris", "[SEP]"]
+    assert window.word_mask == [False, True, True, True, True, False]
+
+
+def test_no_words_make_one_row_without_a_scored_word(tokenizer):
+    (window,) = encode_words(tokenizer, [])
+
+    assert tokenizer.convert_ids_to_tokens(window.input_ids) == ["[CLS]", "[SEP]"]
+    assert window.word_mask == [False, False]
+
+
+@pytest.mark.parametrize("limit", [3, 4, 7, 20, 48])
+@pytest.mark.parametrize("stride", [None, 0, 1])
+def test_windows_score_each_word_once(tokenizer, limit, stride):
+    if stride is not None and stride >= limit - 2:
+        pytest.skip("no room")
+    rng = random.Random(limit)
+    for _ in range(60):
+        words = ["".join(rng.choices("abcdef", k=rng.choice([1, 1, 2, 5, 40]))) for _ in range(rng.randint(0, 50))]
+
+        windows = encode_words(tokenizer, words, limit, stride)
+
+        assert all(len(window.input_ids) == len(window.word_mask) <= limit for window in windows)
+        assert all(sum(window.word_mask) == len(window.words) for window in windows)
+        assert [word for window in windows for word in window.words] == list(range(len(words)))
+        firsts = join_windows(windows, [tokenizer.convert_ids_to_tokens(window.input_ids) for window in windows])
+        assert firsts == [word[0] for word in words]
+
+
+def test_each_word_is_scored_where_it_has_the_most_context(tokenizer):
+    words = [chr(ord("a") + index) for index in range(20)]  # one sub-token each
+
+    windows = encode_words(tokenizer, words, max_length=10, stride=4)
+
+    rows = [tokenizer.convert_ids_to_tokens(window.input_ids)[1:-1] for window in windows]
+    assert rows == [list("abcdefgh"), list("efghijkl"), list("ijklmnop"), list("mnopqrst")]
+    assert [window.words for window in windows] == [range(0, 6), range(6, 10), range(10, 14), range(14, 20)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "stride", "message"),
+    [(2, None, "max_length must be at least 3, got 2"), (10, 8, "stride must be at least 0 and below 8, got 8")],
+)
+def test_windows_without_room_are_refused(tokenizer, limit, stride, message):
+    with pytest.raises(ValueError, match=message):
+        encode_words(tokenizer, ["a"], limit, stride)
+
+
+def test_roles_of_the_vocabulary(tokenizer):
+    roles = token_roles(tokenizer, len(tokenizer) + 3)
+
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ada", "a", "##a", "#"]
+    assert [roles[tokenizer.convert_tokens_to_ids(name)] for name in names] == [0, 1, 0, 0, 1, 1, 1, 2, 1]
+    assert roles[len(tokenizer) :] == [1, 1, 1]
+
+
+def test_roles_refuse_a_tokenizer_that_knows_more_than_the_model(tokenizer):
+    with pytest.raises(ValueError, match=r"has id \d+, the model knows 7 ids"):
+        token_roles(tokenizer, 7)
+
+
+def test_texts_split_into_the_tokenizers_words(tokenizer):
+    text = " Ada  sang, in Paris.\n"
+
+    assert [text[start:end] for start, end in split_text(tokenizer, text)] == ["Ada", "sang", ",", "in", "Paris", "."]
+    assert split_text(tokenizer, " \t ") == []
