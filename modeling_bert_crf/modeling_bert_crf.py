@@ -43,8 +43,8 @@ class BertBiLSTMCRFOutput(ModelOutput):
             labels that are not -100.
         logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): for a word, at its first
             sub-token, the log of the **exact posterior** P(tag | sentence), so that `softmax(logits)` is a calibrated
-            probability; elsewhere all weight on `O` (on label 0 if there is no `O`). Its argmax is the tagging of largest word-by-word
-            probability, not the best path: it may break the scheme's rules. Use `paths` for tags.
+            probability; elsewhere all weight on `O` (on label 0 if there is no `O`). Its argmax is the tagging of
+            largest word-by-word probability, not the best path: it may break the scheme's rules. Use `paths` for tags.
         paths (`torch.LongTensor` of shape `(batch_size, sequence_length)`, not returned in training mode with labels):
             the best path (Viterbi), at each word's first sub-token; -100 elsewhere.
         emissions (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): the scores that the CRF

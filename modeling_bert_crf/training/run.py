@@ -113,13 +113,16 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
             raise UserError(f"--{step} needs --{name}")
     if model.model_name_or_path is None:
         raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
+    checkpoint = training.resume_from_checkpoint
+    if checkpoint is not None and not Path(checkpoint).is_dir():
+        raise UserError(f"--resume_from_checkpoint: {checkpoint} is no checkpoint's folder")
     output = Path(training.output_dir)
     if output.exists() and not output.is_dir():
         raise UserError(f"--output_dir must be a folder, {output} is a file")
     if training.do_train and (output / "config.json").exists():
         raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
     last = get_last_checkpoint(output) if output.exists() else None
-    if training.do_train and last is not None and training.resume_from_checkpoint is None:
+    if training.do_train and last is not None and checkpoint is None:
         raise UserError(
             f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
             "another folder"

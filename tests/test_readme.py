@@ -1,0 +1,64 @@
+"""What the README promises: its examples run, and its commands are those of the continuous integration."""
+
+import ast
+import re
+from pathlib import Path
+
+import transformers
+from conftest import WORDS
+
+import modeling_bert_crf
+from modeling_bert_crf import BertBiLSTMCRFPipeline
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+
+
+def test_the_examples_run(encoder_folder, tokenizer, tmp_path, monkeypatch):
+    (tmp_path / "train.conll").write_text("".join(f"{word}\tO\n" for word in WORDS))
+    monkeypatch.chdir(tmp_path)
+    loaded = transformers.pipeline
+
+    def load(task, model, trust_remote_code):
+        """The host's `pipeline` would run the code in the folder; here the package is the same."""
+        assert trust_remote_code
+        return BertBiLSTMCRFPipeline(
+            model=transformers.AutoModelForTokenClassification.from_pretrained(model),
+            tokenizer=transformers.AutoTokenizer.from_pretrained(model),
+            task=task,
+        )
+
+    names = {}
+    for block in BLOCKS:
+        if "runs/mine" in block:
+            names["model"].save_pretrained("runs/mine")
+            tokenizer.save_pretrained("runs/mine")
+            monkeypatch.setattr(transformers, "pipeline", load)
+        exec(block.replace("google-bert/bert-base-cased", str(encoder_folder)), names)
+        monkeypatch.setattr(transformers, "pipeline", loaded)
+
+    assert names["paths"].shape[0] == 1
+    assert len(names["train"]) == 1
+    assert isinstance(names["trainer"], transformers.Trainer)
+
+
+def test_the_first_example_is_six_lines():
+    assert len(BLOCKS[0].splitlines()) <= 6
+
+
+def test_integration_runs_the_test_command_of_the_readme():
+    (command,) = re.findall(r"^pip install -e '\.\[dev\]' && (.*)$", README, flags=re.M)
+    assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
+
+
+def test_the_layout_names_every_file():
+    tree = README.split("## Layout")[1].split("```")[1]
+    for path in (ROOT / "modeling_bert_crf").glob("*.py"):
+        assert path.name == "__init__.py" or path.name in tree
+
+
+def test_the_public_surface_is_what_the_package_declares():
+    source = ast.parse((ROOT / "modeling_bert_crf" / "__init__.py").read_text())
+    imported = {alias.name for node in source.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert set(modeling_bert_crf.__all__) == {name for name in imported if not name.startswith("Auto")}

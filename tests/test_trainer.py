@@ -1,0 +1,175 @@
+"""The Trainer: parameter groups, accumulation, and scores over every gold word."""
+
+import pytest
+import torch
+from conftest import LABELS
+from transformers import Trainer, TrainingArguments
+
+from modeling_bert_crf.training.data import Sentence, TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.metrics import make_compute_metrics
+from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, group_table
+
+
+def make_sentences():
+    rows = [
+        ("Ada Lovelace visited Paris .", "B-PER I-PER O B-LOC O"),
+        ("the rain in Paris", "O O O B-LOC"),
+        ("yesterday", "O"),
+        ("Ada , Ada in the rain , in the rain , in the rain", "B-PER O B-PER O O O O O O O O O O O"),
+        ("Lovelace visited Ada", "B-PER O B-PER"),
+    ]
+    return [
+        Sentence(words.split(), tags.split(), "data.conll", list(range(len(words.split())))) for words, tags in rows
+    ]
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    def make(**options):
+        options = {
+            "output_dir": str(tmp_path),
+            "use_cpu": True,
+            "save_strategy": "no",
+            "disable_tqdm": True,
+            **options,
+        }
+        return CRFTrainingArguments(**options)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(arguments, tokenizer, make_model):
+    def make(model=None, sentences=None, **options):
+        dataset = TaggingDataset(make_sentences() if sentences is None else sentences, tokenizer, LABELS, 12)
+        return CRFTrainer(
+            model=make_model(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, lstm_dropout=0.0)
+            if model is None
+            else model,
+            args=arguments(**options),
+            train_dataset=dataset,
+            eval_dataset=dataset,
+            data_collator=TaggingCollator(tokenizer.pad_token_id),
+        )
+
+    return make
+
+
+def test_every_parameter_is_in_one_group_with_its_rate(make_trainer):
+    trainer = make_trainer(learning_rate=1e-5, head_learning_rate=2e-4, crf_learning_rate=3e-3, weight_decay=0.1)
+    groups = trainer.create_optimizer().param_groups
+
+    names = {id(parameter): name for name, parameter in trainer.model.named_parameters()}
+    found = {names[id(parameter)]: group for group in groups for parameter in group["params"]}
+    assert sum(len(group["params"]) for group in groups) == len(names) == len(found)
+    for name, group in found.items():
+        part = name.split(".")[0]
+        assert group["lr"] == {"bert": 1e-5, "lstm": 2e-4, "classifier": 2e-4, "crf": 3e-3}[part]
+        decays = part != "crf" and "bias" not in name and "LayerNorm" not in name
+        assert group["weight_decay"] == (0.1 if decays else 0.0), name
+    table = group_table(groups)
+    assert [line.split("  ")[0] for line in table.splitlines()] == [
+        "group",
+        "encoder",
+        "encoder, no decay",
+        "head",
+        "head, no decay",
+        "crf, no decay",
+    ]
+    assert "0.003" in table
+
+
+def test_frozen_parameters_are_in_no_group(make_trainer):
+    trainer = make_trainer()
+    trainer.model.bert.requires_grad_(False)
+
+    assert {group["name"].split(",")[0] for group in trainer.parameter_groups(trainer.model)} == {"head", "crf"}
+
+
+def test_one_step_moves_every_part_at_its_rate(make_trainer):
+    trainer = make_trainer(
+        max_steps=1, learning_rate=1e-5, head_learning_rate=1e-3, crf_learning_rate=1e-1, warmup_steps=0
+    )
+    before = {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+    trainer.train()
+
+    moved = {"bert": 0.0, "lstm": 0.0, "classifier": 0.0, "crf": 0.0}
+    for name, parameter in trainer.model.named_parameters():
+        part = name.split(".")[0]
+        moved[part] = max(moved[part], (parameter - before[name]).abs().max().item())
+    # Adam's first step is as long as the rate, whatever the gradient (and decay adds a little of the weight).
+    assert moved["bert"] == pytest.approx(1e-5, rel=0.1)
+    assert moved["lstm"] == pytest.approx(1e-3, rel=0.1)
+    assert moved["classifier"] == pytest.approx(1e-3, rel=0.1)
+    assert moved["crf"] == pytest.approx(1e-1, rel=0.1)
+
+
+@pytest.mark.parametrize(("batch", "accumulation"), [(2, 3), (1, 6), (3, 2)])
+def test_accumulation_gives_the_same_loss_and_gradient(make_trainer, batch, accumulation):
+    """A loss that ignores `num_items_in_batch` comes out multiplied by the steps."""
+
+    def first_step(**options):
+        trainer = make_trainer(max_steps=1, logging_steps=1, **options)
+        trainer.train()
+        return {name: trainer.state.log_history[0][name] for name in ("loss", "grad_norm")}
+
+    whole = first_step(per_device_train_batch_size=6)
+    parts = first_step(per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation)
+
+    assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def test_evaluation_scores_every_gold_word(make_trainer):
+    sentences = make_sentences()
+    sentences[1].tags[0] = "B-WORK"  # a type that the model has no tag for
+    sentences[3].tags[5:8] = ["B-PER", "I-PER", "I-PER"]  # an entity that a window's border cuts
+    trainer = make_trainer(sentences=sentences)
+    dataset = trainer.eval_dataset
+
+    tags, scores = trainer.tag(dataset, "test")
+    metrics = trainer.evaluate()
+
+    assert dataset.cut_sentences == 1
+    assert [len(row) for row in tags] == [len(one.words) for one in sentences]
+    assert scores["strict"]["types"]["WORK"]["support"] == 1
+    assert sum(row["support"] for row in scores["strict"]["types"].values()) == 9
+    assert metrics["eval_f1"] == pytest.approx(scores["strict"]["f1"])
+    assert metrics["eval_loss"] > 0
+    assert trainer.compute_metrics is None
+
+
+def test_training_fits_the_sentences(make_trainer):
+    trainer = make_trainer(num_train_epochs=40, learning_rate=3e-3, head_learning_rate=1e-2, crf_learning_rate=1e-2)
+    trainer.train()
+
+    assert trainer.evaluate()["eval_f1"] == 1.0
+
+
+def test_anybodys_trainer_works_with_our_compute_metrics(model, tokenizer, tmp_path):
+    dataset = TaggingDataset(make_sentences(), tokenizer, LABELS)
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(str(tmp_path), use_cpu=True, dataloader_pin_memory=False, disable_tqdm=True),
+        eval_dataset=dataset,
+        data_collator=TaggingCollator(tokenizer.pad_token_id),
+        compute_metrics=make_compute_metrics(LABELS),
+    )
+
+    metrics = trainer.evaluate()
+
+    paths = trainer.predict(dataset).predictions
+    assert paths.shape == (5, 16)
+    assert {"eval_f1", "eval_conlleval_f1", "eval_accuracy"} <= metrics.keys()
+
+
+def test_label_smoothing_is_refused(arguments):
+    """The Trainer would silently replace the CRF's loss by a cross-entropy."""
+    with pytest.raises(ValueError, match=r"label_smoothing_factor must be 0: .* got 0.1"):
+        arguments(label_smoothing_factor=0.1)
+
+
+def test_bfloat16_autocast_trains(make_trainer):
+    trainer = make_trainer(max_steps=2, bf16=True, logging_steps=1)
+    trainer.train()
+
+    assert all(torch.tensor(entry["loss"]).isfinite() for entry in trainer.state.log_history if "loss" in entry)
