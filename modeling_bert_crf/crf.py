@@ -302,8 +302,6 @@ class _LogMarginals(torch.autograd.Function):
         )
         with torch.enable_grad():
             log_marginals = _log_marginals(emissions, mask, Potentials(*potentials))
-        # An impossible tag's log probability is the constant -inf.
-        gradient = gradient.masked_fill(log_marginals == -torch.inf, 0.0)
         for_emissions, *for_potentials = torch.autograd.grad(log_marginals, [emissions, *potentials], gradient)
         return for_emissions, None, *for_potentials
 
