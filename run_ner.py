@@ -15,24 +15,14 @@ from pathlib import Path
 
 from transformers import set_seed
 
+from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, parse_arguments
 from modeling_bert_crf.training.card import write_card
-from modeling_bert_crf.training.data import DataError, TaggingCollator
+from modeling_bert_crf.training.data import DataError
+from modeling_bert_crf.training.dataset import TaggingCollator
 from modeling_bert_crf.training.demo import demo_arguments
-from modeling_bert_crf.training.run import (
-    Arguments,
-    Output,
-    UserError,
-    check_arguments,
-    highlight,
-    load_model,
-    make_datasets,
-    overview,
-    parse_arguments,
-    read_splits,
-    report,
-    run_facts,
-    score_line,
-)
+from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training.report import highlight, overview, report, score_line
+from modeling_bert_crf.training.run import load_model, make_datasets, read_splits, run_facts
 from modeling_bert_crf.training.trainer import CRFTrainer, group_table
 
 TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
@@ -53,7 +43,7 @@ def run(arguments: Arguments) -> None:
     set_seed(training.seed)
 
     splits = read_splits(data_arguments, training)
-    model, tokenizer = load_model(model_arguments, splits)
+    model, tokenizer = load_model(model_arguments, data_arguments, splits)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
     trainer = CRFTrainer(
         model=model,
@@ -66,7 +56,7 @@ def run(arguments: Arguments) -> None:
     main_process = trainer.is_world_process_zero()
     say = print if main_process else lambda *_: None
     output = Output(training.output_dir, main_process)
-    say(overview(datasets))
+    say(overview(datasets, splits))
 
     if training.do_train:
         say(group_table(trainer.parameter_groups(model)))
@@ -78,8 +68,8 @@ def run(arguments: Arguments) -> None:
         tags, scores[split] = trainer.tag(datasets[split], split)
         say(report(split, scores[split]))
         if split == "test":
-            output.write_predictions("predictions.conll", splits["test"], tags)
-            say(highlight(splits["test"][:4], tags))
+            output.write_predictions("predictions.conll", datasets[split].sentences, tags)
+            say(highlight(datasets[split].sentences[:4], tags))
 
     facts = run_facts(arguments, model.config.labels)
     output.write_json("metrics.json", {"scores": scores, **facts})

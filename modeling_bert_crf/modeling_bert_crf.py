@@ -283,10 +283,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         hidden = outputs.last_hidden_state  # (B, S, H)
         grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
 
-        words = grid.gather(self.dropout(hidden), fill=0.0)  # (B, T, H)
-        if self.lstm is not None:
-            words = self.lstm(words, grid.mask)
-        emissions = self.classifier(words)  # (B, T, K)
+        emissions = self.emit(grid.gather(hidden, fill=0.0), grid.mask)  # (B, T, K)
 
         loss = paths = None
         if tags is not None:
@@ -306,6 +303,19 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def emit(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Score the tags of words by what the encoder says of them: all that lies between BERT and the CRF.
+
+        Args:
+            words: float (B, T, H), the encoder's output at each word's first sub-token.
+            mask: bool (B, T), True on each row's words, a prefix.
+
+        Returns:
+            float (B, T, K), the CRF's emissions.
+        """
+        words = self.dropout(words)
+        return self.classifier(words if self.lstm is None else self.lstm(words, mask))
 
     def _logits(self, emissions: Tensor, grid: WordGrid) -> Tensor:
         log_marginals = self.crf.log_marginals(emissions, grid.mask).clamp_min(LOG_ZERO)

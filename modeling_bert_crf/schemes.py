@@ -7,10 +7,14 @@ Three questions are enough to state every rule, so a scheme is a table of three 
     continues  may the entity go on after it?
     closes     may the entity be over after it?
 
+IOB1 is no row of the table: whether its `I-` opens or continues depends on the tag before. Data in it are read and
+converted (`find_scheme`, `convert`); no model speaks it, since its labels are those of IOB2.
+
 Ships with every checkpoint: standard library only.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 OUTSIDE = "O"
@@ -89,6 +93,17 @@ def detect_scheme(labels: Iterable[str]) -> str | None:
             _check_types_can_open(labels, name)
             return name
     raise ValueError(f"labels must use the prefixes of one scheme of {', '.join(SCHEMES)}, got {sorted(prefixes)}")
+
+
+def scheme_of(tags: Iterable[str]) -> str | None:
+    """Name the scheme of tags seen in data, which may lack some labels and break the rules: by the prefixes alone.
+
+    >>> scheme_of(["O", "I-PER"]), scheme_of(["O", "L-PER"])
+    ('IOB2', 'BILOU')
+    """
+    tags = set(tags)
+    # Every scheme has a B-: given one for each type, only prefixes that do not go together are left to fail.
+    return detect_scheme({*tags, *(f"B-{split_tag(tag)[1]}" for tag in tags if split_tag(tag)[0])})
 
 
 def resolve_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
@@ -216,6 +231,52 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
             )
             tags[index] = f"{prefix}-{kind}"
     return tags
+
+
+def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
+    """Say whether tags with the prefixes B- and I- are IOB1: `B-` only between two neighbours of one type.
+
+    >>> is_iob1([["I-X", "B-X", "O"]]), is_iob1([["B-X", "I-X"]]), is_iob1([["O"], ["I-X", "O", "B-X"]])
+    (True, False, False)
+    """
+    broken = False
+    for tags in sentences:
+        for before, tag in pairwise([OUTSIDE, *tags]):
+            prefix, kind = split_tag(tag)
+            neighbour = split_tag(before)[1] == kind
+            if prefix == "B" and not neighbour:
+                return False
+            broken = broken or (prefix == "I" and not neighbour)
+    return broken
+
+
+def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
+    """Write a sentence's tags in another scheme; `"IOB1"` is understood on both sides.
+
+    Raises:
+        ValueError: if the tags are illegal in their own scheme.
+
+    >>> convert(["I-X", "B-X", "I-X", "O"], "IOB1", "BIOES")
+    ['S-X', 'B-X', 'E-X', 'O']
+    >>> convert(["U-X", "B-X", "L-X", "O", "U-X"], "BILOU", "IOB1")
+    ['I-X', 'B-X', 'I-X', 'O', 'I-X']
+    """
+    if source == "IOB1":
+        # Read as conlleval reads broken IOB2, an I- that continues nothing opens an entity: IOB1's own rule.
+        spans = tags_to_spans(tags, "IOB2")
+    else:
+        fault = first_violation(tags, source)
+        if fault is not None:
+            raise ValueError(f"tags must obey {source}, got a fault at position {fault} of {list(tags)}")
+        spans = tags_to_spans(tags, source)
+    written = spans_to_tags(spans, len(tags), "IOB2" if target == "IOB1" else target)
+    if target == "IOB1":
+        kinds = [split_tag(tag)[1] for tag in ["", *written]]
+        return [
+            f"I-{kinds[i + 1]}" if tag != OUTSIDE and kinds[i] != kinds[i + 1] else tag
+            for i, tag in enumerate(written)
+        ]
+    return written
 
 
 def repair(tags: Sequence[str], scheme: str) -> list[str]:

@@ -1,23 +1,22 @@
-"""Reading, checking and laying out labelled sentences."""
+"""Reading, checking and converting labelled sentences."""
 
-import random
+import json
 
+import datasets
 import pytest
-import torch
-from conftest import LABELS
 
-from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import (
     DataError,
     Sentence,
-    TaggingCollator,
-    TaggingDataset,
     check_tags,
+    class_names,
+    convert_tags,
     count_repairs,
     find_labels,
     find_scheme,
     read_conll,
-    write_conll,
+    read_dataset,
+    read_file,
 )
 
 
@@ -94,7 +93,6 @@ def test_missing_files_are_refused(tmp_path):
     ("tags", "scheme", "labels"),
     [
         ("B-X O", "IOB2", ["O", "B-X", "I-X"]),
-        ("I-X O", "IOB2", ["O", "B-X", "I-X"]),
         ("S-Y O", "BIOES", ["O", "B-Y", "I-Y", "E-Y", "S-Y"]),
         ("NOUN VERB", None, ["NOUN", "VERB"]),
         ("O O", None, ["O"]),
@@ -108,7 +106,7 @@ def test_scheme_and_labels_of_the_data(tags, scheme, labels):
 
 
 def test_a_mixture_of_schemes_is_refused():
-    with pytest.raises(DataError, match=r"data.conll: labels must use the prefixes of one scheme"):
+    with pytest.raises(DataError, match=r"data.conll:7: labels must use the prefixes of one scheme"):
         find_scheme([sentence("a b", "S-X U-X")])
 
 
@@ -123,83 +121,139 @@ def test_a_mixture_of_schemes_is_refused():
 )
 def test_illegal_gold_is_refused_by_file_and_line(tags, scheme, message):
     with pytest.raises(DataError, match=message):
-        check_tags([sentence("a b c", tags)], scheme)
+        check_tags(sentence("a b c", tags), scheme)
 
 
 def test_illegal_gold_is_repaired_on_request():
     data = [sentence("a b c", "I-X I-X I-Y"), sentence("a b c", "B-X I-X O"), sentence("a b c", "O I-X O")]
 
-    repaired = check_tags(data, "IOB2", repair_tags=True)
+    repaired = [check_tags(one, "IOB2", repair_tags=True) for one in data]
 
     assert [one.tags for one in repaired] == [["B-X", "I-X", "B-Y"], ["B-X", "I-X", "O"], ["O", "B-X", "O"]]
     assert count_repairs(data, repaired) == {"I-X -> B-X": 2, "I-Y -> B-Y": 1}
     assert data[0].tags == ["I-X", "I-X", "I-Y"]
 
 
-def test_rows_label_first_sub_tokens(tokenizer):
-    dataset = TaggingDataset([sentence("Ada sang Rome .", "B-PER O B-WORK O")], tokenizer, LABELS)
-    (row,) = [dataset[index] for index in range(len(dataset))]
+def test_iob1_is_found_and_converted():
+    data = [sentence("a b c", "I-X I-X B-X"), sentence("a b c", "O I-Y O")]
 
-    tokens = tokenizer.convert_ids_to_tokens(row["input_ids"])
-    assert tokens == ["[CLS]", "Ada", "s", "##a", "##n", "##g", "R", "##o", "##m", "##e", ".", "[SEP]"]
-    assert row["word_mask"] == [0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0]
-    assert row["labels"] == [-100, 3, 0, -100, -100, -100, -100, -100, -100, -100, 0, -100]
-    assert dataset.tags_of([[-100, 1, 0, -100, 2, 0, -100]]) == [["B-LOC", "O", "I-LOC", "O"]]
+    assert find_scheme(data) == "IOB1"
+    assert [convert_tags(one, "IOB1", "IOB2").tags for one in data] == [["B-X", "I-X", "B-X"], ["O", "B-Y", "O"]]
+    assert convert_tags(data[0], "IOB1", "BIOES").tags == ["B-X", "E-X", "S-X"]
 
 
-def test_long_sentences_are_cut_and_joined_and_cut_entities_unknown(tokenizer):
-    words = " ".join("abcdefghijkl")
-    tags = "O O O O B-PER I-PER I-PER I-PER O B-LOC I-LOC O"
-    short = sentence("x y", "O B-PER")
-    dataset = TaggingDataset([sentence(words, tags), short], tokenizer, LABELS, max_length=10)
-
-    rows = [dataset[index] for index in range(len(dataset))]
-    labels = [[label for label, scored in zip(row["labels"], row["word_mask"], strict=True) if scored] for row in rows]
-
-    assert dataset.cut_sentences == 1
-    assert labels == [[0, 0, 0, 0, UNKNOWN, UNKNOWN, UNKNOWN], [UNKNOWN, 0, 1, 2, 0], [0, 3]]
-    paths = [[index if scored else -100 for index, scored in enumerate(row["word_mask"])] for row in rows]
-    paths = [[-100 if label == -100 else position % 5 for position, label in enumerate(path)] for path in paths]
-    assert [len(tags) for tags in dataset.tags_of(pad(paths))] == [12, 2]
-    assert dataset.gold == [tags.split(), short.tags]
+def test_tags_without_prefixes_cannot_be_converted():
+    with pytest.raises(DataError, match=r"data.conll:7: tags without prefixes cannot be written IOB2, got \['NOUN'\]"):
+        convert_tags(sentence("a", "NOUN"), None, "IOB2")
+    assert convert_tags(sentence("a", "O"), None, "IOB2").tags == ["O"]
 
 
-def pad(rows):
-    return [row + [-100] * (max(map(len, rows)) - len(row)) for row in rows]
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("1 Ada B-PER - -\n2 sang O - -\n", ("1", "2")), ("B-PER\tAda\nO\tsang\n", ("-1", "0"))],
+    ids=["numbered", "reversed"],
+)
+def test_column_numbers_can_be_given(write, text, columns):
+    (read,) = read_file(write(text), *columns)
+
+    assert (read.words, read.tags) == (["Ada", "sang"], ["B-PER", "O"])
 
 
-def test_too_few_predictions_are_refused(tokenizer):
-    dataset = TaggingDataset([sentence("x y", "O O")], tokenizer, LABELS)
-
-    with pytest.raises(ValueError, match="paths must have one tag per word, got 1 for 2 words"):
-        dataset.tags_of([[-100, 1, -100, -100]])
-
-
-@pytest.mark.parametrize("side", ["right", "left"])
-def test_collator_pads(tokenizer, side):
-    dataset = TaggingDataset([sentence("Ada", "B-PER"), sentence("in Paris .", "O B-LOC O")], tokenizer, LABELS)
-    batch = TaggingCollator(tokenizer.pad_token_id, side)([dataset[0], dataset[1]])
-
-    assert {name: tuple(values.shape) for name, values in batch.items()} == dict.fromkeys(
-        ["input_ids", "word_mask", "labels", "attention_mask"], (2, 5)
-    )
-    row = {name: values[0].tolist() for name, values in batch.items()}
-    if side == "left":
-        row = {name: values[2:] + values[:2] for name, values in row.items()}
-    assert tokenizer.convert_ids_to_tokens(row["input_ids"]) == ["[CLS]", "Ada", "[SEP]", "[PAD]", "[PAD]"]
-    assert row["attention_mask"] == [1, 1, 1, 0, 0]
-    assert row["word_mask"] == [0, 1, 0, 0, 0]
-    assert row["labels"] == [-100, 3, -100, -100, -100]
-    assert batch["word_mask"].dtype == torch.int64
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (("5", None), r"data.conll:1: must have a column 5, got 2 columns: 'a\\tO'"),
+        (("tokens", None), "the column of the words in a column file must be a number from 0, got 'tokens'"),
+    ],
+)
+def test_wrong_column_numbers_are_refused(write, columns, message):
+    with pytest.raises(DataError, match=message):
+        list(read_file(write("a\tO\n"), *columns))
 
 
-def test_written_predictions_can_be_read(tmp_path):
-    rng = random.Random(0)
-    sentences = [sentence(" ".join(rng.choices(["a", "#", "\ufe0f"], k=n)), " ".join(["O"] * n)) for n in (3, 1, 2)]
-    path = tmp_path / "predictions.conll"
+def test_swapped_columns_are_recognised():
+    with pytest.raises(
+        DataError, match="data.conll: the columns of words and tags seem swapped: the words are B-X, O"
+    ):
+        find_scheme([sentence("B-X O", "Ada sang")])
 
-    write_conll(path, sentences, [["B-X"] * len(one.words) for one in sentences])
 
-    assert [one.words for one in read_conll(path)] == [one.words for one in sentences]
-    assert {tag for one in read_conll(path) for tag in one.tags} == {"B-X"}
-    assert path.read_text().splitlines()[0].split("\t")[1:] == ["O", "B-X"]
+def test_a_column_without_tags_is_recognised():
+    with pytest.raises(
+        DataError, match=r"the column of tags must hold tags, got 600 different ones: 'w0', 'w1', 'w2'"
+    ):
+        find_scheme([sentence("x", f"w{number}") for number in range(600)])
+
+
+JSON_ROWS = [{"tokens": ["Ada", "sang"], "ner_tags": ["B-PER", "O"]}, {"tokens": ["Paris"], "ner_tags": ["B-LOC"]}]
+NAMES = ["O", "B-PER", "B-LOC"]
+
+
+def json_lines(rows):
+    return "\n\n".join(json.dumps(row) for row in rows)
+
+
+@pytest.mark.parametrize("names", [("tokens", "ner_tags"), ("words", "labels"), ("Wörter", "x")])
+@pytest.mark.parametrize("integers", [False, True])
+def test_json_lines(write, names, integers):
+    rows = [
+        {
+            names[1]: [NAMES.index(tag) if integers else tag for tag in row["ner_tags"]],
+            names[0]: row["tokens"],
+            "id": 1,
+        }
+        for row in JSON_ROWS
+    ]
+    given = names if names[1] == "x" else (None, None)
+
+    read = list(read_file(write(json_lines(rows), "data.jsonl"), *given, labels=NAMES if integers else None))
+
+    assert [(one.words, one.tags) for one in read] == [(row["tokens"], row["ner_tags"]) for row in JSON_ROWS]
+    assert [one.where(0).rsplit(":")[-1] for one in read] == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ('{"tokens": ["a"]', r"data.jsonl:1: must hold one JSON object a line, got Expecting"),
+        ("[1]", r"data.jsonl:1: must hold one JSON object a line, got '\[1\]'"),
+        (
+            '{"text": "a b", "tags": []}',
+            r"data.jsonl:1: must have a column of words named tokens or words, got text, tags; name it with --text",
+        ),
+        (
+            '{"tokens": ["a"], "x": []}',
+            r"a column of tags named ner_tags or tags .*; name it with --label_column_name",
+        ),
+        ('{"tokens": "a b", "tags": []}', r"data.jsonl:1: 'tokens' must be a list of words, got 'a b'"),
+        ('{"tokens": ["a"], "tags": ["O", "O"]}', r"data.jsonl:1: 'tags' must hold 1 tags, one per word, got 2"),
+        ('{"tokens": ["a"], "tags": [0]}', r"data.jsonl:1: integer tags need their names: .*--label_list"),
+        ('{"tokens": ["a"], "tags": [null]}', r"data.jsonl:1: 'tags' must hold tags or their ids, got \[None\]"),
+        ('{"tokens": ["", "a"], "tags": ["O", "O"]}', r"data.jsonl:1: a word must not be empty"),
+    ],
+)
+def test_bad_json_lines_are_refused(write, row, message):
+    with pytest.raises(DataError, match=message):
+        list(read_file(write(row, "data.jsonl")))
+
+
+def test_integer_tags_out_of_range_are_refused(write):
+    with pytest.raises(DataError, match=r"data.jsonl:1: a tag must be in \[0, 3\), the labels' ids, got 3"):
+        list(read_file(write('{"tokens": ["a"], "tags": [3]}', "data.jsonl"), labels=NAMES))
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("kind", ["classes", "integers", "strings"])
+def test_datasets(kind, streaming):
+    tags = [[NAMES.index(tag) if kind != "strings" else tag for tag in row["ner_tags"]] for row in JSON_ROWS]
+    data = datasets.Dataset.from_dict({"tokens": [row["tokens"] for row in JSON_ROWS], "ner_tags": tags})
+    if kind == "classes":
+        data = data.cast_column("ner_tags", datasets.List(datasets.ClassLabel(names=NAMES)))
+    if streaming:
+        data = data.to_iterable_dataset()
+
+    read = list(read_dataset(data, "mine (train)", labels=NAMES if kind == "integers" else None))
+
+    assert [(one.words, one.tags) for one in read] == [(row["tokens"], row["ner_tags"]) for row in JSON_ROWS]
+    assert read[1].where(0) == "mine (train):1"
+    assert class_names(data) == (NAMES if kind == "classes" else None)

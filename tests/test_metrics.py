@@ -1,10 +1,19 @@
 """Entity scores against hand counts."""
 
+import random
+import subprocess
+import sys
+from collections import Counter
+from itertools import pairwise
+
 import numpy as np
 import pytest
+import seqeval.metrics
+from seqeval.scheme import IOB2
 from transformers import EvalPrediction
 
-from modeling_bert_crf.training.metrics import flat_scores, make_compute_metrics, score_tags
+from modeling_bert_crf.schemes import SCHEMES, tags_to_spans
+from modeling_bert_crf.training.metrics import TaggingMetric, flat_scores, make_compute_metrics, score_tags
 
 
 def rows(*sentences):
@@ -56,6 +65,7 @@ def test_no_entities_at_all():
         "precision": 0.0,
         "recall": 0.0,
         "f1": 0.0,
+        "macro_f1": 0.0,
         "types": {},
     }
 
@@ -63,7 +73,8 @@ def test_no_entities_at_all():
 def test_tags_without_a_scheme_are_scored_by_word():
     scores = score_tags(rows("NOUN VERB"), rows("NOUN NOUN"), None)
 
-    assert flat_scores(scores) == {"accuracy": 0.5}
+    # NOUN: precision 1/2, recall 1; VERB: nothing found.
+    assert flat_scores(scores) == {"accuracy": 0.5, "f1": pytest.approx((2 / 3 + 0) / 2)}
 
 
 def test_unequal_lengths_are_refused():
@@ -83,3 +94,92 @@ def test_compute_metrics_reads_paths_where_there_are_labels():
     assert figures["conlleval_f1"] == figures["f1"] == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="every labelled word must have a prediction"):
         compute(EvalPrediction(predictions=np.full((2, 4), -100), label_ids=labels))
+
+
+def conlleval_entities(tags):
+    """By the conlleval script's two predicates, written from its description: where does a chunk end, and start?"""
+    found, start = [], None
+    for index, (before, tag) in enumerate(pairwise(["O", *tags, "O"])):
+        (prefix, kind), (tag_prefix, tag_kind) = (
+            (tag[0], tag[2:]) if tag != "O" else ("O", "") for tag in (before, tag)
+        )
+        ends = prefix != "O" and (tag_prefix in "BSUO" or prefix in "ESLU" or kind != tag_kind)
+        starts = tag_prefix != "O" and (tag_prefix in "BSU" or prefix in "ESLUO" or kind != tag_kind)
+        if ends:
+            found.append((start, index, kind))
+        if starts:
+            start = index
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["IOB2", "BIOES", "BILOU"])
+def test_a_thousand_random_pairs_agree_with_seqeval_and_with_the_definition_of_conlleval(scheme):
+    rng = random.Random(0)
+    prefixes = list(SCHEMES[scheme])
+    alphabet = ["O", "O", *(f"{prefix}-{kind}" for prefix in prefixes for kind in ("X", "Y-Z"))]
+    for _ in range(1000 if scheme == "IOB2" else 200):
+        lengths = [rng.randint(1, 7) for _ in range(rng.randint(1, 3))]
+        gold, predicted = ([rng.choices(alphabet, k=length) for length in lengths] for _ in range(2))
+        if not any(tag != "O" for tags in gold + predicted for tag in tags):
+            continue
+        scores = score_tags(gold, predicted, scheme)
+
+        wanted, got = (
+            Counter((row, *span) for row, tags in enumerate(side) for span in conlleval_entities(tags))
+            for side in (gold, predicted)
+        )
+        right = sum((wanted & got).values())
+        expected = right / max(1, got.total()), right / max(1, wanted.total())
+        assert (scores["conlleval"]["precision"], scores["conlleval"]["recall"]) == pytest.approx(expected)
+        if scheme == "IOB2":
+            strict = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
+            assert scores["strict"]["f1"] == pytest.approx(seqeval.metrics.f1_score(gold, predicted, **strict))
+            lenient = seqeval.metrics.f1_score(gold, predicted, zero_division=0)
+            assert scores["conlleval"]["f1"] == pytest.approx(lenient)
+            for tags in gold:
+                assert tags_to_spans(tags, "IOB2") == conlleval_entities(tags)
+
+
+# Counted by hand: 4 gold entities, 5 predicted, 2 of them right (the first PER, the last LOC).
+GOLD = ["B-PER I-PER O B-LOC", "O B-ORG I-ORG", "B-LOC"]
+PREDICTED = ["B-PER I-PER B-LOC I-LOC", "B-ORG I-ORG B-PER", "B-LOC"]
+
+
+def test_the_metric_of_evaluate():
+    metric = TaggingMetric()
+    for gold, predicted in zip(GOLD, PREDICTED, strict=True):
+        metric.add_batch(predictions=rows(predicted), references=rows(gold))
+
+    figures = metric.compute()
+
+    assert (figures["precision"], figures["recall"]) == pytest.approx((2 / 5, 2 / 4))
+    assert figures["conlleval_f1"] == figures["f1"] == pytest.approx(4 / 9)
+    assert figures["macro_f1"] == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    assert figures["types"]["LOC"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert metric.compute(predictions=[["A"]], references=[["B"]]) == {"accuracy": 0.0, "f1": 0.0, "types": {}}
+
+
+PROCESS = """
+import sys
+from modeling_bert_crf.training.metrics import TaggingMetric
+rank, cache = int(sys.argv[1]), sys.argv[2]
+gold, predicted = {gold!r}, {predicted!r}
+metric = TaggingMetric(num_process=2, process_id=rank, experiment_id="two", cache_dir=cache)
+for one, other in list(zip(gold, predicted))[rank::2]:
+    metric.add(prediction=other.split(), reference=one.split())
+figures = metric.compute()
+print(None if figures is None else (figures["precision"], figures["recall"]))
+"""
+
+
+def test_the_metric_works_in_two_processes(tmp_path):
+    script = PROCESS.format(gold=GOLD, predicted=PREDICTED)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(rank), str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0].decode().strip() for process in processes]
+
+    assert said == ["(0.4, 0.5)", "None"]

@@ -44,7 +44,11 @@ def command(files, encoder_folder):
             "disable_tqdm": True,
             **changes,
         }
-        return [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+        command = []
+        for name, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            command += [] if value is None else [f"--{name}", *map(str, values)]
+        return command
 
     return make
 
@@ -65,7 +69,7 @@ def test_a_run_leaves_a_whole_folder(files, command, capsys, caplog):
         == f"test F1 (strict): {json.loads((out / 'metrics.json').read_text())['scores']['test']['strict']['f1']:.2f}"
     )
     assert "crf, no decay" in said
-    assert "train: 8 sentences, 24 words" in said
+    assert "train: 8 sentences, 24 words, tags in IOB2" in said
     assert re.search(r"WORK +0\.00 +0\.00 +0\.00 +1\n", said)
     assert any(
         "the model has no tag for type 'WORK': its 1 words cannot be found" in r.message for r in caplog.records
@@ -132,14 +136,14 @@ def test_illegal_gold_is_offered_a_repair(files, command, caplog):
     assert not (files / "out").exists()
 
     run_ner.main(command(repair_tags=True))
-    assert any("train.conll: 1 tags repaired: I-LOC -> B-LOC (1)" in record.message for record in caplog.records)
+    assert any("train: 1 tags repaired: I-LOC -> B-LOC (1)" in record.message for record in caplog.records)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"train_file": "nowhere.conll"}, "nowhere.conll: no such file"),
-        ({"train_file": None}, "--do_train needs --train_file"),
+        ({"train_file": None}, "--do_train needs --train_file (or --dataset_name)"),
         ({"do_train": None, "do_eval": None, "do_predict": None}, "nothing to do: pass --do_train"),
         ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),
         ({"model_name_or_path": "no/such-model"}, "--model_name_or_path: "),

@@ -7,9 +7,11 @@ import pytest
 from modeling_bert_crf.schemes import (
     SCHEMES,
     constraints,
+    convert,
     detect_scheme,
     first_violation,
     is_allowed,
+    is_iob1,
     repair,
     resolve_scheme,
     spans_to_tags,
@@ -150,3 +152,27 @@ def test_tags_without_a_scheme_are_read_as_runs():
 def test_spans_that_cannot_be_written_are_refused(span):
     with pytest.raises(ValueError, match=r"must be free and inside a sentence of 4 words"):
         spans_to_tags([(2, 3, "Y"), span], 4, "IOB2")
+
+
+@pytest.mark.parametrize(("source", "target"), [*itertools.permutations(["IOB1", *SCHEMES], 2)])
+def test_conversions_round_trip(source, target):
+    for spans in all_segmentations(4):
+        tags = (
+            convert(spans_to_tags(spans, 4, "IOB2"), "IOB2", source)
+            if source != "IOB2"
+            else spans_to_tags(spans, 4, source)
+        )
+        assert convert(convert(tags, source, target), target, source) == tags
+
+
+def test_iob1_is_told_from_broken_iob2():
+    for spans in all_segmentations(4):
+        iob2 = spans_to_tags(spans, 4, "IOB2")
+        assert not is_iob1([iob2])
+        assert is_iob1([convert(iob2, "IOB2", "IOB1")]) == bool(spans)
+    assert not is_iob1([["B-X", "O"], ["I-X"]])
+
+
+def test_conversion_refuses_broken_tags():
+    with pytest.raises(ValueError, match=r"tags must obey BIOES, got a fault at position 1 of \['B-X', 'O'\]"):
+        convert(["B-X", "O"], "BIOES", "IOB2")

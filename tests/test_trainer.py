@@ -5,7 +5,8 @@ import torch
 from conftest import LABELS
 from transformers import Trainer, TrainingArguments
 
-from modeling_bert_crf.training.data import Sentence, TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.data import Sentence
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.metrics import make_compute_metrics
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, group_table
 

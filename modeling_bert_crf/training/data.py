@@ -1,19 +1,22 @@
-"""Labelled sentences: from files to the encoder's rows, and from the model's paths back to words."""
+"""Labelled sentences: read them from files and `datasets`, find their tag scheme, check and convert their tags."""
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
+from datasets import ClassLabel
 
-from ..crf import UNKNOWN
-from ..schemes import OUTSIDE, SCHEMES, detect_scheme, first_violation, repair, split_tag, tags_to_spans
-from ..words import Window, encode_words
+from ..schemes import OUTSIDE, SCHEMES, convert, first_violation, is_iob1, repair, scheme_of, split_tag
+
+WORD_COLUMNS = ("tokens", "words")
+TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner")
+# More distinct tags without a prefix than any tag set has: then they are something else.
+MOST_TAGS = 500
 
 
 class DataError(ValueError):
@@ -26,65 +29,102 @@ class Sentence:
 
     words: list[str]
     tags: list[str]
-    path: str
-    lines: list[int]  # of each word, from 1
+    source: str  # a file, or a data set and its split
+    lines: list[int]  # of each word, from 1; in a data set the row, from 0
+
+    def where(self, word: int) -> str:
+        """Name a word's place, for an error message."""
+        return f"{self.source}:{self.lines[word]}"
 
 
-def read_conll(path: str | Path) -> list[Sentence]:
-    """Read sentences from a column file: one word a line, its tag in the last column, an empty line between sentences.
+def read_file(
+    path: str | Path, words: str | None = None, tags: str | None = None, labels: Sequence[str] | None = None
+) -> Iterator[Sentence]:
+    """Read sentences from a file while they are asked for: JSON lines if it ends in `.json` or `.jsonl`, else columns.
 
-    Two or more columns, the word first; separated by tabs, or by blanks in a line without a tab. `-DOCSTART-` lines
-    are skipped, and comments: lines that begin with `#`, hold no tab, and are not a word with its tag.
+    Args:
+        path: the file.
+        words, tags: names of the columns; in a column file their numbers from 0, from the end if negative.
+        labels: the names that integer tags stand for in JSON lines.
 
     Raises:
-        DataError: if the file is missing, empty, not UTF-8, or a line has another number of columns than the first.
+        DataError: if the file is missing, empty, not UTF-8, or a line does not hold what it should.
     """
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    try:
-        # Lines end at \n alone: other separators of Unicode may stand inside a word.
-        lines = path.read_bytes().decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise DataError(f"{path}:{line}: must be UTF-8, got byte 0x{error.object[error.start]:02x}") from None
-    sentences = [
-        Sentence([row[0] for _, row in rows], [row[-1] for _, row in rows], str(path), [number for number, _ in rows])
-        for rows in _groups(path, lines)
-    ]
-    if not sentences:
+    if path.suffix in (".json", ".jsonl"):
+        sentences = _read_json_lines(path, words, tags, labels)
+    else:
+        sentences = _read_columns(path, words, tags)
+    empty = True
+    for sentence in sentences:
+        empty = False
+        yield sentence
+    if empty:
         raise DataError(f"{path}: must hold at least one sentence, got none")
-    return sentences
 
 
-def _groups(path: Path, lines: Iterable[str]) -> Iterator[list[tuple[int, list[str]]]]:
-    """Yield each sentence as its numbered rows."""
-    group: list[tuple[int, list[str]]] = []
+def read_conll(path: str | Path) -> list[Sentence]:
+    """Read a whole column file: one word a line, its tag in the last column, an empty line between sentences.
+
+    Two or more columns, the word first; separated by tabs, or by blanks in a line without a tab. `-DOCSTART-` lines
+    are skipped, and comments: lines that begin with `#`, hold no tab, and are not a word with its tag.
+    """
+    return list(read_file(path))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Number the lines of a UTF-8 file. They end at a line feed alone: Unicode's other breaks may stand in a word."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+
+
+def _read_columns(path: Path, words: str | None, tags: str | None) -> Iterator[Sentence]:
+    word_column, tag_column = _column_number("words", words, 0), _column_number("tags", tags, -1)
     first: tuple[int, int] | None = None  # line and number of columns of the file's first word
-    for number, line in enumerate(lines, start=1):
-        line = line.strip("\r")
+    group: list[tuple[int, str, str]] = []
+
+    def sentence() -> Sentence:
+        numbers, group_words, group_tags = map(list, zip(*group, strict=True))
+        return Sentence(group_words, group_tags, str(path), numbers)
+
+    for number, line in _lines(path):
         if not line.strip(" \t"):
             if group:
-                yield group
-            group = []
+                yield sentence()
+            group.clear()
             continue
         row = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
         if row[0] == "-DOCSTART-" or (line.startswith("#") and "\t" not in line and not _is_tagged(row, first)):
             continue
-        row = [cell.strip(" ") for cell in row]
         if len(row) < 2:
             raise DataError(f"{path}:{number}: must have a word and a tag column, got one column: {line!r}")
         if first is None:
             first = (number, len(row))
+            for column in (word_column, tag_column):
+                if not -len(row) <= column < len(row):
+                    raise DataError(f"{path}:{number}: must have a column {column}, got {len(row)} columns: {line!r}")
         if len(row) != first[1]:
-            raise DataError(
-                f"{path}:{number}: must have {first[1]} columns as line {first[0]}, got {len(row)}: {line!r}"
-            )
-        if not row[0] or not row[-1]:
-            raise DataError(f"{path}:{number}: the {'word' if not row[0] else 'tag'} must not be empty, got {line!r}")
-        group.append((number, row))
+            rule = f"must have {first[1]} columns as line {first[0]}"
+            raise DataError(f"{path}:{number}: {rule}, got {len(row)}: {line!r}")
+        word, tag = row[word_column].strip(" "), row[tag_column].strip(" ")
+        if not word or not tag:
+            raise DataError(f"{path}:{number}: the {'word' if not word else 'tag'} must not be empty, got {line!r}")
+        group.append((number, word, tag))
     if group:
-        yield group
+        yield sentence()
+
+
+def _column_number(name: str, text: str | None, default: int) -> int:
+    try:
+        return default if text is None else int(text)
+    except ValueError:
+        raise DataError(f"the column of the {name} in a column file must be a number from 0, got {text!r}") from None
 
 
 def _is_tagged(row: list[str], first: tuple[int, int] | None) -> bool:
@@ -93,67 +133,176 @@ def _is_tagged(row: list[str], first: tuple[int, int] | None) -> bool:
     return len(row) == columns and len(row) > 1 and (row[-1] == OUTSIDE or split_tag(row[-1])[0] != "")
 
 
-def find_scheme(sentences: Iterable[Sentence]) -> str | None:
-    """Name the scheme of the sentences' tags; None if they have no prefixes.
+def _read_json_lines(
+    path: Path, words: str | None, tags: str | None, labels: Sequence[str] | None
+) -> Iterator[Sentence]:
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}:{number}: must hold one JSON object a line, got {error.msg}") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: must hold one JSON object a line, got {line[:40]!r}")
+        columns = find_columns(f"{path}:{number}", list(row), words, tags)
+        yield _sentence_of(row, columns, str(path), number, labels)
+
+
+def find_columns(source: str, columns: Sequence[str], words: str | None, tags: str | None) -> tuple[str, str]:
+    """Name the columns of words and tags: those asked for, else the first known name that is there.
 
     Raises:
-        DataError: if the prefixes belong to no one scheme, or only some tags have one.
+        DataError: if one is not there.
     """
-    tags = {tag: sentence for sentence in sentences for tag in sentence.tags}
+    found = []
+    for what, asked, known in (("words", words, WORD_COLUMNS), ("tags", tags, TAG_COLUMNS)):
+        candidates = known if asked is None else (asked,)
+        name = next((name for name in candidates if name in columns), None)
+        if name is None:
+            option = "--text_column_name" if what == "words" else "--label_column_name"
+            raise DataError(
+                f"{source}: must have a column of {what} named {' or '.join(candidates)}, got {', '.join(columns)}; "
+                f"name it with {option}"
+            )
+        found.append(name)
+    return found[0], found[1]
+
+
+def _sentence_of(
+    row: dict[str, Any], columns: tuple[str, str], source: str, number: int, names: Sequence[str] | None
+) -> Sentence:
+    """Check one row of a data set; `names` are the tags that integers stand for."""
+    words, tags = row[columns[0]], row[columns[1]]
+    where = f"{source}:{number}"
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f"{where}: {columns[0]!r} must be a list of words, got {str(words)[:60]!r}")
+    if not isinstance(tags, list) or len(tags) != len(words):
+        got = f"{len(tags)}" if isinstance(tags, list) else repr(str(tags)[:60])
+        raise DataError(f"{where}: {columns[1]!r} must hold {len(words)} tags, one per word, got {got}")
+    if "" in words:
+        raise DataError(f"{where}: a word must not be empty, got {words}")
+    if all(isinstance(tag, int) for tag in tags) and tags:
+        if names is None:
+            raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
+        if wrong := [tag for tag in tags if not 0 <= tag < len(names)]:
+            raise DataError(f"{where}: a tag must be in [0, {len(names)}), the labels' ids, got {wrong[0]}")
+        tags = [names[tag] for tag in tags]
+    if not all(isinstance(tag, str) and tag for tag in tags):
+        raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
+    return Sentence(words, tags, source, [number] * len(words))
+
+
+def read_dataset(
+    dataset: Any, source: str, words: str | None = None, tags: str | None = None, labels: Sequence[str] | None = None
+) -> Iterator[Sentence]:
+    """Read sentences from a split of `datasets`, in memory or streaming.
+
+    Args:
+        dataset: rows with a list of words and a list of tags: names, `ClassLabel`s or integers.
+        source: what to call it in messages.
+        words, tags: names of the columns; None looks for the usual ones.
+        labels: the names that integers stand for, where the features do not say.
+
+    Raises:
+        DataError: if the columns are not there, or a row does not hold what it should.
+    """
+    names = class_names(dataset, tags) or labels
+    columns = None
+    for number, row in enumerate(dataset):
+        columns = columns or find_columns(source, list(row), words, tags)
+        yield _sentence_of(row, columns, source, number, names)
+    if columns is None:
+        raise DataError(f"{source}: must hold at least one sentence, got none")
+
+
+def class_names(dataset: Any, tags: str | None = None) -> list[str] | None:
+    """Return the tags that a data set's features declare, None if they declare none."""
+    features = dataset.features or {}
+    name = next((name for name in (TAG_COLUMNS if tags is None else (tags,)) if name in features), None)
+    feature = getattr(features.get(name), "feature", None)
+    return list(feature.names) if isinstance(feature, ClassLabel) else None
+
+
+def find_scheme(sentences: Iterable[Sentence]) -> str | None:
+    """Name the scheme of the sentences' tags, `"IOB1"` among them; None if they have no prefixes.
+
+    Raises:
+        DataError: if the prefixes belong to no one scheme, only some tags have one, or there are too many to be tags.
+    """
+    sentences = list(sentences)
+    first: dict[str, Sentence] = {}  # in which each tag stands
+    for sentence in sentences:
+        for tag in sentence.tags:
+            first.setdefault(tag, sentence)
+    tags = first.keys()
+    if words_like_tags := _swapped(sentences):
+        raise DataError(f"{sentences[0].source}: the columns of words and tags seem swapped: {words_like_tags}")
     try:
-        # Every scheme has a B-: given one for each type, only prefixes that do not go together are left to fail.
-        return detect_scheme({*tags, *(f"B-{split_tag(tag)[1]}" for tag in tags if split_tag(tag)[0])})
+        scheme = scheme_of(tags)
     except ValueError as error:
-        path = next(iter(tags.values())).path
-        raise DataError(f"{path}: {error}") from None
+        odd = next((tag for tag in tags if tag != OUTSIDE and not split_tag(tag)[0]), next(iter(tags)))
+        sentence = first[odd]
+        raise DataError(f"{sentence.where(sentence.tags.index(odd))}: {error}") from None
+    if scheme is None and len(tags) > MOST_TAGS:
+        examples = ", ".join(repr(tag) for tag in islice(tags, 3))
+        raise DataError(
+            f"{sentences[0].source}: the column of tags must hold tags, got {len(tags):,} different ones: {examples}"
+        )
+    return "IOB1" if scheme == "IOB2" and is_iob1(sentence.tags for sentence in sentences) else scheme
+
+
+def _swapped(sentences: Sequence[Sentence]) -> str:
+    """Say by an example that all words look like tags and the tags do not; empty if all is well."""
+    words = {word for sentence in sentences for word in sentence.words}
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    tag_like = {word for word in words if split_tag(word)[0]}
+    if tag_like and words <= {*tag_like, OUTSIDE} and not any(split_tag(tag)[0] for tag in tags):
+        return f"the words are {', '.join(sorted(words)[:3])}"
+    return ""
 
 
 def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
-    """List the tags of the sentences: `O`, then each type with every prefix of the scheme, in alphabetical order."""
-    tags = sorted({tag for sentence in sentences for tag in sentence.tags} - {OUTSIDE})
-    if scheme is not None:
-        kinds = sorted({split_tag(tag)[1] for tag in tags})
-        tags = [f"{prefix}-{kind}" for kind in kinds for prefix in SCHEMES[scheme]]
-    elif not any(OUTSIDE in sentence.tags for sentence in sentences):
-        return tags
-    return [OUTSIDE, *tags]
+    """List a model's tags for the sentences: `O`, then each type with every prefix of the scheme, by name."""
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    if scheme is None:
+        return [OUTSIDE] * (OUTSIDE in tags) + sorted(tags - {OUTSIDE})
+    kinds = sorted({split_tag(tag)[1] for tag in tags - {OUTSIDE}})
+    return [OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in SCHEMES[scheme])]
 
 
-def check_tags(sentences: Sequence[Sentence], scheme: str | None, repair_tags: bool = False) -> list[Sentence]:
-    """Check that every sentence's gold tags obey the scheme.
+def check_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False) -> Sentence:
+    """Check that a sentence's gold tags obey the scheme.
 
     Args:
-        sentences: as read.
-        scheme: their scheme; None allows everything.
+        sentence: as read.
+        scheme: its scheme; None and `"IOB1"` allow everything.
         repair_tags: rewrite an illegal sequence (a tag that continues nothing opens an entity) rather than refuse it.
 
     Returns:
-        The sentences, with the repaired ones replaced.
+        The sentence, with its tags repaired if need be.
 
     Raises:
         DataError: naming the file, the line and the tag, unless `repair_tags`.
     """
-    if scheme is None:
-        return list(sentences)
-    checked = []
-    for sentence in sentences:
-        foreign = next(
-            (tag for tag in sentence.tags if tag != OUTSIDE and split_tag(tag)[0] not in SCHEMES[scheme]), None
-        )
-        if foreign is not None:
-            line = sentence.lines[sentence.tags.index(foreign)]
-            raise DataError(f"{sentence.path}:{line}: the tag must be O or one of {scheme}, got {foreign!r}")
-        fault = first_violation(sentence.tags, scheme)
-        if fault is not None and not repair_tags:
-            end = fault == len(sentence.tags)
-            before = repr(sentence.tags[fault - 1]) if fault else "the sentence's start"
-            got = f"{before} at the sentence's end" if end else f"{sentence.tags[fault]!r} after {before}"
-            raise DataError(
-                f"{sentence.path}:{sentence.lines[fault - end]}: the tags must obey {scheme}, got {got}; "
-                "--repair_tags reads a tag that continues nothing as the opening of an entity"
-            )
-        checked.append(sentence if fault is None else replace(sentence, tags=repair(sentence.tags, scheme)))
-    return checked
+    if scheme is None or scheme == "IOB1":
+        return sentence
+    tags = sentence.tags
+    for index, tag in enumerate(tags):
+        if tag != OUTSIDE and split_tag(tag)[0] not in SCHEMES[scheme]:
+            raise DataError(f"{sentence.where(index)}: the tag must be O or one of {scheme}, got {tag!r}")
+    fault = first_violation(tags, scheme)
+    if fault is None:
+        return sentence
+    if repair_tags:
+        return replace(sentence, tags=repair(tags, scheme))
+    at_end = fault == len(tags)
+    before = repr(tags[fault - 1]) if fault else "the sentence's start"
+    got = f"{before} at the sentence's end" if at_end else f"{tags[fault]!r} after {before}"
+    raise DataError(
+        f"{sentence.where(fault - at_end)}: the tags must obey {scheme}, got {got}; "
+        "--repair_tags reads a tag that continues nothing as the opening of an entity"
+    )
 
 
 def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Counter[str]:
@@ -166,106 +315,19 @@ def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Coun
     )
 
 
-class TaggingDataset(Dataset):
-    """Sentences laid out as the encoder's rows, and the way back from a row's path to a sentence's tags.
+def convert_tags(sentence: Sentence, source: str | None, target: str | None) -> Sentence:
+    """Write a sentence's tags, legal in `source`, in the scheme `target`.
 
-    A sentence over the encoder's limit becomes several rows, each a chain of its own. A word of an entity that a
-    border between them cuts has an unknown label in both; scoring goes by the sentences and misses nothing.
-
-    Args:
-        sentences: with gold tags.
-        tokenizer: the encoder's.
-        labels: the model's tags in the order of their ids. A gold tag that is not among them becomes an unknown label.
-        max_length: most sub-tokens in a row; None means the tokenizer's limit.
+    Raises:
+        DataError: if one of the two has no scheme and the other has.
     """
-
-    def __init__(
-        self, sentences: Sequence[Sentence], tokenizer: Any, labels: Sequence[str], max_length: int | None = None
-    ):
-        self.sentences = list(sentences)
-        self.labels = list(labels)
-        self.scheme = detect_scheme(labels)
-        ids = {label: index for index, label in enumerate(labels)}
-        self._rows: list[tuple[Window, list[int]]] = []
-        self._rows_of: list[range] = []  # for each sentence
-        for sentence in self.sentences:
-            windows = encode_words(tokenizer, sentence.words, max_length)
-            tags = [ids.get(tag, UNKNOWN) for tag in sentence.tags]
-            if len(windows) > 1:
-                self._forget_cut_entities(tags, sentence.tags, windows)
-            self._rows_of.append(range(len(self._rows), len(self._rows) + len(windows)))
-            self._rows += [(window, [tags[word] for word in window.words]) for window in windows]
-
-    def _forget_cut_entities(self, tags: list[int], names: list[str], windows: list[Window]) -> None:
-        for start, end, _ in tags_to_spans(names, self.scheme):
-            if any(start < window.words.start < end for window in windows):
-                tags[start:end] = [UNKNOWN] * (end - start)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        window, tags = self._rows[index]
-        tag = iter(tags)
-        return {
-            "input_ids": window.input_ids,
-            "word_mask": [int(scored) for scored in window.word_mask],
-            "labels": [next(tag) if scored else UNKNOWN for scored in window.word_mask],
-        }
-
-    @property
-    def gold(self) -> list[list[str]]:
-        """The sentences' gold tags."""
-        return [sentence.tags for sentence in self.sentences]
-
-    @property
-    def cut_sentences(self) -> int:
-        """How many sentences had to be cut into several rows."""
-        return sum(len(rows) > 1 for rows in self._rows_of)
-
-    def tags_of(self, paths: Any) -> list[list[str]]:
-        """Turn paths, one row each in this order, padded with -100, into the sentences' tags: one for every word."""
-        rows = [[self.labels[tag] for tag in path if tag != UNKNOWN] for path in torch.as_tensor(paths).tolist()]
-        tags = [[tag for row in rows_of for tag in rows[row]] for rows_of in self._rows_of]
-        for sentence, predicted in zip(self.sentences, tags, strict=True):
-            if len(sentence.words) != len(predicted):
-                raise ValueError(
-                    f"paths must have one tag per word, got {len(predicted)} for {len(sentence.words)} words"
-                )
-        return tags
+    if source == target or all(tag == OUTSIDE for tag in sentence.tags):
+        return sentence
+    if source is None or target is None:
+        named = ["without prefixes" if scheme is None else scheme for scheme in (source, target)]
+        raise DataError(f"{sentence.where(0)}: tags {named[0]} cannot be written {named[1]}, got {sentence.tags[:5]}")
+    return replace(sentence, tags=convert(sentence.tags, source, target))
 
 
-@dataclass
-class TaggingCollator:
-    """Pad rows of `input_ids, word_mask, labels` into a batch, and add the `attention_mask`.
-
-    Args:
-        pad_token_id: the tokenizer's.
-        padding_side: `"right"` or `"left"`; the model does not mind.
-    """
-
-    pad_token_id: int
-    padding_side: str = "right"
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        fills = {"input_ids": self.pad_token_id, "word_mask": 0, "labels": UNKNOWN, "attention_mask": 0}
-        rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
-        return {
-            name: pad_sequence(
-                [torch.as_tensor(row[name]) for row in rows],
-                batch_first=True,
-                padding_value=fill,
-                padding_side=self.padding_side,
-            )
-            for name, fill in fills.items()
-            if name in rows[0]
-        }
-
-
-def write_conll(path: Path, sentences: Iterable[Sentence], predicted: Iterable[list[str]]) -> None:
-    """Write `word TAB gold TAB predicted` lines, an empty line after each sentence."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for sentence, tags in zip(sentences, predicted, strict=True):
-            rows = zip(sentence.words, sentence.tags, tags, strict=True)
-            file.writelines(f"{word}\t{gold}\t{tag}\n" for word, gold, tag in rows)
-            file.write("\n")
+Reader = Callable[[], Iterator[Sentence]]
+"""Starts reading a split from its beginning."""

@@ -6,16 +6,21 @@
 The two agree on everything that a CRF with constraints predicts. They part on taggers that can break the rules.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
+import datasets
+import evaluate
 import numpy as np
-from seqeval.metrics import accuracy_score, classification_report
+from seqeval.metrics import classification_report
 from seqeval.scheme import IOB2, IOBES
+from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from ..crf import UNKNOWN
-from ..schemes import OUTSIDE, detect_scheme, split_tag
+from ..schemes import OUTSIDE, detect_scheme, scheme_of, split_tag
 
 Tags = Sequence[Sequence[str]]
 # seqeval knows neither BMES nor these letters; the schemes are one but for their names.
@@ -30,17 +35,24 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
         scheme: as `detect_scheme` names it. None: the tags have no prefixes, and only words are scored.
 
     Returns:
-        `accuracy`, the share of words with the right tag; and unless the scheme is None, under `strict` and
-        `conlleval`
-        each: `precision`, `recall`, `f1` over all entities (micro), and `types`, a dictionary from each type in either
-        argument to its `precision`, `recall`, `f1` and `support`, its number of gold entities. From 0 to 1.
+        `accuracy`, the share of words with the right tag. Without a scheme `macro_f1`, the mean over all tags of the
+        words' F1; with one, under `strict` and `conlleval` each: `precision`, `recall`, `f1` over all entities
+        (micro), `macro_f1`, the mean over types, and `types`, a dictionary from each type in either argument to its
+        `precision`, `recall`, `f1` and `support`, its number of gold entities. From 0 to 1.
+
+    Raises:
+        ValueError: if a sentence has another number of predicted tags than of gold tags.
     """
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+    if len(gold) != len(predicted):
+        raise ValueError(f"predicted must have {len(gold)} sentences, got {len(predicted)}")
     for index, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if len(one) != len(other):
             raise ValueError(f"predicted must have {len(one)} tags in sentence {index}, got {len(other)}")
-    scores: dict[str, Any] = {"accuracy": float(accuracy_score(gold, predicted))}
+    words, guesses = (list(chain.from_iterable(side)) for side in (gold, predicted))
+    scores: dict[str, Any] = {"accuracy": float(accuracy_score(words, guesses)) if words else 0.0}
     if scheme is None:
+        scores["macro_f1"] = float(f1_score(words, guesses, average="macro", zero_division=0)) if words else 0.0
         return scores
     if scheme in _TO_IOBES:
         letters = _TO_IOBES[scheme]
@@ -56,9 +68,12 @@ def _rename(tag: str, letters: dict[str, str]) -> str:
 
 
 def _report(gold: Tags, predicted: Tags, **mode: Any) -> dict[str, Any]:
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "macro_f1": 0.0, "types": {}}
     if not any(tag != OUTSIDE for side in (gold, predicted) for tags in side for tag in tags):
-        return {"precision": 0.0, "recall": 0.0, "f1": 0.0, "types": {}}  # seqeval fails without any entity
-    report = classification_report(gold, predicted, output_dict=True, zero_division=0, **mode)
+        return nothing  # seqeval would fail
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of means over no type, where every entity is illegal
+        report = classification_report(gold, predicted, output_dict=True, zero_division=0, **mode)
     figures = {
         name: {
             "precision": float(row["precision"]),
@@ -67,20 +82,61 @@ def _report(gold: Tags, predicted: Tags, **mode: Any) -> dict[str, Any]:
             "support": int(row["support"]),
         }
         for name, row in report.items()
+        if not name.endswith(" avg")
     }
-    total = figures["micro avg"]
-    types = {name: row for name, row in figures.items() if not name.endswith(" avg")}
-    return {"precision": total["precision"], "recall": total["recall"], "f1": total["f1"], "types": types}
+    if not figures:
+        return nothing
+    micro, macro = report["micro avg"], report["macro avg"]
+    return {
+        "precision": float(micro["precision"]),
+        "recall": float(micro["recall"]),
+        "f1": float(micro["f1-score"]),
+        "macro_f1": float(macro["f1-score"]),
+        "types": figures,
+    }
 
 
 def flat_scores(scores: dict[str, Any]) -> dict[str, float]:
-    """Flatten `score_tags` for the Trainer: `f1, precision, recall` (strict), `conlleval_f1, ...` and `accuracy`."""
+    """Flatten `score_tags` for the Trainer.
+
+    Returns:
+        `accuracy`; with a scheme `f1, precision, recall, macro_f1` (strict) and `conlleval_f1, ...`; without one `f1`,
+        the words' macro F1.
+    """
     flat = {"accuracy": scores["accuracy"]}
+    if "macro_f1" in scores:
+        flat["f1"] = scores["macro_f1"]
     for convention, prefix in (("strict", ""), ("conlleval", "conlleval_")):
-        for name in ("precision", "recall", "f1"):
+        for name in ("precision", "recall", "f1", "macro_f1"):
             if convention in scores:
                 flat[prefix + name] = scores[convention][name]
     return flat
+
+
+class TaggingMetric(evaluate.Metric):
+    """`score_tags` as a metric of `evaluate`, made from the class, without a network:
+
+    >>> metric = TaggingMetric()
+    >>> metric.compute(predictions=[["B-PER", "O"]], references=[["B-PER", "B-LOC"]])["recall"]
+    0.5
+
+    `add_batch` and several processes (`num_process`, `process_id`, `experiment_id`) work as usual. `compute` returns
+    `flat_scores`, and under `types` the strict figures of each type; `scheme` is read off the tags unless given.
+    """
+
+    def _info(self) -> evaluate.MetricInfo:
+        tags = datasets.List(datasets.Value("string"))
+        return evaluate.MetricInfo(
+            description="Precision, recall and F1 of entities in tagged sentences, strict and conlleval-like.",
+            citation="",
+            features=datasets.Features({"predictions": tags, "references": tags}),
+        )
+
+    def _compute(self, predictions: Tags, references: Tags, scheme: str | None = "auto") -> dict[str, Any]:
+        if scheme == "auto":
+            scheme = scheme_of(chain.from_iterable(chain(predictions, references)))
+        scores = score_tags(references, predictions, scheme)
+        return {**flat_scores(scores), "types": scores.get("strict", {}).get("types", {})}
 
 
 def make_compute_metrics(labels: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:

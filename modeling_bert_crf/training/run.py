@@ -1,156 +1,108 @@
 """The steps of a training run, each a function: what `run_ner.py` lists, in its order."""
 
-import json
-import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, HfArgumentParser
-from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
+from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, __version__
-from ..schemes import OUTSIDE, detect_scheme, split_tag, tags_to_spans
+from ..schemes import OUTSIDE, detect_scheme, split_tag
+from .arguments import FILES, STEPS, Arguments, DataArguments, ModelArguments, UserError
 from .data import (
+    Reader,
     Sentence,
-    TaggingDataset,
     check_tags,
+    class_names,
+    convert_tags,
     count_repairs,
     find_labels,
     find_scheme,
-    read_conll,
-    write_conll,
+    read_dataset,
+    read_file,
 )
-from .trainer import CRFTrainer, CRFTrainingArguments
+from .dataset import StreamingTaggingDataset, TaggingDataset
+from .trainer import CRFTrainingArguments
 
 logger = logging.get_logger(__name__)
 
-FILES = {"train": "train_file", "validation": "validation_file", "test": "test_file"}
-
-
-class UserError(ValueError):
-    """Something the user can mend; the message says how."""
-
 
 @dataclass
-class ModelArguments:
-    """Which encoder or tagger to start from, and the shape of a new head."""
+class Split:
+    """One part of the data, in its own tag scheme.
 
-    model_name_or_path: str | None = field(
-        default=None,
-        metadata={"help": "A pretrained BERT encoder, or a finished tagger of this package: Hub name or folder."},
-    )
-    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if it stands elsewhere."})
-    revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})
-    lstm_hidden_size: int | None = field(
-        default=None, metadata={"help": "Units of the BiLSTM per direction; by default half the encoder's width."}
-    )
-    num_lstm_layers: int = field(default=1, metadata={"help": "Layers of the BiLSTM; 0 leaves it out."})
-    lstm_dropout: float = field(default=0.1, metadata={"help": "Dropout on the output of every BiLSTM layer."})
+    Attributes:
+        name: `train`, `validation` or `test`.
+        scheme: as `find_scheme` names it.
+        labels: its tags, where they are known without reading it.
+        sentences: checked and repaired; None if they are streamed.
+        read: starts reading it anew, checked and repaired.
+    """
 
-
-@dataclass
-class DataArguments:
-    """Where the labelled sentences are, and how to read them."""
-
-    train_file: str | None = field(default=None, metadata={"help": "CoNLL column file: word first, tag last."})
-    validation_file: str | None = field(default=None, metadata={"help": "The same, for evaluation while training."})
-    test_file: str | None = field(default=None, metadata={"help": "The same, for the final score and predictions."})
-    max_seq_length: int | None = field(
-        default=None,
-        metadata={"help": "Most sub-tokens the encoder reads at once; longer sentences are cut into windows."},
-    )
-    repair_tags: bool = field(
-        default=False,
-        metadata={"help": "Read a gold tag that continues nothing as the opening of an entity (IOB1 too)."},
-    )
+    name: str
+    scheme: str | None
+    labels: list[str] | None
+    sentences: list[Sentence] | None
+    read: Reader
 
 
-Arguments = tuple[ModelArguments, DataArguments, CRFTrainingArguments]
-
-
-def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Read the command line: options, or one YAML or JSON file with the same names.
+def read_splits(data: DataArguments, training: CRFTrainingArguments) -> dict[str, Split]:
+    """Read the data of the steps that were asked for, find its scheme and check its tags.
 
     Raises:
-        UserError: if the file is missing or holds a wrong name or value. Wrong options end the program, as usual.
+        DataError: if something cannot be read or its tags are illegal.
+        UserError: if there is no such data set, or streaming without known labels.
     """
-    parser = HfArgumentParser(
-        (ModelArguments, DataArguments, CRFTrainingArguments),
-        usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
-    )
+    dataset = None if data.dataset_name is None else _open_dataset(data)
+    return {name: _read_split(name, data, dataset) for name, step in STEPS.items() if getattr(training, step)}
+
+
+def _open_dataset(data: DataArguments) -> DatasetDict | IterableDatasetDict:
+    name = data.dataset_name
     try:
-        if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml"):
-            return parser.parse_yaml_file(argv[0])
-        if len(argv) == 1 and Path(argv[0]).suffix == ".json":
-            return parser.parse_json_file(argv[0])
-        return parser.parse_args_into_dataclasses(list(argv))
-    except OSError as error:
-        raise UserError(f"{argv[0]}: {error.strerror or error}") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(str(error)) from None
+        if any((Path(name) / file).exists() for file in ("dataset_dict.json", "state.json")):
+            dataset = load_from_disk(name)  # a folder that `save_to_disk` wrote
+        else:
+            dataset = load_dataset(name, data.dataset_config_name, streaming=data.streaming)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"--dataset_name {name}: {_first_line(error)}") from None
+    return DatasetDict(train=dataset) if isinstance(dataset, Dataset) else dataset
 
 
-def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
-    """Refuse, before anything is loaded, what cannot end well; evaluate after each epoch if there is what to evaluate
-    on.
+def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableDatasetDict | None) -> Split:
+    words, tags, labels = data.text_column_name, data.label_column_name, data.labels()
+    if dataset is not None:
+        if name not in dataset:
+            raise UserError(f"--dataset_name {data.dataset_name} must have a split {name}, got {', '.join(dataset)}")
+        labels = labels or class_names(dataset[name], tags)
 
-    Raises:
-        UserError: for a step without its file, no step at all, or an output folder that holds a finished model.
-    """
-    if training.do_train and training.do_eval and training.eval_strategy == "no":
-        training.eval_strategy = IntervalStrategy.EPOCH
-    steps = {"do_train": "train_file", "do_eval": "validation_file", "do_predict": "test_file"}
-    asked = {step: name for step, name in steps.items() if getattr(training, step)}
-    if not asked:
-        raise UserError("nothing to do: pass --do_train, --do_eval or --do_predict")
-    for step, name in asked.items():
-        if getattr(data, name) is None:
-            raise UserError(f"--{step} needs --{name}")
-    if model.model_name_or_path is None:
-        raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
-    checkpoint = training.resume_from_checkpoint
-    if checkpoint is not None and not Path(checkpoint).is_dir():
-        raise UserError(f"--resume_from_checkpoint: {checkpoint} is no checkpoint's folder")
-    output = Path(training.output_dir)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output_dir must be a folder, {output} is a file")
-    if training.do_train and (output / "config.json").exists():
-        raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
-    last = get_last_checkpoint(output) if output.exists() else None
-    if training.do_train and last is not None and checkpoint is None:
-        raise UserError(
-            f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
-            "another folder"
-        )
+    def raw() -> Iterator[Sentence]:
+        if dataset is not None:
+            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", words, tags, labels)
+        return chain.from_iterable(read_file(path, words, tags, labels) for path in getattr(data, FILES[name]))
 
-
-def read_splits(data: DataArguments, training: CRFTrainingArguments) -> dict[str, list[Sentence]]:
-    """Read the files of the steps that were asked for, and check their tags.
-
-    Returns:
-        Sentences by split, `train`, `validation` and `test`, those asked for.
-
-    Raises:
-        DataError: if a file cannot be read or its tags are illegal.
-    """
-    asked = {"train": training.do_train, "validation": training.do_eval, "test": training.do_predict}
-    splits = {split: read_conll(getattr(data, name)) for split, name in FILES.items() if asked[split]}
-    for split, sentences in splits.items():
-        splits[split] = check_tags(sentences, find_scheme(sentences), data.repair_tags)
-        changes = count_repairs(sentences, splits[split])
-        if changes:
-            listed = ", ".join(f"{change} ({count})" for change, count in changes.most_common())
-            logger.warning(f"{getattr(data, FILES[split])}: {changes.total()} tags repaired: {listed}")
-    return splits
+    if name == "train" and data.streaming:
+        if labels is None:
+            raise UserError("--streaming needs --label_list: the tags are not known before the data are read")
+        scheme = detect_scheme(labels)
+        return Split(name, scheme, labels, None, lambda: (check_tags(one, scheme, data.repair_tags) for one in raw()))
+    sentences = list(raw())
+    scheme = find_scheme(sentences)
+    checked = [check_tags(sentence, scheme, data.repair_tags) for sentence in sentences]
+    if changes := count_repairs(sentences, checked):
+        listed = ", ".join(f"{change} ({count})" for change, count in changes.most_common())
+        logger.warning(f"{name}: {changes.total()} tags repaired: {listed}")
+    return Split(name, scheme, data.labels(), checked, lambda: iter(checked))
 
 
 def load_model(
-    arguments: ModelArguments, splits: dict[str, list[Sentence]]
+    arguments: ModelArguments, data: DataArguments, splits: dict[str, Split]
 ) -> tuple[BertBiLSTMCRFForTokenClassification, Any]:
     """Load a finished tagger, or put a new head for the training data's tags on an encoder.
 
@@ -165,101 +117,81 @@ def load_model(
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer_name or name, revision=revision)
         if config.model_type == BertBiLSTMCRFConfig.model_type:
-            model = AutoModelForTokenClassification.from_pretrained(name, revision=revision)
-        elif "train" not in splits:
+            return AutoModelForTokenClassification.from_pretrained(name, revision=revision), tokenizer
+        if "train" not in splits:
             raise UserError(
                 f"{name} must be a finished tagger when there is no --do_train, got a {config.model_type} model"
             )
-        else:
-            model = BertBiLSTMCRFForTokenClassification.from_encoder(
-                name,
-                find_labels(splits["train"], find_scheme(splits["train"])),
-                tokenizer,
-                revision=revision,
-                lstm_hidden_size=arguments.lstm_hidden_size,
-                num_lstm_layers=arguments.num_lstm_layers,
-                lstm_dropout=arguments.lstm_dropout,
-            )
+        model = BertBiLSTMCRFForTokenClassification.from_encoder(
+            name,
+            choose_labels(splits["train"], data),
+            tokenizer,
+            revision=revision,
+            lstm_hidden_size=arguments.lstm_hidden_size,
+            num_lstm_layers=arguments.num_lstm_layers,
+            lstm_dropout=arguments.lstm_dropout,
+        )
     except (OSError, ValueError) as error:
-        raise UserError(f"--model_name_or_path: {str(error).strip().splitlines()[0]}") from None
-    _warn_of_unknown_types(model.config.labels, splits)
+        raise UserError(f"--model_name_or_path: {_first_line(error)}") from None
     return model, tokenizer
 
 
-def _warn_of_unknown_types(labels: list[str], splits: dict[str, list[Sentence]]) -> None:
-    known = {split_tag(label)[1] for label in labels}
-    for split, sentences in splits.items():
-        kinds = [split_tag(tag)[1] for sentence in sentences for tag in sentence.tags if tag != OUTSIDE]
-        for kind in sorted(set(kinds) - known):
-            logger.warning(
-                f"{sentences[0].path}: the model has no tag for type {kind!r}: its {kinds.count(kind)} words cannot "
-                f"be found, and count as missed in the recall of {split}"
-            )
+def choose_labels(train: Split, data: DataArguments) -> list[str]:
+    """Choose a new model's tags: those given, else all types of the training data in the scheme that is wanted."""
+    if train.labels is not None and data.tag_scheme is None:
+        return train.labels
+    scheme = data.tag_scheme or ("IOB2" if train.scheme == "IOB1" else train.scheme)
+    if train.sentences is not None:
+        return find_labels(train.sentences, scheme)
+    return find_labels([Sentence(train.labels, train.labels, "labels", [])], scheme)
 
 
 def make_datasets(
-    splits: dict[str, list[Sentence]], tokenizer: Any, model: BertBiLSTMCRFForTokenClassification, data: DataArguments
-) -> dict[str, TaggingDataset]:
-    """Lay the sentences out for the encoder."""
+    splits: dict[str, Split], tokenizer: Any, model: BertBiLSTMCRFForTokenClassification, data: DataArguments
+) -> dict[str, TaggingDataset | StreamingTaggingDataset]:
+    """Write the tags in the model's scheme, and lay the sentences out for the encoder.
+
+    Raises:
+        UserError: if `max_seq_length` is out of range, or a given label list lacks a tag of the training data.
+        DataError: if the tags cannot be written in the model's scheme.
+    """
     limit = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     if data.max_seq_length is not None and not 3 <= data.max_seq_length <= limit:
         raise UserError(f"--max_seq_length must be from 3 to the encoder's {limit}, got {data.max_seq_length}")
-    length = data.max_seq_length or limit
-    return {
-        split: TaggingDataset(sentences, tokenizer, model.config.labels, length) for split, sentences in splits.items()
-    }
+    labels, length = model.config.labels, data.max_seq_length or limit
+    scheme = detect_scheme(labels)
+    datasets: dict[str, TaggingDataset | StreamingTaggingDataset] = {}
+    for name, split in splits.items():
+
+        def read(split: Split = split) -> Iterator[Sentence]:
+            return (convert_tags(sentence, split.scheme, scheme) for sentence in split.read())
+
+        if split.sentences is None:
+            datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length)
+        else:
+            datasets[name] = TaggingDataset(read(), tokenizer, labels, length)
+            _report_unknown_tags(name, datasets[name].sentences, labels, refuse=name == "train" and bool(split.labels))
+    return datasets
 
 
-def overview(datasets: dict[str, TaggingDataset]) -> str:
-    """Count what there is to work on."""
-    lines = []
-    for split, dataset in datasets.items():
-        words = sum(len(sentence.words) for sentence in dataset.sentences)
-        cut = f", {dataset.cut_sentences:,} of them in several windows" if dataset.cut_sentences else ""
-        lines.append(f"{split}: {len(dataset.sentences):,} sentences, {words:,} words{cut}")
-    return "\n".join(lines) + "\n"
-
-
-def report(split: str, scores: dict[str, Any]) -> str:
-    """Draw the scores of a split, type by type, as percentages."""
-    if "strict" not in scores:
-        return f"{split} word accuracy: {scores['accuracy']:.4f}"
-    strict, conlleval = scores["strict"], scores["conlleval"]
-    support = sum(row["support"] for row in strict["types"].values())
-    width = max(16, *map(len, strict["types"])) if strict["types"] else 16
-    lines = [f"{split:<{width}} precision  recall      F1  entities"]
-    rows = [*strict["types"].items(), ("all, strict", strict | {"support": support})]
-    for name, row in [*rows, ("all, conlleval", conlleval | {"support": support})]:
-        figures = "  ".join(
-            f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
+def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[str], refuse: bool) -> None:
+    known = {split_tag(label)[1] for label in labels}
+    unknown: dict[str, int] = {}
+    for sentence in sentences:
+        for index, tag in enumerate(sentence.tags):
+            kind = split_tag(tag)[1]
+            if tag != OUTSIDE and kind not in known:
+                if refuse:
+                    raise UserError(f"--label_list lacks {tag!r}, which stands at {sentence.where(index)}")
+                unknown[kind] = unknown.get(kind, 0) + 1
+    for kind, count in sorted(unknown.items()):
+        logger.warning(
+            f"{name}: the model has no tag for type {kind!r}: its {count} words cannot be found, and count as missed "
+            "in the recall"
         )
-        lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
-    return "\n".join(lines)
 
 
-def score_line(split: str, scores: dict[str, Any]) -> str:
-    """State a split's one figure."""
-    if "strict" in scores:
-        return f"{split} F1 (strict): {scores['strict']['f1']:.2f}"
-    return f"{split} accuracy: {scores['accuracy']:.2f}"
-
-
-def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> str:
-    """Write sentences with their predicted entities in brackets, for the eye."""
-    lines = []
-    for sentence, predicted in zip(sentences, tags, strict=False):
-        spans = {span[0]: span for span in tags_to_spans(predicted, detect_scheme(predicted))}
-        words, index = [], 0
-        while index < len(sentence.words):
-            _, end, kind = spans.get(index, (index, index + 1, ""))
-            text = " ".join(sentence.words[index:end])
-            words.append(f"[{text} | {kind}]" if kind else text)
-            index = end
-        lines.append("  " + " ".join(words))
-    return "\n".join(["", *lines, ""])
-
-
-def run_facts(arguments: Arguments, labels: Sequence[str]) -> dict[str, Any]:
+def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
     """Say what a run was: for `metrics.json` and the model card. Paths are cut to their last part."""
     model, data, training = arguments
     shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout")
@@ -268,11 +200,12 @@ def run_facts(arguments: Arguments, labels: Sequence[str]) -> dict[str, Any]:
     settings = {name: getattr(model, name) for name in shape} | {name: getattr(training, name) for name in recipe}
     settings |= {"max_seq_length": data.max_seq_length, "repair_tags": data.repair_tags}
     base = Path(model.model_name_or_path)
-    source = data.train_file or data.validation_file or data.test_file
+    files = data.train_file or data.validation_file or data.test_file
+    source = data.dataset_name or Path(files[0]).resolve().parent.name
     return {
         "model_name": Path(training.output_dir).resolve().name,
         "base_model": base.name if base.exists() else str(base),
-        "dataset": Path(source).resolve().parent.name,
+        "dataset": Path(source).name if Path(source).exists() else source,
         "labels": list(labels),
         "types": sorted({split_tag(label)[1] for label in labels} - {""}),
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
@@ -284,52 +217,5 @@ def run_facts(arguments: Arguments, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-class Output:
-    """The output folder. What is written appears whole or not at all; a folder with a `config.json` is finished.
-
-    Args:
-        folder: where; made at the first writing.
-        writes: whether this process is the one that writes; the others' calls do nothing.
-    """
-
-    def __init__(self, folder: str | Path, writes: bool = True):
-        self.folder = Path(folder)
-        self.writes = writes
-
-    def write(self, name: str, writer: Callable[[Path], Any]) -> None:
-        """Let `writer(path)` write a file."""
-        if not self.writes:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        staging = self.folder / f".saving-{name}"
-        try:
-            writer(staging)
-            os.replace(staging, self.folder / name)
-        finally:
-            staging.unlink(missing_ok=True)
-
-    def write_json(self, name: str, values: Any) -> None:
-        """Write values to a JSON file."""
-        self.write(name, lambda path: path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8"))
-
-    def write_predictions(self, name: str, sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> None:
-        """Write word, gold tag and predicted tag in columns."""
-        self.write(name, lambda path: write_conll(path, sentences, tags))
-
-    def save_model(self, trainer: CRFTrainer) -> None:
-        """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last."""
-        staging = self.folder / ".saving-model"
-        trainer.save_model(str(staging))  # in every process: gathering a sharded model takes them all
-        if self.writes:
-            (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
-            for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
-                os.replace(path, self.folder / path.name)
-            staging.rmdir()
-
-    def usage(self) -> str:
-        """Say how to load the model."""
-        return f"""
-from transformers import pipeline
-tagger = pipeline("token-classification", model="{self.folder}", trust_remote_code=True)
-tagger("A sentence in which somebody is named.")
-"""
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

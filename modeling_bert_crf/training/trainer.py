@@ -8,7 +8,7 @@ from torch import nn
 from transformers import EvalPrediction, Trainer, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
-from .data import TaggingDataset
+from .dataset import TaggingDataset
 from .metrics import flat_scores, score_tags
 
 

@@ -1,0 +1,62 @@
+"""What a run leaves behind: the output folder."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .data import Sentence
+from .dataset import write_conll
+from .trainer import CRFTrainer
+
+
+class Output:
+    """The output folder. What is written appears whole or not at all; a folder with a `config.json` is finished.
+
+    Args:
+        folder: where; made at the first writing.
+        writes: whether this process is the one that writes; the others' calls do nothing.
+    """
+
+    def __init__(self, folder: str | Path, writes: bool = True):
+        self.folder = Path(folder)
+        self.writes = writes
+
+    def write(self, name: str, writer: Callable[[Path], Any]) -> None:
+        """Let `writer(path)` write a file."""
+        if not self.writes:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        staging = self.folder / f".saving-{name}"
+        try:
+            writer(staging)
+            os.replace(staging, self.folder / name)
+        finally:
+            staging.unlink(missing_ok=True)
+
+    def write_json(self, name: str, values: Any) -> None:
+        """Write values to a JSON file."""
+        self.write(name, lambda path: path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8"))
+
+    def write_predictions(self, name: str, sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> None:
+        """Write word, gold tag and predicted tag in columns."""
+        self.write(name, lambda path: write_conll(path, sentences, tags))
+
+    def save_model(self, trainer: CRFTrainer) -> None:
+        """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last."""
+        staging = self.folder / ".saving-model"
+        trainer.save_model(str(staging))  # in every process: gathering a sharded model takes them all
+        if self.writes:
+            (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
+            for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
+                os.replace(path, self.folder / path.name)
+            staging.rmdir()
+
+    def usage(self) -> str:
+        """Say how to load the model."""
+        return f"""
+from transformers import pipeline
+tagger = pipeline("token-classification", model="{self.folder}", trust_remote_code=True)
+tagger("A sentence in which somebody is named.")
+"""

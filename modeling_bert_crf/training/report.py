@@ -1,0 +1,63 @@
+"""What a run says: tables and sentences for the terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..schemes import detect_scheme, tags_to_spans
+from .data import Sentence
+from .dataset import StreamingTaggingDataset, TaggingDataset
+from .run import Split
+
+
+def overview(datasets: dict[str, TaggingDataset | StreamingTaggingDataset], splits: dict[str, Split]) -> str:
+    """Count what there is to work on, and say how its tags were read."""
+    lines = []
+    for split, dataset in datasets.items():
+        source, target = (scheme or "no scheme" for scheme in (splits[split].scheme, dataset.scheme))
+        tags = f"tags in {source}" + (f", written as {target}" if source != target else "")
+        if isinstance(dataset, StreamingTaggingDataset):
+            lines.append(f"{split}: streamed, {tags}")
+            continue
+        words = sum(len(sentence.words) for sentence in dataset.sentences)
+        cut = f", {dataset.cut_sentences:,} of them in several windows" if dataset.cut_sentences else ""
+        lines.append(f"{split}: {len(dataset.sentences):,} sentences, {words:,} words{cut}, {tags}")
+    return "\n".join(lines) + "\n"
+
+
+def report(split: str, scores: dict[str, Any]) -> str:
+    """Draw the scores of a split, type by type, as percentages."""
+    if "strict" not in scores:
+        return f"{split}: accuracy of the words {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"
+    strict, conlleval = scores["strict"], scores["conlleval"]
+    support = sum(row["support"] for row in strict["types"].values())
+    width = max(16, *map(len, strict["types"])) if strict["types"] else 16
+    lines = [f"{split:<{width}} precision  recall      F1  entities"]
+    rows = [*strict["types"].items(), ("all, strict", strict | {"support": support})]
+    for name, row in [*rows, ("all, conlleval", conlleval | {"support": support})]:
+        figures = "  ".join(
+            f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
+        )
+        lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
+    return "\n".join(lines)
+
+
+def score_line(split: str, scores: dict[str, Any]) -> str:
+    """State a split's one figure."""
+    if "strict" in scores:
+        return f"{split} F1 (strict): {scores['strict']['f1']:.2f}"
+    return f"{split} macro F1 (words): {scores['macro_f1']:.2f}"
+
+
+def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> str:
+    """Write sentences with their predicted entities in brackets, for the eye."""
+    lines = []
+    for sentence, predicted in zip(sentences, tags, strict=False):
+        spans = {span[0]: span for span in tags_to_spans(predicted, detect_scheme(predicted))}
+        words, index = [], 0
+        while index < len(sentence.words):
+            _, end, kind = spans.get(index, (index, index + 1, ""))
+            text = " ".join(sentence.words[index:end])
+            words.append(f"[{text} | {kind}]" if kind else text)
+            index = end
+        lines.append("  " + " ".join(words))
+    return "\n".join(["", *lines, ""])

@@ -1,0 +1,101 @@
+"""Sentences as rows, rows as batches, and paths back to tags."""
+
+import random
+
+import pytest
+import torch
+from conftest import LABELS
+
+from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.training.data import Sentence, read_conll
+from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
+
+
+def sentence(words, tags):
+    return Sentence(words.split(), tags.split(), "data.conll", list(range(7, 7 + len(words.split()))))
+
+
+def test_rows_label_first_sub_tokens(tokenizer):
+    dataset = TaggingDataset([sentence("Ada sang Rome .", "B-PER O B-WORK O")], tokenizer, LABELS)
+    (row,) = [dataset[index] for index in range(len(dataset))]
+
+    tokens = tokenizer.convert_ids_to_tokens(row["input_ids"])
+    assert tokens == ["[CLS]", "Ada", "s", "##a", "##n", "##g", "R", "##o", "##m", "##e", ".", "[SEP]"]
+    assert row["word_mask"] == [0, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert row["labels"] == [-100, 3, 0, -100, -100, -100, -100, -100, -100, -100, 0, -100]
+    assert dataset.tags_of([[-100, 1, 0, -100, 2, 0, -100]]) == [["B-LOC", "O", "I-LOC", "O"]]
+
+
+def test_long_sentences_are_cut_and_joined_and_cut_entities_unknown(tokenizer):
+    words = " ".join("abcdefghijkl")
+    tags = "O O O O B-PER I-PER I-PER I-PER O B-LOC I-LOC O"
+    short = sentence("x y", "O B-PER")
+    dataset = TaggingDataset([sentence(words, tags), short], tokenizer, LABELS, max_length=10)
+
+    rows = [dataset[index] for index in range(len(dataset))]
+    labels = [[label for label, scored in zip(row["labels"], row["word_mask"], strict=True) if scored] for row in rows]
+
+    assert dataset.cut_sentences == 1
+    assert labels == [[0, 0, 0, 0, UNKNOWN, UNKNOWN, UNKNOWN], [UNKNOWN, 0, 1, 2, 0], [0, 3]]
+    paths = [[index if scored else -100 for index, scored in enumerate(row["word_mask"])] for row in rows]
+    paths = [[-100 if label == -100 else position % 5 for position, label in enumerate(path)] for path in paths]
+    assert [len(tags) for tags in dataset.tags_of(pad(paths))] == [12, 2]
+    assert dataset.gold == [tags.split(), short.tags]
+
+
+def pad(rows):
+    return [row + [-100] * (max(map(len, rows)) - len(row)) for row in rows]
+
+
+def test_too_few_predictions_are_refused(tokenizer):
+    dataset = TaggingDataset([sentence("x y", "O O")], tokenizer, LABELS)
+
+    with pytest.raises(ValueError, match="paths must have one tag per word, got 1 for 2 words"):
+        dataset.tags_of([[-100, 1, -100, -100]])
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_collator_pads(tokenizer, side):
+    dataset = TaggingDataset([sentence("Ada", "B-PER"), sentence("in Paris .", "O B-LOC O")], tokenizer, LABELS)
+    batch = TaggingCollator(tokenizer.pad_token_id, side)([dataset[0], dataset[1]])
+
+    assert {name: tuple(values.shape) for name, values in batch.items()} == dict.fromkeys(
+        ["input_ids", "word_mask", "labels", "attention_mask"], (2, 5)
+    )
+    row = {name: values[0].tolist() for name, values in batch.items()}
+    if side == "left":
+        row = {name: values[2:] + values[:2] for name, values in row.items()}
+    assert tokenizer.convert_ids_to_tokens(row["input_ids"]) == ["[CLS]", "Ada", "[SEP]", "[PAD]", "[PAD]"]
+    assert row["attention_mask"] == [1, 1, 1, 0, 0]
+    assert row["word_mask"] == [0, 1, 0, 0, 0]
+    assert row["labels"] == [-100, 3, -100, -100, -100]
+    assert batch["word_mask"].dtype == torch.int64
+
+
+def test_written_predictions_can_be_read(tmp_path):
+    rng = random.Random(0)
+    sentences = [sentence(" ".join(rng.choices(["a", "#", "\ufe0f"], k=n)), " ".join(["O"] * n)) for n in (3, 1, 2)]
+    path = tmp_path / "predictions.conll"
+
+    write_conll(path, sentences, [["B-X"] * len(one.words) for one in sentences])
+
+    assert [one.words for one in read_conll(path)] == [one.words for one in sentences]
+    assert {tag for one in read_conll(path) for tag in one.tags} == {"B-X"}
+    assert path.read_text().splitlines()[0].split("\t")[1:] == ["O", "B-X"]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streamed_rows_are_the_rows_in_memory(tokenizer, workers):
+    sentences = [
+        sentence("a b c d e f g h i j k l", "O O O O B-PER I-PER I-PER I-PER O O O O"),
+        sentence("x", "B-LOC"),
+    ]
+    whole = TaggingDataset(sentences * 3, tokenizer, LABELS, 10)
+    streamed = StreamingTaggingDataset(lambda: iter(sentences * 3), tokenizer, LABELS, 10)
+
+    loader = torch.utils.data.DataLoader(streamed, batch_size=None, num_workers=workers)
+    rows = [{name: list(values) for name, values in row.items()} for row in loader]
+
+    key = str
+    assert sorted(rows, key=key) == sorted((whole[index] for index in range(len(whole))), key=key)
+    assert len(rows) == len(list(streamed)) == len(whole) == 9
