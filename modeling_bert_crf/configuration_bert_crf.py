@@ -22,7 +22,7 @@ CUSTOM_PIPELINES = {
 
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
-    r"""BERT's configuration and the four fields of the head.
+    r"""BERT's configuration and the five fields of the head.
 
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
@@ -32,6 +32,9 @@ class BertBiLSTMCRFConfig(BertConfig):
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
         tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IOB2"`,
             `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
+
+        text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
+            pipeline splits texts accordingly.
 
     Every other argument is BERT's. Name the labels with `id2label` **and** `label2id`, without `num_labels` beside
     them.
@@ -48,6 +51,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     num_lstm_layers: int = 1
     lstm_dropout: float | int = 0.1
     tag_scheme: str | None = "auto"
+    text_unit: str = "sentence"
 
     @property
     def labels(self) -> list[str]:
@@ -67,6 +71,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(f"`num_lstm_layers` must be at least 0, got {self.num_lstm_layers}")
         if not 0 <= self.lstm_dropout < 1:
             raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
+        if self.text_unit not in ("sentence", "text"):
+            raise ValueError(f"`text_unit` must be 'sentence' or 'text', got {self.text_unit!r}")
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
         resolve_scheme(self.tag_scheme, self.labels)

@@ -269,15 +269,12 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
                 scheme agrees with a row's labels.
         """
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
-        if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
-            position_ids = (attention_mask.long().cumsum(1) - 1).clamp_min(0)
-        outputs = self.bert(
+        outputs = self._run_encoder(
             input_ids,
-            attention_mask=attention_mask,
+            attention_mask,
             token_type_ids=token_type_ids,
             position_ids=position_ids,
             inputs_embeds=inputs_embeds,
-            return_dict=True,
             **kwargs,
         )
         hidden = outputs.last_hidden_state  # (B, S, H)
@@ -303,6 +300,32 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             hidden_states=outputs.hidden_states,
             attentions=outputs.attentions,
         )
+
+    def _run_encoder(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        position_ids: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Run BERT; positions count from each row's first attended token, so that left padding changes nothing."""
+        if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
+            position_ids = (attention_mask.long().cumsum(1) - 1).clamp_min(0)
+        return self.bert(
+            input_ids, attention_mask=attention_mask, position_ids=position_ids, return_dict=True, **kwargs
+        )
+
+    def encode(self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor) -> Tensor:
+        """Return what the encoder says of the marked words: `forward` up to where `emit` goes on.
+
+        Args:
+            input_ids, attention_mask, word_mask: (B, S), as for `forward`.
+
+        Returns:
+            float (B, T, H), BERT's output at each word's first sub-token, 0 past a row's last word.
+        """
+        hidden = self._run_encoder(input_ids, attention_mask).last_hidden_state
+        return self._compact(hidden, input_ids, attention_mask, word_mask, None)[0].gather(hidden, fill=0.0)
 
     def emit(self, words: Tensor, mask: Tensor) -> Tensor:
         """Score the tags of words by what the encoder says of them: all that lies between BERT and the CRF.

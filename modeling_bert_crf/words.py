@@ -7,6 +7,7 @@ the word's first sub-token.
 Ships with every checkpoint: standard library only; a tokenizer comes in as an argument.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
@@ -136,6 +137,48 @@ def split_text(tokenizer: Any, text: str) -> list[tuple[int, int]]:
     pieces = zip(encoding.word_ids(), encoding["offset_mapping"], strict=True)
     words = [[offsets for _, offsets in group] for _, group in groupby(pieces, key=itemgetter(0))]
     return [(offsets[0][0], offsets[-1][1]) for offsets in words]
+
+
+_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*$")
+
+
+def split_sentences(text: str, words: Sequence[tuple[int, int]]) -> list[range]:
+    """Group a text's words into sentences, by line breaks and by rule.
+
+    A sentence ends at a line break, or after `.`, `!` or `?` (and closing quotes) before a blank and a word that
+    begins with a capital, a digit or no letter at all; not after a single letter or a short capitalised word (`J.`,
+    `Dr.`).
+
+    Args:
+        text: any.
+        words: (start, end) of its words, in order.
+
+    Returns:
+        Ranges of word indices, none empty, together all words.
+    """
+    starts = [0] if words else []
+    for index in range(1, len(words)):
+        before, after = words[index - 1], words[index]
+        gap = text[before[1] : after[0]]
+        if "\n" in gap or "\r" in gap or (gap and _ends_sentence(text, words, index, starts[-1])):
+            starts.append(index)
+    return [range(start, end) for start, end in pairwise([*starts, len(words)])]
+
+
+def _ends_sentence(text: str, words: Sequence[tuple[int, int]], index: int, start: int) -> bool:
+    following = text[words[index][0]]
+    if following.islower():
+        return False
+    # The stretch without blanks before the gap: "U.S.", "word.", 'said."', or "." by itself in split text.
+    first = index - 1
+    while first > start and words[first - 1][1] == words[first][0]:
+        first -= 1
+    stretch = text[words[first][0] : words[index - 1][1]]
+    end = _SENTENCE_END.search(stretch)
+    if end is None:
+        return False
+    word = stretch[: end.start()]
+    return not (end.group() == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
 
 
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
