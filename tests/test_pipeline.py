@@ -1,6 +1,7 @@
 """The pipeline: words or texts in, entities with offsets out."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -120,3 +121,126 @@ def test_the_hosts_own_pipeline_shows_the_marginal_tagging(model, tokenizer):
     probabilities = output.logits[0, 1:-1].softmax(-1)
     assert [entry["entity"] for entry in result] == [LABELS[tag] for tag in probabilities.argmax(-1)]
     assert [float(entry["score"]) for entry in result] == pytest.approx(probabilities.amax(-1).tolist(), abs=1e-5)
+
+
+ODD = [
+    *"abcXYZ019 \t\n\r.,;:!?-_/\\#@&%$()[]{}'\"",
+    *["\0", "\x07", "\u00a0", "\u200b", "\u200d", "\ufeff", "\ufe0f", "\u2028", "\u2029", "\x85", "\u3000"],
+    *[
+        "é",
+        "e\u0301",
+        "\u0301",
+        "ß",
+        "İ",
+        "ﬁ",
+        "Æ",
+        "ю",
+        "שלום",
+        "مرحبا",
+        "\u202e",
+        "中",
+        "文",
+        "한",
+        "ひ",
+        "😀",
+        "👩‍🚀",
+        "🇩🇰",
+    ],
+    *["[CLS]", "[SEP]", "[MASK]", "[UNK]", "##a", "Ada", "Paris", "\r\n", "https://x.y/z?q=1"],
+]
+
+
+def odd_texts(count, seed=0):
+    rng = random.Random(seed)
+    return ["".join(rng.choices(ODD, k=rng.choice([0, 1, 2, 7, 30, 120]))) for _ in range(count)]
+
+
+def check_offsets(tagger, texts, **arguments):
+    """Words are in order, apart, free of blanks, and what their offsets say; entities are made of them."""
+    by_word = tagger(texts, aggregation_strategy="none", ignore_labels=[], **arguments)
+    by_entity = tagger(texts, **arguments)
+    for text, words, entities in zip(texts, by_word, by_entity, strict=True):
+        position = 0
+        for entry in words:
+            assert position <= entry["start"] < entry["end"] <= len(text)
+            assert entry["word"] == text[entry["start"] : entry["end"]]
+            assert entry["word"].strip() == entry["word"] != ""
+            position = entry["end"]
+        starts, ends = ({entry[name] for entry in words} for name in ("start", "end"))
+        for entry in entities:
+            assert entry["word"] == text[entry["start"] : entry["end"]]
+            assert entry["start"] in starts
+            assert entry["end"] in ends
+            assert 0 < entry["score"] <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("unit", ["sentence", "text"])
+def test_offsets_of_odd_texts(tagger, unit):
+    tagger.model.config.text_unit = unit
+    check_offsets(tagger, odd_texts(300), batch_size=5)
+
+
+@pytest.mark.slow
+def test_offsets_of_ten_thousand_odd_texts(tagger):
+    """Two minutes: `python -m pytest -m slow tests/test_pipeline.py`."""
+    check_offsets(tagger, odd_texts(10_000, seed=1), batch_size=16)
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "-" * 3000, "\u200b" * 1000, "\0", " \t\n ", "é" * 5000 + " Ada", "中" * 2000]
+)
+def test_offsets_of_extreme_texts(tagger, text):
+    check_offsets(tagger, [text], batch_size=16)
+
+
+def test_time_grows_linearly(tagger):
+    """By the work done, which can be counted, not by the clock: windows, and words handed to each."""
+    windows = [len(list(tagger.preprocess("Ada in rain . " * count))) for count in (100, 200, 400)]
+
+    assert windows[1] <= 2 * windows[0]
+    assert windows[2] <= 2 * windows[1]
+    carried = [window["text"] for window in tagger.preprocess("Ada in rain . " * 100)]
+    assert carried[0] is not None
+    assert set(carried[1:]) == {None}
+
+
+@pytest.mark.parametrize("stride", [None, 0, 20])
+def test_windows_change_nothing_where_a_state_depends_on_its_token_alone(make_model, tokenizer, stride):
+    model = make_model(num_hidden_layers=0)
+    torch.nn.init.zeros_(model.bert.embeddings.position_embeddings.weight)
+    words = [word for _ in range(40) for word in ("Ada", "sang", "in", "Paris", ".", "the", "\ufe0f", "rain")]
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    windows = list(tagger.preprocess(words, is_split_into_words=True, stride=stride))
+    whole = windows[0]["text"]
+
+    states = [tagger.forward(window)["words"][0] for window in windows]
+    tags, scores = tagger._decode(whole, states)
+
+    ids = [token for word in words for token in tokenizer(word, add_special_tokens=False)["input_ids"] or [1]]
+    firsts = [index for word in words for index in [True] + [False] * (len(tokenizer.tokenize(word)) - 1)]
+    unwindowed = model.bert(torch.tensor([ids]), position_ids=torch.zeros(1, len(ids), dtype=torch.int64))
+    expected = unwindowed.last_hidden_state[0, torch.tensor(firsts)]
+    assert len(windows) >= 10
+    torch.testing.assert_close(torch.cat(states), expected, rtol=0, atol=0)
+    mask = torch.ones(1, len(words), dtype=torch.bool)
+    emissions = model.emit(expected[None], mask)
+    path = model.crf.decode(emissions, mask)[0][0]
+    assert tags == [LABELS[tag] for tag in path]
+    marginals = model.crf.marginals(emissions, mask)[0]
+    assert scores == pytest.approx(marginals.gather(1, path[:, None])[:, 0].tolist(), abs=1e-6)
+
+
+def test_one_chain_is_a_sentence_or_a_text_as_in_training(tagger, model, tokenizer):
+    text = "Ada Lovelace visited Paris. The rain in Paris , yesterday"
+    halves = [text[:27], text[28:]]
+
+    model.config.text_unit = "sentence"
+    apart = [tagger(half, aggregation_strategy="none", ignore_labels=[]) for half in halves]
+    split = tagger(text, aggregation_strategy="none", ignore_labels=[])
+    model.config.text_unit = "text"
+    whole = tagger(text, aggregation_strategy="none", ignore_labels=[])
+
+    assert [entry["word"] for entry in split] == [entry["word"] for half in apart for entry in half]
+    assert [entry["entity"] for entry in split] == [entry["entity"] for half in apart for entry in half]
+    assert [entry["score"] for entry in split] == pytest.approx([e["score"] for half in apart for e in half], abs=1e-5)
+    assert [entry["score"] for entry in split] != pytest.approx([entry["score"] for entry in whole], abs=1e-3)

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from modeling_bert_crf.words import encode_words, join_windows, split_text, token_roles
+from modeling_bert_crf.words import encode_words, join_windows, split_sentences, split_text, token_roles
 
 
 def test_each_word_has_one_position(tokenizer):
@@ -85,3 +85,26 @@ def test_texts_split_into_the_tokenizers_words(tokenizer):
 
     assert [text[start:end] for start, end in split_text(tokenizer, text)] == ["Ada", "sang", ",", "in", "Paris", "."]
     assert split_text(tokenizer, " \t ") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        (
+            'It rained. Ada sang! Did she? "Yes." 7 came.',
+            ["It rained .", "Ada sang !", "Did she ?", '" Yes . "', "7 came ."],
+        ),
+        ("Dr. Ada J. Lovelace of St. Ives sang.", ["Dr . Ada J . Lovelace of St . Ives sang ."]),
+        ("It cost 3.5 pounds. no more", ["It cost 3 . 5 pounds . no more"]),
+        ("one\ntwo\r\nthree", ["one", "two", "three"]),
+        ("", []),
+        (" \n ", []),
+    ],
+)
+def test_sentences_end_where_they_seem_to(tokenizer, text, sentences):
+    words = split_text(tokenizer, text)
+
+    groups = split_sentences(text, words)
+
+    assert [" ".join(text[slice(*words[index])] for index in group) for group in groups] == sentences
+    assert [index for group in groups for index in group] == list(range(len(words)))

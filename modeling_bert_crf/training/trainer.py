@@ -119,14 +119,20 @@ class CRFTrainer(Trainer):
         self, dataloader: Any, description: str, prediction_loss_only: bool | None = None, **kwargs: Any
     ) -> EvalLoopOutput:
         """Evaluate as the Trainer does; without `compute_metrics`, score a `TaggingDataset` by its sentences."""
-        if self.compute_metrics is not None or not isinstance(dataloader.dataset, TaggingDataset):
-            return super().evaluation_loop(dataloader, description, prediction_loss_only, **kwargs)
-        self.compute_metrics = _scorer(dataloader.dataset)
-        try:
+        own = self.compute_metrics is None and isinstance(dataloader.dataset, TaggingDataset)
+        if own:
+            self.compute_metrics = _scorer(dataloader.dataset)
             # Without `compute_metrics` the Trainer asks for the loss only.
-            return super().evaluation_loop(dataloader, description, self.args.prediction_loss_only, **kwargs)
+            prediction_loss_only = self.args.prediction_loss_only
+        try:
+            return super().evaluation_loop(dataloader, description, prediction_loss_only, **kwargs)
         finally:
-            self.compute_metrics = None
+            if own:
+                self.compute_metrics = None
+            if self.args.world_size > 1 and self.model_wrapped is self.model:
+                # accelerate 1.15 takes a model that was evaluated before training for one that is ready to train, and
+                # leaves its gradients unshared between the processes.
+                vars(self.model).pop("_is_accelerate_prepared", None)
 
 
 def _scorer(dataset: TaggingDataset) -> Any:
