@@ -10,6 +10,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 from transformers import AutoModelForTokenClassification, AutoTokenizer
@@ -20,7 +21,7 @@ from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.words import split_text
 
 Offsets = list[tuple[int, int]]
-_NO_BLANK_BEFORE = re.compile(r"^([,.;:!?%)\]}’”]|'(s|m|d|re|ve|ll|t)$|n't$|-$|/$|\.{2,}$)")
+_NO_BLANK_BEFORE = re.compile(r"^([,.;:!?%)\]}\u2019\u201d]|'(s|m|d|re|ve|ll|t)$|n't$|-$|/$|\.{2,}$)")
 _NO_BLANK_AFTER = re.compile(r"^[(\[{“#@$-]$|^/$")
 
 
@@ -109,7 +110,7 @@ def offsets_of(words: Sequence[str]) -> Offsets:
     ends = [0]
     for word in words:
         ends.append(ends[-1] + len(word) + 1)
-    return [(start, end - 1) for start, end in zip(ends, ends[1:], strict=False)]
+    return [(start, end - 1) for start, end in pairwise(ends)]
 
 
 def tags_of(sentences: Sequence[Any]) -> list[list[str]]:

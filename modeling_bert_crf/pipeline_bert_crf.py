@@ -163,9 +163,9 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
     def _decode(self, text: Text, words: list[Tensor]) -> tuple[list[str], list[float]]:
         """Run BiLSTM and CRF over each chain's words; return the tag of every word, and its probability."""
         lengths = [sum(len(window.words) for window in chain) for chain in text.chains]
-        states = torch.cat(
-            [state[: len(window.words)] for state, window in zip(words, sum(text.chains, []), strict=True)]
-        ).to(self.device)
+        windows = [window for chain in text.chains for window in chain]
+        states = torch.cat([state[: len(window.words)] for state, window in zip(words, windows, strict=True)])
+        states = states.to(self.device)
         grid = pad_sequence(states.split(lengths), batch_first=True)  # (B chains, T, H)
         if grid.shape[1] == 0:
             return [], []

@@ -139,7 +139,8 @@ def split_text(tokenizer: Any, text: str) -> list[tuple[int, int]]:
     return [(offsets[0][0], offsets[-1][1]) for offsets in words]
 
 
-_SENTENCE_END = re.compile(r"[.!?…。！？]+[\"'”’»)\]]*$")
+# . ! ? and the ellipsis, the full stop and marks of Chinese and Japanese; then closing quotes and brackets.
+_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]+[\"'\u201d\u2019»)\]]*$")
 
 
 def split_sentences(text: str, words: Sequence[tuple[int, int]]) -> list[range]:

@@ -173,7 +173,7 @@ def test_wrong_column_numbers_are_refused(write, columns, message):
 
 def test_swapped_columns_are_recognised():
     with pytest.raises(
-        DataError, match="data.conll: the columns of words and tags seem swapped: the words are B-X, O"
+        DataError, match=r"data\.conll: the columns of words and tags seem swapped: the words are B-X, O"
     ):
         find_scheme([sentence("B-X O", "Ada sang")])
 
