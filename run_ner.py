@@ -1,7 +1,7 @@
-"""Train, evaluate and use a BERT -> BiLSTM -> CRF tagger on CoNLL column files.
+"""Train, evaluate and use a BERT -> BiLSTM -> CRF tagger.
 
-    python run_ner.py                    the demo: an invented corpus and a small BERT from scratch, offline, in
-    runs/demo python run_ner.py --help             every option
+    python run_ner.py                    the demo in runs/demo: an invented corpus, a small BERT from scratch, offline
+    python run_ner.py --help             every option
     python run_ner.py config.yaml        the options in a YAML or JSON file
     python run_ner.py --model_name_or_path google-bert/bert-base-cased --train_file train.conll \\
         --validation_file dev.conll --test_file test.conll --do_train --do_eval --do_predict --output_dir runs/mine

@@ -32,15 +32,14 @@ class BertBiLSTMCRFConfig(BertConfig):
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
         tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IOB2"`,
             `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
-
         text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
             pipeline splits texts accordingly.
 
-    Every other argument is BERT's. Name the labels with `id2label` **and** `label2id`, without `num_labels` beside
-    them.
+    Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
 
     Raises:
-        ValueError: if a size is out of range, or the labels do not fit the scheme.
+        ValueError: if a size is out of range, `id2label`, `label2id` and `num_labels` contradict each other, or the
+            labels do not fit the scheme.
     """
 
     model_type = "bert_bilstm_crf"
@@ -64,6 +63,7 @@ class BertBiLSTMCRFConfig(BertConfig):
         return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size
 
     def __post_init__(self, **kwargs: Any) -> None:
+        self._name_labels(kwargs.get("num_labels"))
         super().__post_init__(**kwargs)
         if self.lstm_hidden_size is not None and self.lstm_hidden_size < 1:
             raise ValueError(f"`lstm_hidden_size` must be at least 1 or None, got {self.lstm_hidden_size}")
@@ -76,6 +76,23 @@ class BertBiLSTMCRFConfig(BertConfig):
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
         resolve_scheme(self.tag_scheme, self.labels)
+
+    def _name_labels(self, num_labels: int | None) -> None:
+        """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""
+        if self.id2label is None and self.label2id:
+            self.id2label = {index: label for label, index in self.label2id.items()}
+        if self.id2label is None:
+            return
+        label2id = {label: int(index) for index, label in self.id2label.items()}
+        if num_labels not in (None, len(label2id)):
+            raise ValueError(
+                f"`num_labels` must be left away beside the labels' names: there are {len(label2id)}, got {num_labels}"
+            )
+        if self.label2id and self.label2id != label2id:
+            raise ValueError(
+                f"`label2id` must be the inverse of `id2label`, got {self.label2id} and {self.id2label}: pass only one"
+            )
+        self.label2id = label2id
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, with the names of the code that travels along.

@@ -172,9 +172,13 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             ValueError: if the checkpoint is not BERT, lacks weights of the encoder, or the labels are not distinct
                 strings.
         """
+        if isinstance(labels, str):
+            raise ValueError(f"labels must be a list of tags, got the string {labels!r}")
         labels = list(labels)
         if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
+        if named := sorted(config.keys() & {"num_labels", "id2label", "label2id"}):
+            raise ValueError(f"{named[0]!r} must be left away: `labels` names the tags and their number")
         known = {field.name for field in fields(BertBiLSTMCRFConfig)}
         if unknown := sorted(config.keys() - known - set(_LOADING_ARGUMENTS)):
             raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {_LOADING_ARGUMENTS}")
@@ -269,6 +273,11 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
                 scheme agrees with a row's labels.
         """
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
+        if self.training and labels is None and torch.is_grad_enabled():
+            logger.warning_once(
+                "Called in training mode without labels: there is no CRF loss. A Trainer takes the labels away if "
+                "label_smoothing_factor is not 0; call model.eval() to predict."
+            )
         outputs = self._run_encoder(
             input_ids,
             attention_mask,

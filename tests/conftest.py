@@ -8,16 +8,20 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
+from transformers.utils import logging
 
+import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+TRAIN = "Ada\tB-PER\nLovelace\tI-PER\nvisited\tO\nParis\tB-LOC\n\nthe\tO\nrain\tO\n\n"
 WORDS = ["Ada", "Lovelace", "visited", "Paris", "in", "the", "rain", ",", "yesterday", "."]
 
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+    logging.warning_once.cache_clear()  # what is said once is said once a test
 
 
 @pytest.fixture(scope="session")
@@ -71,3 +75,50 @@ def make_model(encoder_folder):
 @pytest.fixture
 def model(make_model):
     return make_model()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Small files of each split; the test part has a type that training never saw."""
+    texts = {"train": TRAIN * 4, "validation": TRAIN, "test": TRAIN + "Ada\tB-WORK\nin\tO\nParis\tB-LOC\n\n"}
+    for split, text in texts.items():
+        (tmp_path / f"{split}.conll").write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def command(files, encoder_folder):
+    """A whole run's options; None removes one."""
+
+    def make(**changes):
+        options = {
+            "model_name_or_path": str(encoder_folder),
+            **{f"{split}_file": str(files / f"{split}.conll") for split in ("train", "validation", "test")},
+            "output_dir": str(files / "out"),
+            "do_train": True,
+            "do_eval": True,
+            "do_predict": True,
+            "num_train_epochs": 1,
+            "use_cpu": True,
+            "disable_tqdm": True,
+            **changes,
+        }
+        command = []
+        for name, value in options.items():
+            values = value if isinstance(value, list) else [value]
+            command += [] if value is None else [f"--{name}", *map(str, values)]
+        return command
+
+    return make
+
+
+@pytest.fixture
+def error_of():
+    """Run the program on a command that must fail; return what it says."""
+
+    def run(argv):
+        with pytest.raises(SystemExit) as info:
+            run_ner.main(argv)
+        return info.value.code
+
+    return run

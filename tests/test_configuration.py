@@ -48,7 +48,7 @@ def test_code_references_never_point_to_another_repository():
         ({"num_lstm_layers": -1}, "`num_lstm_layers` must be at least 0, got -1"),
         ({"lstm_dropout": 1.0}, "`lstm_dropout` must be at least 0 and below 1, got 1.0"),
         ({"tag_scheme": "BIO"}, "`tag_scheme` must be 'IOB2', .* got 'BIO'"),
-        ({"tag_scheme": "BIOES", **NAMES, "id2label": {0: "NOUN"}}, "`tag_scheme` 'BIOES' has no tag 'NOUN'"),
+        ({"tag_scheme": "BIOES", "id2label": {0: "NOUN"}}, "`tag_scheme` 'BIOES' has no tag 'NOUN'"),
         (
             {"id2label": {0: "O", 2: "B-X"}, "label2id": {"O": 0, "B-X": 2}},
             "must number the labels from 0 without a gap",

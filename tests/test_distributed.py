@@ -8,6 +8,7 @@ import sys
 import pytest
 from conftest import LABELS
 
+import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -18,7 +19,7 @@ WORDS = ["Ada sang", "rain", "the rain in Paris , yesterday", "in " * 70, "Lovel
 
 SCRIPT = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {paths!r}
 from test_distributed import run
 run({folder!r}, {batch_size})
 """
@@ -62,7 +63,11 @@ def test_two_processes_predict_and_train_as_one_does(make_model, tokenizer, tmp_
     blocks = ("".join(f"{word}\tO\n" for word in words.split()) for words in WORDS)
     (tmp_path / "data.conll").write_text("\n".join(blocks))
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=os.path.dirname(__file__), folder=str(tmp_path), batch_size=4))
+    script.write_text(
+        SCRIPT.format(
+            paths=[os.path.dirname(__file__), os.path.dirname(run_ner.__file__)], folder=str(tmp_path), batch_size=4
+        )
+    )
 
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", str(script)]

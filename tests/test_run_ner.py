@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import pytest
+from conftest import TRAIN
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
@@ -15,48 +17,6 @@ from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.demo import demo_arguments, write_demo
 
 ROOT = Path(run_ner.__file__).parent
-TRAIN = "Ada\tB-PER\nLovelace\tI-PER\nvisited\tO\nParis\tB-LOC\n\nthe\tO\nrain\tO\n\n"
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Small files of each split; the test part has a type that training never saw."""
-    texts = {"train": TRAIN * 4, "validation": TRAIN, "test": TRAIN + "Ada\tB-WORK\nin\tO\nParis\tB-LOC\n\n"}
-    for split, text in texts.items():
-        (tmp_path / f"{split}.conll").write_text(text)
-    return tmp_path
-
-
-@pytest.fixture
-def command(files, encoder_folder):
-    """A whole run's options; None removes one."""
-
-    def make(**changes):
-        options = {
-            "model_name_or_path": str(encoder_folder),
-            **{f"{split}_file": str(files / f"{split}.conll") for split in ("train", "validation", "test")},
-            "output_dir": str(files / "out"),
-            "do_train": True,
-            "do_eval": True,
-            "do_predict": True,
-            "num_train_epochs": 1,
-            "use_cpu": True,
-            "disable_tqdm": True,
-            **changes,
-        }
-        command = []
-        for name, value in options.items():
-            values = value if isinstance(value, list) else [value]
-            command += [] if value is None else [f"--{name}", *map(str, values)]
-        return command
-
-    return make
-
-
-def error_of(argv):
-    with pytest.raises(SystemExit) as info:
-        run_ner.main(argv)
-    return info.value.code
 
 
 def test_a_run_leaves_a_whole_folder(files, command, capsys, caplog):
@@ -127,7 +87,106 @@ def test_a_configuration_file_does_what_options_do(files, command):
     assert (files / "out" / "config.json").exists()
 
 
-def test_illegal_gold_is_offered_a_repair(files, command, caplog):
+def as_rows(*paths):
+    return [{"tokens": one.words, "ner_tags": one.tags} for path in paths for one in read_conll(path)]
+
+
+def score_of(folder):
+    return json.loads((folder / "metrics.json").read_text())["scores"]["test"]
+
+
+@pytest.fixture
+def expected(files, command):
+    """The test score of a run on the column files."""
+    run_ner.main(command(output_dir=str(files / "expected")))
+    return score_of(files / "expected")
+
+
+def test_several_files_are_one_split(files, command, expected):
+    half = files / "half.conll"
+    half.write_text(TRAIN * 2)
+    run_ner.main(command(train_file=[str(half), str(half)]))
+    assert score_of(files / "out") == expected
+
+
+def test_json_lines_are_read(files, command, expected):
+    paths = {}
+    for split in ("train", "validation", "test"):
+        path = files / f"{split}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in as_rows(files / f"{split}.conll")))
+        paths[f"{split}_file"] = str(path)
+    run_ner.main(command(**paths))
+    assert score_of(files / "out") == expected
+
+
+@pytest.mark.parametrize("kind", ["saved", "folder"])
+@pytest.mark.parametrize("tags", ["names", "ClassLabel"])
+def test_data_sets_are_read(files, command, expected, kind, tags):
+    """What `save_to_disk` wrote, and a folder as the Hub has them; under column names of their own."""
+    labels = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER", "B-WORK"]
+    splits = datasets.DatasetDict(
+        {
+            split: datasets.Dataset.from_list(as_rows(files / f"{split}.conll"))
+            for split in ("train", "validation", "test")
+        }
+    )
+    if tags == "ClassLabel":
+        splits = splits.cast_column("ner_tags", datasets.List(datasets.ClassLabel(names=labels)))
+    splits = splits.rename_columns({"tokens": "text", "ner_tags": "gold"})
+    if kind == "saved":
+        splits.save_to_disk(files / "data")
+    else:
+        (files / "data").mkdir()
+        for split, rows in splits.items():
+            rows.to_parquet(files / "data" / f"{split}-00000-of-00001.parquet")
+
+    run_ner.main(
+        command(
+            train_file=None,
+            validation_file=None,
+            test_file=None,
+            dataset_name=str(files / "data"),
+            text_column_name="text",
+            label_column_name="gold",
+        )
+    )
+
+    model = BertBiLSTMCRFForTokenClassification.from_pretrained(files / "out")
+    if tags == "ClassLabel":  # the data set names its tags, those that training never sees among them
+        assert model.config.labels == labels
+    else:
+        assert score_of(files / "out") == expected
+
+
+def test_streamed_training_data(files, command, capsys):
+    (files / "labels.txt").write_text("O\nB-PER\nI-PER\nB-LOC\nI-LOC\n")
+    run_ner.main(command(streaming=True, max_steps=3, label_list=str(files / "labels.txt")))
+
+    assert BertBiLSTMCRFForTokenClassification.from_pretrained(files / "out").config.labels == [
+        "O",
+        "B-PER",
+        "I-PER",
+        "B-LOC",
+        "I-LOC",
+    ]
+    assert (files / "out" / "predictions.conll").exists()
+    assert "train: streamed" in capsys.readouterr().out
+
+
+def test_iob1_is_trained_in_bioes_and_scored_in_entities(files, command, capsys):
+    text = "Ada\tI-PER\nLovelace\tI-PER\nAda\tB-PER\nin\tO\nParis\tI-LOC\n\n"
+    for split in ("train", "validation", "test"):
+        (files / f"{split}.conll").write_text(text * 8)
+    run_ner.main(command(tag_scheme="BIOES", num_train_epochs=60, head_learning_rate=1e-2, do_eval=None))
+
+    assert "train: 8 sentences, 40 words, tags in IOB1" in capsys.readouterr().out
+    assert score_of(files / "out")["strict"]["f1"] == 1.0
+    model = BertBiLSTMCRFForTokenClassification.from_pretrained(files / "out")
+    assert model.config.labels[:5] == ["O", "B-LOC", "I-LOC", "E-LOC", "S-LOC"]
+    assert read_conll(files / "out" / "predictions.conll")[0].tags == ["B-PER", "E-PER", "S-PER", "O", "S-LOC"]
+
+
+def test_illegal_gold_is_offered_a_repair(files, command, error_of, caplog):
     (files / "train.conll").write_text(TRAIN + "in\tO\nParis\tI-LOC\n\n")
 
     error = error_of(command())
@@ -139,42 +198,14 @@ def test_illegal_gold_is_offered_a_repair(files, command, caplog):
     assert any("train: 1 tags repaired: I-LOC -> B-LOC (1)" in record.message for record in caplog.records)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"train_file": "nowhere.conll"}, "nowhere.conll: no such file"),
-        ({"train_file": None}, "--do_train needs --train_file (or --dataset_name)"),
-        ({"do_train": None, "do_eval": None, "do_predict": None}, "nothing to do: pass --do_train"),
-        ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),
-        ({"model_name_or_path": "no/such-model"}, "--model_name_or_path: "),
-        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor must be 0"),
-        ({"max_seq_length": 600}, "--max_seq_length must be from 3 to the encoder's 48, got 600"),
-        ({"do_train": None}, "must be a finished tagger when there is no --do_train, got a bert model"),
-        ({"resume_from_checkpoint": "nowhere"}, "--resume_from_checkpoint: nowhere is no checkpoint's folder"),
-    ],
-)
-def test_mistakes_end_in_one_line_and_leave_nothing(files, command, changes, message):
-    error = error_of(command(**changes))
-
-    assert error.startswith("run_ner.py: error: ")
-    assert message in error
-    assert "\n" not in error
-    assert not (files / "out").exists()
-
-
-def test_a_file_with_one_column_is_refused(files, command):
-    (files / "test.conll").write_text("Ada\n")
-    assert "test.conll:1: must have a word and a tag column" in error_of(command())
-
-
-def test_a_finished_model_is_not_overwritten(files, command):
+def test_a_finished_model_is_not_overwritten(files, command, error_of):
     (files / "out").mkdir()
     (files / "out" / "config.json").write_text("{}")
     assert f"--output_dir {files / 'out'} holds a finished model" in error_of(command())
     assert (files / "out" / "config.json").read_text() == "{}"
 
 
-def test_an_unfinished_run_is_resumed_when_asked(files, command):
+def test_an_unfinished_run_is_resumed_when_asked(files, command, error_of):
     run_ner.main(command())
     (files / "out" / "config.json").unlink()
 

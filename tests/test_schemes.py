@@ -3,6 +3,8 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modeling_bert_crf.schemes import (
     SCHEMES,
@@ -163,6 +165,30 @@ def test_conversions_round_trip(source, target):
             else spans_to_tags(spans, 4, source)
         )
         assert convert(convert(tags, source, target), target, source) == tags
+
+
+@st.composite
+def sentences_with_spans(draw):
+    """A length, and entities of any names that neither overlap nor leave the sentence."""
+    gaps = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=12))
+    kinds = st.sampled_from(["X", "creative-work", "B-X", "É", "O"])
+    spans, position = [], 0
+    for gap, size in gaps:
+        spans.append((position + gap, position + gap + size, draw(kinds)))
+        position += gap + size
+    return spans, position + draw(st.integers(0, 3))
+
+
+@given(sentences_with_spans(), st.sampled_from([*SCHEMES, "IOB1"]), st.sampled_from([*SCHEMES, "IOB1"]))
+def test_any_entities_survive_any_conversion(sentence, source, target):
+    spans, length = sentence
+    tags = convert(spans_to_tags(spans, length, "IOB2"), "IOB2", source)
+    converted = convert(tags, source, target)
+
+    assert tags_to_spans(converted, "IOB2" if target == "IOB1" else target) == spans
+    assert convert(converted, target, source) == tags
+    if target != "IOB1":
+        assert first_violation(converted, target) is None
 
 
 def test_iob1_is_told_from_broken_iob2():

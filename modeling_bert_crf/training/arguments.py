@@ -1,13 +1,19 @@
 """The command line of `run_ner.py`: its options, and what is refused before anything is loaded."""
 
+import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Literal
 
+import yaml
 from transformers import HfArgumentParser
+from transformers.integrations import get_available_reporting_integrations
 from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
 
-from ..schemes import SCHEMES
+from ..schemes import SCHEMES, detect_scheme
 from .trainer import CRFTrainingArguments
 
 
@@ -30,6 +36,13 @@ class ModelArguments:
     )
     num_lstm_layers: int = field(default=1, metadata={"help": "Layers of the BiLSTM; 0 leaves it out."})
     lstm_dropout: float = field(default=0.1, metadata={"help": "Dropout on the output of every BiLSTM layer."})
+    text_unit: Literal["sentence", "text"] = field(
+        default="sentence",
+        metadata={
+            "help": "What one example of the training data is: a sentence (the saved pipeline will split texts into "
+            "sentences) or a whole text."
+        },
+    )
 
 
 @dataclass
@@ -105,29 +118,45 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         (ModelArguments, DataArguments, CRFTrainingArguments),
         usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
     )
+    file = Path(argv[0]) if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
+    options = list(argv) if file is None else _read_options(file)
     try:
-        if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml"):
-            model, data, training = parser.parse_yaml_file(argv[0])
-        elif len(argv) == 1 and Path(argv[0]).suffix == ".json":
-            model, data, training = parser.parse_json_file(argv[0])
-        else:
-            model, data, training = parser.parse_args_into_dataclasses(list(argv))
-    except OSError as error:
-        raise UserError(f"{argv[0]}: {error.strerror or error}") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(" ".join(str(error).split())) from None
-    for name in FILES.values():  # a configuration file may name one file without a list around it
-        if isinstance(getattr(data, name), str):
-            setattr(data, name, [getattr(data, name)])
+        model, data, training, unknown = parser.parse_args_into_dataclasses(options, return_remaining_strings=True)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:  # the host's checks of its own options
+        raise UserError(("" if file is None else f"{file}: ") + " ".join(str(error).split())) from None
+    if unknown:
+        near = get_close_matches(unknown[0], [name for action in parser._actions for name in action.option_strings], 1)
+        hint = f"; did you mean {near[0]}?" if near else "; --help lists them"
+        raise UserError(("" if file is None else f"{file}: ") + f"{unknown[0]} is no option{hint}")
     return model, data, training
+
+
+def _read_options(file: Path) -> list[str]:
+    """Write a configuration file's options as the command line would have them, so that both are checked alike."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        options = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        kind = "JSON" if file.suffix == ".json" else "YAML"
+        raise UserError(f"{file}: must be {kind}: {' '.join(str(error).split())}") from None
+    if not isinstance(options, dict):
+        raise UserError(f"{file}: must hold options and their values, got {text.strip()[:40]!r}")
+    return [word for name, value in options.items() if value is not None for word in _as_option(name, value)]
+
+
+def _as_option(name: str, value: Any) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [f"--{name}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in values)]
 
 
 def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
     """Refuse what cannot end well; evaluate after each epoch if there is what to evaluate on.
 
     Raises:
-        UserError: for no step at all, a step without its data, options that exclude each other, or an output folder
-            that holds a finished model or an unfinished run.
+        UserError: for no step at all, a step without its data, options that exclude each other or that this machine
+            cannot follow, or an output folder that cannot be written or holds a finished model or an unfinished run.
     """
     asked = {split: step for split, step in STEPS.items() if getattr(training, step)}
     if not asked:
@@ -141,8 +170,23 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
     if data.tag_scheme is not None and data.tag_scheme not in SCHEMES:
         raise UserError(f"--tag_scheme must be one of {', '.join(SCHEMES)}, got {data.tag_scheme!r}")
+    labels = data.labels() or []
+    if repeated := [label for index, label in enumerate(labels) if label in labels[:index]]:
+        raise UserError(f"--label_list must name each tag once, got {repeated[0]!r} twice")
+    try:
+        detect_scheme(labels)
+    except ValueError as error:
+        raise UserError(f"--label_list: {error}") from None
     if data.streaming and training.do_train and training.max_steps <= 0:
         raise UserError("--streaming needs --max_steps: the length of the training data is not known")
+    if training.fp16 and training.device.type == "cpu":
+        raise UserError("--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16")
+    available = get_available_reporting_integrations()
+    if missing := [name for name in training.report_to if name not in available]:
+        raise UserError(
+            f"--report_to {missing[0]} must be installed (pip install {missing[0]}) or one of "
+            f"{', '.join(sorted(available)) or 'none'}"
+        )
     if training.do_train and training.do_eval and training.eval_strategy == "no" and not data.streaming:
         training.eval_strategy = IntervalStrategy.EPOCH
     _check_output(training)
@@ -153,8 +197,11 @@ def _check_output(training: CRFTrainingArguments) -> None:
     if checkpoint is not None and not Path(checkpoint).is_dir():
         raise UserError(f"--resume_from_checkpoint: {checkpoint} is no checkpoint's folder")
     output = Path(training.output_dir)
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output_dir must be a folder, {output} is a file")
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
+    except OSError as error:
+        raise UserError(f"--output_dir {output} must be a folder that can be written: {error.strerror}") from None
     if training.do_train and (output / "config.json").exists():
         raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
     last = get_last_checkpoint(output) if output.exists() else None

@@ -14,6 +14,7 @@ from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, __version__
 from ..schemes import OUTSIDE, detect_scheme, split_tag
+from ..words import token_roles
 from .arguments import FILES, STEPS, Arguments, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
@@ -32,6 +33,9 @@ from .trainer import CRFTrainingArguments
 
 logger = logging.get_logger(__name__)
 
+MOST_UNKNOWN_WORDS = 0.1
+"""A larger share of words that begin with the unknown token is worth a warning; in the right language it is 0.01."""
+
 
 @dataclass
 class Split:
@@ -40,7 +44,7 @@ class Split:
     Attributes:
         name: `train`, `validation` or `test`.
         scheme: as `find_scheme` names it.
-        labels: its tags, where they are known without reading it.
+        labels: its tags in the order of their ids, where the user or the data set says so.
         sentences: checked and repaired; None if they are streamed.
         read: starts reading it anew, checked and repaired.
     """
@@ -98,7 +102,7 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
     if changes := count_repairs(sentences, checked):
         listed = ", ".join(f"{change} ({count})" for change, count in changes.most_common())
         logger.warning(f"{name}: {changes.total()} tags repaired: {listed}")
-    return Split(name, scheme, data.labels(), checked, lambda: iter(checked))
+    return Split(name, scheme, labels, checked, lambda: iter(checked))
 
 
 def load_model(
@@ -110,14 +114,21 @@ def load_model(
         The model and its tokenizer.
 
     Raises:
-        UserError: if there is no such model, or it is no BERT.
+        UserError: if there is no such model, it is no BERT, or the tokenizer is not the model's.
     """
     name, revision = arguments.model_name_or_path, arguments.revision
+    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
+        raise UserError(f"--model_name_or_path: the folder {name} holds no model: it has no config.json")
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(arguments.tokenizer_name or name, revision=revision)
+        tokenizer = _load_tokenizer(arguments)
         if config.model_type == BertBiLSTMCRFConfig.model_type:
-            return AutoModelForTokenClassification.from_pretrained(name, revision=revision), tokenizer
+            model = AutoModelForTokenClassification.from_pretrained(name, revision=revision)
+            _check_tokenizer(tokenizer, model)
+            scheme = detect_scheme(model.config.labels)
+            if data.tag_scheme not in (None, scheme):
+                raise UserError(f"--tag_scheme is for a new model: {name} has learnt {scheme}; leave it away")
+            return model, tokenizer
         if "train" not in splits:
             raise UserError(
                 f"{name} must be a finished tagger when there is no --do_train, got a {config.model_type} model"
@@ -130,15 +141,48 @@ def load_model(
             lstm_hidden_size=arguments.lstm_hidden_size,
             num_lstm_layers=arguments.num_lstm_layers,
             lstm_dropout=arguments.lstm_dropout,
+            text_unit=arguments.text_unit,
         )
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"--model_name_or_path: {_first_line(error)}") from None
     return model, tokenizer
 
 
+def _load_tokenizer(arguments: ModelArguments) -> Any:
+    name = arguments.tokenizer_name or arguments.model_name_or_path
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=arguments.revision)
+    vocabulary = tokenizer.get_vocab()
+    # Where there are no files, the host makes a tokenizer of nothing but special tokens.
+    if len(vocabulary) <= len(tokenizer.all_special_tokens):
+        raise UserError(
+            f"{name} holds no tokenizer (tokenizer.json or vocab.txt): save the encoder's there, or name it with "
+            "--tokenizer_name"
+        )
+    capitals = [token for token in vocabulary if token.isalpha() and token[0].isupper()][:100]
+    if capitals and not any(tokenizer.tokenize(token) == [token] for token in capitals):
+        logger.warning(
+            f"the tokenizer {name} writes everything in lower case, but its vocabulary is cased: set "
+            '"do_lower_case": false in its tokenizer_config.json, or name another with --tokenizer_name'
+        )
+    return tokenizer
+
+
+def _check_tokenizer(tokenizer: Any, model: BertBiLSTMCRFForTokenClassification) -> None:
+    """Refuse a tokenizer whose words are not those that a finished tagger learnt."""
+    roles = torch.tensor(token_roles(tokenizer, model.config.vocab_size), dtype=model.token_roles.dtype)
+    if (model.token_roles >= 0).all() and not roles.equal(model.token_roles):
+        raise UserError("--tokenizer_name must be the tokenizer that the tagger was trained with: leave it away")
+
+
 def choose_labels(train: Split, data: DataArguments) -> list[str]:
     """Choose a new model's tags: those given, else all types of the training data in the scheme that is wanted."""
     if train.labels is not None and data.tag_scheme is None:
+        try:
+            detect_scheme(train.labels)
+        except ValueError as error:
+            raise UserError(f"{data.dataset_name}: {error}; pass --label_list or --tag_scheme") from None
         return train.labels
     scheme = data.tag_scheme or ("IOB2" if train.scheme == "IOB1" else train.scheme)
     if train.sentences is not None:
@@ -170,8 +214,19 @@ def make_datasets(
             datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length)
         else:
             datasets[name] = TaggingDataset(read(), tokenizer, labels, length)
+            _report_unknown_words(name, datasets[name], tokenizer)
             _report_unknown_tags(name, datasets[name].sentences, labels, refuse=name == "train" and bool(split.labels))
     return datasets
+
+
+def _report_unknown_words(name: str, dataset: TaggingDataset, tokenizer: Any) -> None:
+    first = [row["input_ids"][i] for row in dataset for i, scored in enumerate(row["word_mask"]) if scored]
+    share = first.count(tokenizer.unk_token_id) / max(1, len(first))
+    if share > MOST_UNKNOWN_WORDS:
+        logger.warning(
+            f"{name}: {share:.0%} of the words are unknown to the tokenizer: does its vocabulary fit the language and "
+            "the case (an uncased one needs a tokenizer with do_lower_case)?"
+        )
 
 
 def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[str], refuse: bool) -> None:
@@ -194,7 +249,7 @@ def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[
 def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
     """Say what a run was: for `metrics.json` and the model card. Paths are cut to their last part."""
     model, data, training = arguments
-    shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout")
+    shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit")
     recipe = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate")
     recipe += ("head_learning_rate", "crf_learning_rate", "weight_decay", "warmup_steps", "lr_scheduler_type", "seed")
     settings = {name: getattr(model, name) for name in shape} | {name: getattr(training, name) for name in recipe}
