@@ -51,7 +51,6 @@ OPTIONS = [
     ({"streaming": True, "max_steps": 3}, "--streaming needs --label_list"),
     ({"fp16": True}, "--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16"),
     ({"report_to": "wandb"}, "--report_to wandb must be installed (pip install wandb) or one of"),
-    ({"deepspeed": "nowhere.json"}, "deepspeed"),
     ({"resume_from_checkpoint": "nowhere"}, "--resume_from_checkpoint: nowhere is no checkpoint's folder"),
     ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),
     ({"model_name_or_path": "no/such-model"}, "--model_name_or_path: "),
