@@ -22,7 +22,7 @@ CUSTOM_PIPELINES = {
 
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
-    r"""BERT's configuration and the five fields of the head.
+    r"""BERT's configuration and the six fields of the head.
 
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
@@ -30,6 +30,8 @@ class BertBiLSTMCRFConfig(BertConfig):
         num_lstm_layers (`int`, defaults to 1): layers of the BiLSTM. 0 switches it off: the classifier then reads
             BERT.
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
+        word_shape_size (`int`, defaults to 0): width of an embedding of each word's shape (capitals, digits), which
+            the BiLSTM reads beside BERT's output. 0 leaves it out. For encoders that see no capitals.
         tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IOB2"`,
             `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
         text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
@@ -49,6 +51,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     lstm_hidden_size: int | None = None
     num_lstm_layers: int = 1
     lstm_dropout: float | int = 0.1
+    word_shape_size: int = 0
     tag_scheme: str | None = "auto"
     text_unit: str = "sentence"
 
@@ -69,6 +72,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(f"`lstm_hidden_size` must be at least 1 or None, got {self.lstm_hidden_size}")
         if self.num_lstm_layers < 0:
             raise ValueError(f"`num_lstm_layers` must be at least 0, got {self.num_lstm_layers}")
+        if self.word_shape_size < 0:
+            raise ValueError(f"`word_shape_size` must be at least 0, got {self.word_shape_size}")
         if not 0 <= self.lstm_dropout < 1:
             raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
         if self.text_unit not in ("sentence", "text"):

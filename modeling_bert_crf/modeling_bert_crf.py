@@ -22,13 +22,17 @@ from .configuration_bert_crf import BertBiLSTMCRFConfig
 from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
 from .schemes import OUTSIDE, constraints, resolve_scheme
-from .words import BEGINS, token_roles
+from .words import BEGINS, WORD_SHAPES, loses_case, token_roles
 
 logger = logging.get_logger(__name__)
 
 LOG_ZERO = -1e4
 """Stands for log 0 in `logits`: finite, and its exponential is exactly 0."""
 ROLES_UNSET = -1
+WORD_SHAPE_SIZE = 16
+"""Width of the word shapes' embedding that `from_encoder` chooses for an encoder that sees no capitals."""
+WORD_SHAPE_DROPOUT = 0.1
+"""Share of training sentences whose word shapes are withheld, so that the model can do without: most calls do."""
 # Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration.
 _LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
 
@@ -141,14 +145,16 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.bert = BertModel(config, add_pooling_layer=False)
+        self.word_shapes = nn.Embedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size else None
+        word_size = config.hidden_size + config.word_shape_size
         dropout = config.hidden_dropout_prob if config.classifier_dropout is None else config.classifier_dropout
         self.dropout = nn.Dropout(dropout)
         self.lstm = (
-            BiLSTM(config.hidden_size, config.lstm_units, config.num_lstm_layers, config.lstm_dropout)
+            BiLSTM(word_size, config.lstm_units, config.num_lstm_layers, config.lstm_dropout)
             if config.num_lstm_layers
             else None
         )
-        width = 2 * config.lstm_units if config.num_lstm_layers else config.hidden_size
+        width = 2 * config.lstm_units if config.num_lstm_layers else word_size
         self.classifier = nn.Linear(width, config.num_labels)
         self.crf = LinearChainCRF(config.num_labels)
         self._write_rules()
@@ -165,7 +171,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             name_or_path: a BERT checkpoint, on the Hub or in a folder.
             labels: the tags, each once; their order gives the ids.
             tokenizer: the encoder's tokenizer; None loads it from the same place.
-            **config: fields of `BertBiLSTMCRFConfig` (`num_lstm_layers=2`), or where and how to load from
+            **config: fields of `BertBiLSTMCRFConfig` (`num_lstm_layers=2`; `word_shape_size` is 16 by default if the
+                tokenizer writes everything in lower case), or where and how to load from
                 (`revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`, `attn_implementation`).
 
         Raises:
@@ -189,6 +196,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             raise ValueError(
                 f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}"
             )
+        tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub) if tokenizer is None else tokenizer
+        config.setdefault("word_shape_size", WORD_SHAPE_SIZE if loses_case(tokenizer) else 0)
         unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
         values = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
         full = BertBiLSTMCRFConfig(
@@ -204,7 +213,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             raise ValueError(
                 f"{name_or_path} must hold the whole encoder, {len(missing)} weights miss, {missing[0]} first"
             )
-        model.set_tokenizer(AutoTokenizer.from_pretrained(name_or_path, **hub) if tokenizer is None else tokenizer)
+        model.set_tokenizer(tokenizer)
         return model
 
     def set_tokenizer(self, tokenizer: Any) -> None:
@@ -230,6 +239,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             for parameter in module.parameters():
                 init.zeros_(parameter)
             self._write_rules()
+        elif module is self.word_shapes:
+            init.normal_(module.weight)  # as large as BERT's output beside it
         elif module is self:
             init.constant_(self.token_roles, ROLES_UNSET)
 
@@ -252,6 +263,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         position_ids: torch.LongTensor | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         word_mask: torch.Tensor | None = None,
+        word_shape_ids: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BertBiLSTMCRFOutput:
@@ -263,6 +275,9 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             word_mask: bool or 0/1, `(batch_size, sequence_length)`: the positions that the CRF's chain visits,
                 normally the first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt
                 them.
+            word_shape_ids: int64 `(batch_size, sequence_length)`: how each word is written, at its position of the
+                chain, as `encode_words` gives it; 0 means unknown, and so does None. Read if the configuration's
+                `word_shape_size` is not 0.
             labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
                 an unknown tag, and off the chain.
             **kwargs: `num_items_in_batch` (see `BertBiLSTMCRFOutput.loss`), `output_hidden_states`,
@@ -289,7 +304,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         hidden = outputs.last_hidden_state  # (B, S, H)
         grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
 
-        emissions = self.emit(grid.gather(hidden, fill=0.0), grid.mask)  # (B, T, K)
+        emissions = self.emit(self._words(hidden, grid, word_shape_ids), grid.mask)  # (B, T, K)
 
         loss = paths = None
         if tags is not None:
@@ -324,23 +339,41 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             input_ids, attention_mask=attention_mask, position_ids=position_ids, return_dict=True, **kwargs
         )
 
-    def encode(self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor) -> Tensor:
-        """Return what the encoder says of the marked words: `forward` up to where `emit` goes on.
+    def _words(self, hidden: Tensor, grid: WordGrid, word_shape_ids: Tensor | None) -> Tensor:
+        """Lay out by words, (B, T, H), what is known of each: BERT's output and the word's shape."""
+        words = grid.gather(hidden, fill=0.0)
+        if self.word_shapes is None:
+            return words
+        if word_shape_ids is None:
+            shapes = torch.zeros_like(grid.index)
+        else:
+            shapes = grid.gather(_of_shape("word_shape_ids", word_shape_ids, hidden.shape[:2]).long(), fill=0)
+        if self.training:
+            withheld = torch.rand(len(shapes), 1, device=shapes.device) < WORD_SHAPE_DROPOUT
+            shapes = shapes.masked_fill(withheld, 0)
+        return torch.cat([words, self.word_shapes(shapes)], dim=2)
+
+    def encode(
+        self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor, word_shape_ids: Tensor | None = None
+    ) -> Tensor:
+        """Return what is known of the marked words before any looks at the others: `forward` up to `emit`.
 
         Args:
-            input_ids, attention_mask, word_mask: (B, S), as for `forward`.
+            input_ids, attention_mask, word_mask, word_shape_ids: (B, S), as for `forward`.
 
         Returns:
-            float (B, T, H), BERT's output at each word's first sub-token, 0 past a row's last word.
+            float (B, T, H), BERT's output at each word's first sub-token, and the word's shape; of no meaning past a
+            row's last word.
         """
         hidden = self._run_encoder(input_ids, attention_mask).last_hidden_state
-        return self._compact(hidden, input_ids, attention_mask, word_mask, None)[0].gather(hidden, fill=0.0)
+        grid = self._compact(hidden, input_ids, attention_mask, word_mask, None)[0]
+        return self._words(hidden, grid, word_shape_ids)
 
     def emit(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Score the tags of words by what the encoder says of them: all that lies between BERT and the CRF.
+        """Score the tags of words by what is known of each: all that lies between BERT and the CRF.
 
         Args:
-            words: float (B, T, H), the encoder's output at each word's first sub-token.
+            words: float (B, T, H), what `encode` returns.
             mask: bool (B, T), True on each row's words, a prefix.
 
         Returns:
@@ -368,10 +401,10 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         shape, device = hidden.shape[:2], hidden.device
         attended = torch.ones(shape, dtype=torch.bool, device=device)
         if attention_mask is not None:
-            attended = _as_mask("attention_mask", attention_mask, shape)
+            attended = _of_shape("attention_mask", attention_mask, shape).bool()
         guessed = False
         if word_mask is not None:
-            chain = _as_mask("word_mask", word_mask, shape) & attended
+            chain = _of_shape("word_mask", word_mask, shape).bool() & attended
         elif input_ids is not None:
             roles = self.token_roles[input_ids]
             chain = attended & ((roles == BEGINS) | (roles == ROLES_UNSET))
@@ -383,9 +416,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         facts = [grid.mask.sum(1).max(), torch.as_tensor(guessed, device=device)]
         tags = None
         if labels is not None:
-            if labels.shape != shape:
-                raise ValueError(f"labels must have shape {tuple(shape)}, got {tuple(labels.shape)}")
-            labels = labels.long()
+            labels = _of_shape("labels", labels, shape).long()
             tags = grid.gather(labels, fill=UNKNOWN)
             known = labels != UNKNOWN
             off_chain = known & ~chain
@@ -443,10 +474,10 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         )
 
 
-def _as_mask(name: str, mask: Tensor, shape: torch.Size) -> Tensor:
-    if mask.shape != shape:
-        raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(mask.shape)}")
-    return mask.bool()
+def _of_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
+    if values.shape != shape:
+        raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
+    return values
 
 
 @contextmanager

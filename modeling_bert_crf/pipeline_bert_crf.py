@@ -107,6 +107,7 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
                 "input_ids": input_ids,
                 "attention_mask": torch.ones_like(input_ids),
                 "word_mask": torch.tensor([window.word_mask]),
+                "word_shape_ids": torch.tensor([window.word_shape_ids]),
                 "text": whole if window is windows[0] else None,
                 "is_last": window is windows[-1],
             }

@@ -16,6 +16,18 @@ from typing import Any
 
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """What a token of the vocabulary is: no part of a word, the first piece of one, a later piece."""
+WORD_SHAPES = (
+    "unknown",
+    "number",
+    "with a digit",
+    "CAPITALS",
+    "one capital",
+    "Capitalised",
+    "lower",
+    "mixed",
+    "other",
+)
+"""How a word is written: the names of `word_shape_ids`. No word's shape is `"unknown"`; a call without them has it."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,13 @@ class Window:
     Attributes:
         input_ids: the sub-tokens, special tokens included.
         word_mask: True at the first sub-token of each word that is scored here. Words around them are context only.
+        word_shape_ids: the `word_shape` of each scored word at its first sub-token, 0 elsewhere.
         words: the scored words' indices in the sentence, as many as `word_mask` has True.
     """
 
     input_ids: list[int]
     word_mask: list[bool]
+    word_shape_ids: list[int]
     words: range
 
 
@@ -65,7 +79,7 @@ def encode_words(
     stretches = list(_stretches(borders, capacity, stride))
     cuts = [0, *(_cut(borders, left, right) for left, right in pairwise(stretches)), len(words)]
     return [
-        _window(tokenizer, pieces, stretch, range(first, end))
+        _window(tokenizer, words, pieces, stretch, range(first, end))
         for stretch, (first, end) in zip(stretches, pairwise(cuts), strict=True)
     ]
 
@@ -105,12 +119,14 @@ def _cut(borders: list[int], left: range, right: range) -> int:
     return left.stop
 
 
-def _window(tokenizer: Any, pieces: list[list[int]], stretch: range, scored: range) -> Window:
-    input_ids, word_mask = [tokenizer.cls_token_id], [False]
+def _window(tokenizer: Any, words: Sequence[str], pieces: list[list[int]], stretch: range, scored: range) -> Window:
+    input_ids, word_mask, shapes = [tokenizer.cls_token_id], [False], [0]
     for word in stretch:
+        rest = len(pieces[word]) - 1
         input_ids += pieces[word]
-        word_mask += [word in scored] + [False] * (len(pieces[word]) - 1)
-    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], scored)
+        word_mask += [word in scored] + [False] * rest
+        shapes += [word_shape(words[word]) if word in scored else 0] + [0] * rest
+    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], [*shapes, 0], scored)
 
 
 def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> list[Any]:
@@ -126,6 +142,33 @@ def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> li
         for value, scored in zip(row, window.word_mask, strict=False)
         if scored
     ]
+
+
+def word_shape(word: str) -> int:
+    """Say how a word is written, for an encoder that does not see it: one of `WORD_SHAPES`, by its index.
+
+    >>> [WORD_SHAPES[word_shape(word)] for word in ("Paris", "NATO", "iPhone", "B-52", "1,000", "J.", "the", "...")]
+    ['Capitalised', 'CAPITALS', 'mixed', 'with a digit', 'number', 'one capital', 'lower', 'other']
+    """
+    letters = [letter for letter in word if letter.isalpha()]
+    upper = [letter.isupper() for letter in letters]
+    lower = [letter.islower() for letter in letters]
+    if any(character.isdigit() for character in word):
+        name = "with a digit" if letters else "number"
+    elif not any(upper) and not any(lower):
+        name = "other"  # no letters, or those of a script without case
+    elif all(lower):
+        name = "lower"
+    elif all(upper):
+        name = "CAPITALS" if len(letters) > 1 else "one capital"
+    else:
+        name = "Capitalised" if upper[0] and all(lower[1:]) else "mixed"
+    return WORD_SHAPES.index(name)
+
+
+def loses_case(tokenizer: Any) -> bool:
+    """Say whether a tokenizer writes capitals in lower case."""
+    return tokenizer.tokenize("A") == tokenizer.tokenize("a")
 
 
 def split_text(tokenizer: Any, text: str) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from conftest import LABELS
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import Sentence, read_conll
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
+from modeling_bert_crf.words import WORD_SHAPES
 
 
 def sentence(words, tags):
@@ -60,7 +61,7 @@ def test_collator_pads(tokenizer, side):
     batch = TaggingCollator(tokenizer.pad_token_id, side)([dataset[0], dataset[1]])
 
     assert {name: tuple(values.shape) for name, values in batch.items()} == dict.fromkeys(
-        ["input_ids", "word_mask", "labels", "attention_mask"], (2, 5)
+        ["input_ids", "word_mask", "word_shape_ids", "labels", "attention_mask"], (2, 5)
     )
     row = {name: values[0].tolist() for name, values in batch.items()}
     if side == "left":
@@ -68,6 +69,7 @@ def test_collator_pads(tokenizer, side):
     assert tokenizer.convert_ids_to_tokens(row["input_ids"]) == ["[CLS]", "Ada", "[SEP]", "[PAD]", "[PAD]"]
     assert row["attention_mask"] == [1, 1, 1, 0, 0]
     assert row["word_mask"] == [0, 1, 0, 0, 0]
+    assert row["word_shape_ids"] == [0, WORD_SHAPES.index("Capitalised"), 0, 0, 0]
     assert row["labels"] == [-100, 3, -100, -100, -100]
     assert batch["word_mask"].dtype == torch.int64
 

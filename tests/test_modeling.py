@@ -8,12 +8,12 @@ import math
 import pytest
 import torch
 from conftest import LABELS, WORDS
-from transformers import BertConfig, BertForMaskedLM, BertModel, DistilBertConfig, DistilBertModel
+from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer, DistilBertConfig, DistilBertModel
 
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.modeling_bert_crf import LOG_ZERO, WordGrid
-from modeling_bert_crf.words import encode_words
+from modeling_bert_crf.words import WORD_SHAPES, encode_words
 
 LENGTHS = (7, 1, 4, 11)
 
@@ -28,7 +28,8 @@ def make_rows(lengths=LENGTHS):
         labels = torch.where(
             word_mask.bool(), torch.randint(0, 2, word_mask.shape), UNKNOWN
         )  # O and B-LOC go anywhere
-        rows.append({"input_ids": input_ids, "word_mask": word_mask, "labels": labels})
+        shapes = word_mask * torch.randint(0, len(WORD_SHAPES), word_mask.shape)
+        rows.append({"input_ids": input_ids, "word_mask": word_mask, "word_shape_ids": shapes, "labels": labels})
     return rows
 
 
@@ -39,6 +40,7 @@ def make_batch(rows, side="right", extra=0):
         "input_ids": torch.randint(5, 200, (len(rows), length)),
         "attention_mask": torch.zeros(len(rows), length, dtype=torch.int64),
         "word_mask": torch.randint(0, 2, (len(rows), length)),
+        "word_shape_ids": torch.randint(0, len(WORD_SHAPES), (len(rows), length)),
         "labels": torch.full((len(rows), length), UNKNOWN),
     }
     for index, row in enumerate(rows):
@@ -59,7 +61,7 @@ def on_chain(output, batch, row):
 @pytest.mark.parametrize("layers", [0, 1, 2])
 @pytest.mark.parametrize(("side", "extra"), [("right", 0), ("right", 5), ("left", 0), ("left", 3)])
 def test_the_batch_does_not_matter(make_model, layers, side, extra):
-    model = make_model(num_lstm_layers=layers)
+    model = make_model(num_lstm_layers=layers, word_shape_size=3)
     rows = make_rows()
     batch = make_batch(rows, side, extra)
     output = model(**batch)
@@ -88,6 +90,48 @@ def test_an_unpacked_reverse_lstm_would_read_padding_first(model):
 
     torch.testing.assert_close(wrong[0], right[0], rtol=0, atol=1e-5)
     assert (wrong[1] - right[1]).abs().max() > 1e-2
+
+
+def test_word_shapes_are_read_at_words_alone(make_model):
+    model = make_model(word_shape_size=3)
+    batch = make_batch(make_rows())
+    chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+    output = model(**batch)
+
+    elsewhere = {**batch, "word_shape_ids": torch.where(chain, batch["word_shape_ids"], 5)}
+    assert model(**elsewhere).emissions.equal(output.emissions)
+    changed = batch["word_shape_ids"].clone()
+    row, position = chain.nonzero()[0]
+    changed[row, position] = (changed[row, position] + 1) % len(WORD_SHAPES)
+    moved = (model(**{**batch, "word_shape_ids": changed}).emissions - output.emissions).abs().amax((1, 2)) > 1e-3
+    assert moved.nonzero()[:, 0].tolist() == [row]
+
+
+def test_word_shapes_may_be_absent_and_are_withheld_from_some_training_sentences(make_model):
+    model = make_model(word_shape_size=3)
+    batch = make_batch(make_rows((5,) * 400))
+    batch["word_mask"][:, 1] = 1
+    batch["word_shape_ids"][:, 1] = 5
+    withheld = {**batch, "word_shape_ids": torch.zeros_like(batch["word_shape_ids"])}
+    absent = {name: values for name, values in batch.items() if name != "word_shape_ids"}
+    assert model(**absent).emissions.equal(model(**withheld).emissions)
+
+    for module in model.modules():
+        module.training = module is model  # no dropout: only what the model itself does in training
+    rows = model(**batch).emissions
+    model.eval()
+    with_shapes, without = ((rows - model(**one).emissions).abs().amax((1, 2)) < 1e-5 for one in (batch, withheld))
+    assert (with_shapes ^ without).all()
+    assert 20 <= without.sum() <= 60  # of 400, at a rate of 0.1: 40 with a deviation of 6
+
+
+def test_from_encoder_gives_word_shapes_to_encoders_that_see_no_capitals(encoder_folder, tokenizer):
+    lower = BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=True)
+    sizes = [
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, *arguments, **config).config
+        for arguments, config in (((), {}), ((lower,), {}), ((lower,), {"word_shape_size": 0}))
+    ]
+    assert [config.word_shape_size for config in sizes] == [0, 16, 0]
 
 
 def test_paths_do_not_depend_on_labels(model):

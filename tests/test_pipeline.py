@@ -10,6 +10,8 @@ from transformers import TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.schemes import tags_to_spans
+from modeling_bert_crf.training.data import Sentence
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.words import encode_words, join_windows
 
 SENTENCES = [["Ada", "Lovelace", "visited", "Paris", "."], ["rain"], ["in", "the", "\ufe0f", "rain", ",", "Ada"], []]
@@ -65,6 +67,22 @@ def test_texts_are_split_into_the_tokenizers_words(tagger):
 
     assert [text[entry["start"] : entry["end"]] for entry in from_text] == words
     assert [entry["entity"] for entry in from_text] == [entry["entity"] for entry in from_words]
+
+
+def test_the_pipeline_reads_word_shapes_as_training_does(make_model, tokenizer):
+    model = make_model(word_shape_size=3)
+    words = ["ada", "VISITED", "Paris", "iN", "12"]
+
+    result = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(
+        words, is_split_into_words=True, aggregation_strategy="none", ignore_labels=[]
+    )
+
+    row = TaggingDataset([Sentence(words, ["O"] * 5, "test", [1] * 5)], tokenizer, LABELS)[0]
+    output = model(**TaggingCollator(tokenizer.pad_token_id)([row]))
+    paths = output.paths[output.paths >= 0]
+    assert [entry["entity"] for entry in result[0]] == [LABELS[tag] for tag in paths]
+    scores = output.logits[output.paths >= 0].exp().gather(1, paths[:, None])[:, 0].tolist()
+    assert [entry["score"] for entry in result[0]] == pytest.approx(scores, abs=1e-5)
 
 
 def test_sentences_over_the_limit_get_a_tag_for_each_word(tagger):

@@ -3,8 +3,18 @@
 import random
 
 import pytest
+from transformers import BertTokenizer
 
-from modeling_bert_crf.words import encode_words, join_windows, split_sentences, split_text, token_roles
+from modeling_bert_crf.words import (
+    WORD_SHAPES,
+    encode_words,
+    join_windows,
+    loses_case,
+    split_sentences,
+    split_text,
+    token_roles,
+    word_shape,
+)
 
 
 def test_each_word_has_one_position(tokenizer):
@@ -13,7 +23,38 @@ def test_each_word_has_one_position(tokenizer):
     tokens = tokenizer.convert_ids_to_tokens(window.input_ids)
     assert tokens == ["[CLS]", "Ada", "s", "##a", "##n", "##g", ".", "Paris", "[SEP]"]
     assert window.word_mask == [False, True, True, False, False, False, True, True, False]
+    assert [WORD_SHAPES[shape] for shape in window.word_shape_ids] == [
+        *("unknown", "Capitalised", "lower", "unknown", "unknown", "unknown", "other", "Capitalised", "unknown")
+    ]
     assert window.words == range(4)
+
+
+@pytest.mark.parametrize(
+    ("word", "shape"),
+    [
+        ("2020", "number"),
+        ("3.5%", "number"),
+        ("A4", "with a digit"),
+        ("EU", "CAPITALS"),
+        ("U.S.", "CAPITALS"),
+        ("É", "one capital"),
+        ("Łódź", "Capitalised"),
+        ("O'neill", "Capitalised"),
+        ("O'Neill", "mixed"),
+        ("eBay", "mixed"),
+        ("straße", "lower"),
+        ("北京", "other"),
+        ("\ufe0f", "other"),
+        ("", "other"),
+    ],
+)
+def test_word_shapes(word, shape):
+    assert WORD_SHAPES[word_shape(word)] == shape
+
+
+def test_tokenizers_that_lose_case_are_known(tokenizer):
+    assert not loses_case(tokenizer)
+    assert loses_case(BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=True))
 
 
 def test_a_word_that_the_tokenizer_deletes_is_fed_as_unknown(tokenizer):

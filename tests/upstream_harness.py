@@ -22,7 +22,7 @@ SIZES = {
     "intermediate_size": 37,
     "max_position_embeddings": 41,
 }
-HEAD = {"lstm_hidden_size": 11, "num_lstm_layers": 2}
+HEAD = {"lstm_hidden_size": 11, "num_lstm_layers": 2, "word_shape_size": 5}
 # What every configuration must take and keep: no default among the values.
 config_common_kwargs = {
     "return_dict": False,

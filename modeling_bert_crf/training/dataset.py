@@ -19,7 +19,7 @@ Row = dict[str, list[int]]
 
 
 class RowMaker:
-    """Turns a sentence into rows: `input_ids`, `word_mask` and `labels`.
+    """Turns a sentence into rows: `input_ids`, `word_mask`, `word_shape_ids` and `labels`.
 
     A sentence over the encoder's limit becomes several rows, each a chain of its own. A word of an entity that a
     border between them cuts has an unknown label in both; scoring goes by the sentences and misses nothing.
@@ -54,6 +54,7 @@ class RowMaker:
         return {
             "input_ids": window.input_ids,
             "word_mask": [int(scored) for scored in window.word_mask],
+            "word_shape_ids": window.word_shape_ids,
             "labels": [next(tag) if scored else UNKNOWN for scored in window.word_mask],
         }
 
@@ -131,7 +132,7 @@ class StreamingTaggingDataset(IterableDataset):
 
 @dataclass
 class TaggingCollator:
-    """Pad rows of `input_ids, word_mask, labels` into a batch, and add the `attention_mask`.
+    """Pad rows as `RowMaker` makes them into a batch, and add the `attention_mask`.
 
     Args:
         pad_token_id: the tokenizer's.
@@ -142,7 +143,8 @@ class TaggingCollator:
     padding_side: str = "right"
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        fills = {"input_ids": self.pad_token_id, "word_mask": 0, "labels": UNKNOWN, "attention_mask": 0}
+        fills = {"input_ids": self.pad_token_id, "word_mask": 0, "word_shape_ids": 0, "labels": UNKNOWN}
+        fills["attention_mask"] = 0
         rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
         return {
             name: pad_sequence(
