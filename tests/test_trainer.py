@@ -3,12 +3,12 @@
 import pytest
 import torch
 from conftest import LABELS
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.metrics import make_compute_metrics
-from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, group_table
+from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, EpochLengthSampler, group_table
 
 
 def make_sentences():
@@ -103,6 +103,97 @@ def test_one_step_moves_every_part_at_its_rate(make_trainer):
     assert moved["lstm"] == pytest.approx(1e-3, rel=0.1)
     assert moved["classifier"] == pytest.approx(1e-3, rel=0.1)
     assert moved["crf"] == pytest.approx(1e-1, rel=0.1)
+
+
+def test_the_encoder_stands_still_at_first_and_then_warms_up_by_itself(make_trainer):
+    rates = {"learning_rate": 1e-3, "head_learning_rate": 1e-2, "crf_learning_rate": 1e-1}
+    trainer = make_trainer(
+        max_steps=20, per_device_train_batch_size=6, frozen_steps=0.25, warmup_steps=0.2, logging_steps=1, **rates
+    )
+    states, modes = [], []
+
+    class Watch(TrainerCallback):
+        def on_pre_optimizer_step(self, args, state, control, model, optimizer, **kwargs):
+            groups = optimizer.param_groups
+            states.append({group["name"]: (group["lr"], model.bert.training) for group in groups})
+            modes.append([parameter.grad is None for parameter in model.bert.parameters()])
+
+    trainer.add_callback(Watch())
+    before = trainer.model.bert.state_dict()["encoder.layer.0.output.dense.weight"].clone()
+    trainer.train()
+
+    assert all(all(step) for step in modes[:5])
+    assert not any(any(step) for step in modes[5:])
+    assert [state["encoder"][1] for state in states] == [False] * 5 + [True] * 15
+    encoder, head, crf = (
+        [state[name][0] for state in states] for name in ("encoder", "head, no decay", "crf, no decay")
+    )
+    assert encoder[:6] == [0.0] * 6
+    assert encoder[6] == pytest.approx(1e-3 / 3)  # 15 steps, a fifth of them warm-up
+    assert max(encoder) == encoder[8] == pytest.approx(1e-3)
+    assert encoder[-1] == pytest.approx(1e-3 / 12)
+    assert max(head) == head[4] == pytest.approx(1e-2)
+    assert crf == pytest.approx([10 * rate for rate in head])
+    assert not before.equal(trainer.model.bert.state_dict()["encoder.layer.0.output.dense.weight"])
+    assert all(parameter.requires_grad for parameter in trainer.model.parameters())
+
+
+def test_parameters_that_the_user_froze_stay_frozen(make_trainer):
+    trainer = make_trainer(max_steps=4, frozen_steps=0.5)
+    embeddings = trainer.model.bert.embeddings
+    embeddings.requires_grad_(False)
+    trainer.train()
+
+    assert not any(parameter.requires_grad for parameter in embeddings.parameters())
+    assert all(parameter.requires_grad for parameter in trainer.model.bert.encoder.parameters())
+
+
+def test_batches_are_of_like_length_the_same_in_every_process_and_other_in_each_epoch():
+    lengths = [5 + index % 37 for index in range(1000)]
+    sampler, other = (EpochLengthSampler(8, lengths, seed=3) for _ in range(2))
+    first = list(sampler)
+    torch.rand(5)  # what else the process draws must not matter
+    other.set_epoch(0)
+
+    assert sorted(first) == list(range(1000))
+    assert list(other) == first
+    batches = [[lengths[index] for index in first[start : start + 8]] for start in range(0, 1000, 8)]
+    assert sum(max(batch) - min(batch) for batch in batches) / len(batches) < 2
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert second != first
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+
+
+def test_predictions_come_in_the_order_of_the_data(make_trainer):
+    """The host would shuffle evaluation data too when batches are grouped by length."""
+    trainer = make_trainer(per_device_eval_batch_size=2)
+    assert trainer.args.train_sampling_strategy == "group_by_length"
+
+    tags, _ = trainer.tag(trainer.eval_dataset)
+
+    assert [len(row) for row in tags] == [len(one.words) for one in trainer.eval_dataset.sentences]
+    model = trainer.model.eval()
+    alone = TaggingCollator(0)([trainer.eval_dataset[0]])
+    path = model(**alone).paths
+    assert tags[0] == [LABELS[tag] for tag in path[path >= 0]]
+
+
+def test_training_stops_when_nothing_improves(make_trainer, tmp_path):
+    options = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
+    trainer = make_trainer(
+        num_train_epochs=30,
+        early_stopping_patience=2,
+        learning_rate=0.0,
+        head_learning_rate=0.0,
+        crf_learning_rate=0.0,
+        metric_for_best_model="f1",
+        **options,
+    )
+    trainer.train()
+
+    assert trainer.state.global_step == 3  # the first epoch, and two that are no better
 
 
 @pytest.mark.parametrize(("batch", "accumulation"), [(2, 3), (1, 6), (3, 2)])

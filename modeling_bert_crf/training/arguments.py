@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 from transformers import HfArgumentParser
 from transformers.integrations import get_available_reporting_integrations
-from transformers.trainer_utils import IntervalStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
 
 from ..schemes import SCHEMES, detect_scheme
 from .trainer import CRFTrainingArguments
@@ -152,7 +152,7 @@ def _as_option(name: str, value: Any) -> list[str]:
 
 
 def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
-    """Refuse what cannot end well; evaluate after each epoch if there is what to evaluate on.
+    """Refuse what cannot end well; evaluate after each epoch if there is what to evaluate on, and keep the best model.
 
     Raises:
         UserError: for no step at all, a step without its data, options that exclude each other or that this machine
@@ -189,6 +189,9 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         )
     if training.do_train and training.do_eval and training.eval_strategy == "no" and not data.streaming:
         training.eval_strategy = IntervalStrategy.EPOCH
+        if training.save_strategy == SaveStrategy.EPOCH and training.metric_for_best_model is None:
+            training.load_best_model_at_end, training.metric_for_best_model = True, "f1"
+            training.greater_is_better = True
     _check_output(training)
 
 

@@ -87,6 +87,11 @@ class TaggingDataset(Dataset):
         return [sentence.tags for sentence in self.sentences]
 
     @property
+    def lengths(self) -> list[int]:
+        """The sub-tokens of each row."""
+        return [len(window.input_ids) for window, _ in self._rows]
+
+    @property
     def cut_sentences(self) -> int:
         """How many sentences had to be cut into several rows."""
         return sum(len(rows) > 1 for rows in self._rows_of)

@@ -251,7 +251,15 @@ def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
     model, data, training = arguments
     shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit")
     recipe = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate")
-    recipe += ("head_learning_rate", "crf_learning_rate", "weight_decay", "warmup_steps", "lr_scheduler_type", "seed")
+    recipe += (
+        "head_learning_rate",
+        "crf_learning_rate",
+        "frozen_steps",
+        "weight_decay",
+        "warmup_steps",
+        "lr_scheduler_type",
+        "seed",
+    )
     settings = {name: getattr(model, name) for name in shape} | {name: getattr(training, name) for name in recipe}
     settings |= {"max_seq_length": data.max_seq_length, "repair_tags": data.repair_tags}
     base = Path(model.model_name_or_path)

@@ -1,11 +1,16 @@
 """A Trainer that gives encoder, head and CRF each a learning rate, and scores every word of the gold data."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import EvalPrediction, Trainer, TrainingArguments
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, Trainer, TrainingArguments, get_scheduler
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
 from .dataset import TaggingDataset
@@ -14,7 +19,7 @@ from .metrics import flat_scores, score_tags
 
 @dataclass
 class CRFTrainingArguments(TrainingArguments):
-    """The Trainer's arguments and two learning rates more; `learning_rate` is the encoder's."""
+    """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
 
     learning_rate: float = field(
         default=5e-5,
@@ -32,6 +37,17 @@ class CRFTrainingArguments(TrainingArguments):
             "help": "Peak learning rate of the CRF's transitions. At the encoder's rate they would hardly move."
         },
     )
+    frozen_steps: float = field(
+        default=0.1,
+        metadata={
+            "help": "Steps at the start in which the encoder stands still while the new head learns to read it; below "
+            "1, the share of all steps. The encoder then warms up by itself. 0 for a tagger that is trained further."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after so many evaluations without a better F1; by default train to the end."},
+    )
     weight_decay: float = field(
         default=0.01, metadata={"help": "Weight decay; never on biases, LayerNorm or the CRF's transitions."}
     )
@@ -42,6 +58,10 @@ class CRFTrainingArguments(TrainingArguments):
         default="epoch", metadata={"help": "When to write a checkpoint that training can resume from."}
     )
     save_total_limit: int | None = field(default=1, metadata={"help": "How many checkpoints to keep."})
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={"help": "Batches of sentences of like length (less padding, the same result), or `random`."},
+    )
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per device and training step."})
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
@@ -53,14 +73,43 @@ class CRFTrainingArguments(TrainingArguments):
                 "label_smoothing_factor must be 0: the Trainer would replace the CRF's loss by a cross-entropy, got "
                 f"{self.label_smoothing_factor}"
             )
+        if self.frozen_steps < 0:
+            raise ValueError(f"frozen_steps must be at least 0, got {self.frozen_steps}")
+        if self.frozen_steps and self.ddp_find_unused_parameters is None:
+            self.ddp_find_unused_parameters = True  # those of an encoder that stands still
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False  # torch warns that it cannot
+
+    def get_frozen_steps(self, num_training_steps: int) -> int:
+        """Return how many of the steps the encoder stands still."""
+        share = self.frozen_steps
+        return int(share if share >= 1 else num_training_steps * share)
+
+
+class EpochLengthSampler(LengthGroupedSampler):
+    """Batches of like length, in an order that depends on seed and epoch alone: the same in every process, and the
+    same again when training resumes."""
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int):
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before each epoch."""
+        self.generator.manual_seed(self.seed + epoch)
 
 
 class CRFTrainer(Trainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
+    _frozen_steps: int = 0
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        if self.args.early_stopping_patience is not None:
+            self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Split the trainable parameters by learning rate, and by whether they decay.
@@ -94,13 +143,57 @@ class CRFTrainer(Trainer):
             if parameters
         ]
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+    def create_optimizer(self, model: nn.Module | None = None) -> Optimizer:
         """Make the optimiser that `args.optim` names, over `parameter_groups`."""
         if self.optimizer is None:
             model = self.model if model is None else model
             optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, model)
             self.optimizer = optimizer_class(self.parameter_groups(model), **arguments)
         return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """Make the schedule that `args.lr_scheduler_type` names; the encoder's begins when it thaws."""
+        scheduler = super().create_scheduler(num_training_steps, optimizer)
+        self._frozen_steps = self.args.get_frozen_steps(num_training_steps)
+        if self._frozen_steps and isinstance(scheduler, LambdaLR):
+            thawed = self._schedule(num_training_steps - self._frozen_steps)
+            for index, group in enumerate(scheduler.optimizer.param_groups):
+                if group["name"].startswith("encoder"):
+                    scheduler.lr_lambdas[index] = _delayed(thawed, self._frozen_steps)
+        return scheduler
+
+    def _schedule(self, steps: int) -> Callable[[int], float]:
+        """Return the share of the peak rate at each of so many steps."""
+        options = {"num_warmup_steps": self.args.get_warmup_steps(steps), "num_training_steps": steps}
+        dummy = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        kind, special = self.args.lr_scheduler_type, self.args.lr_scheduler_kwargs
+        return get_scheduler(kind, dummy, scheduler_specific_kwargs=special, **options).lr_lambdas[0]
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss; hold the encoder still, dropout and all, in the first `frozen_steps`."""
+        if self._frozen_steps and model.training and self.optimizer is not None:
+            frozen = self.state.global_step < self._frozen_steps
+            for group in self.optimizer.param_groups:
+                if group["name"].startswith("encoder"):
+                    for parameter in group["params"]:
+                        parameter.requires_grad_(not frozen)
+            if frozen:
+                for module in model.modules():
+                    if isinstance(module, BertModel):
+                        module.eval()
+        return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length" or not isinstance(dataset, TaggingDataset):
+            return super()._get_train_sampler(train_dataset)
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return EpochLengthSampler(size, dataset.lengths, seed)
+
+    def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
+        # The host would group these by length too, and give the predictions back in that order.
+        return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
     def tag(self, dataset: TaggingDataset, split: str = "test") -> tuple[list[list[str]], dict[str, Any]]:
         """Tag a data set and score it.
@@ -133,6 +226,10 @@ class CRFTrainer(Trainer):
                 # accelerate 1.15 takes a model that was evaluated before training for one that is ready to train, and
                 # leaves its gradients unshared between the processes.
                 vars(self.model).pop("_is_accelerate_prepared", None)
+
+
+def _delayed(schedule: Callable[[int], float], steps: int) -> Callable[[int], float]:
+    return lambda step: schedule(step - steps) if step >= steps else 0.0
 
 
 def _scorer(dataset: TaggingDataset) -> Any:
