@@ -1,0 +1,307 @@
+"""Heads and recipes against a tuned softmax: the same encoder, epochs, batch and checkpoint rule for all.
+
+    python benchmarks/accuracy.py run DATA ENCODER [--only REGEX]      what is left of the queue, one run after another
+    python benchmarks/accuracy.py table                               the tables, from all runs that are there
+
+DATA holds a folder for each data set with train.conll, dev.conll and test.conll; ENCODER is a BERT checkpoint. A run
+is some minutes' work on one thread. It leaves one JSON file in benchmarks/accuracy/, with scores, times and each
+sentence's counts of entities, but no text. Start the queue as often as you like, also twice at once: a run that has
+its file, or that another process has claimed, is skipped.
+
+Choices are made on dev: the softmax's learning rate, and the epoch whose weights are kept. Test is scored once a run.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    AutoTokenizer,
+    BertForTokenClassification,
+    DataCollatorForTokenClassification,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.schemes import tags_to_spans
+from modeling_bert_crf.training.data import find_labels, read_conll
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.metrics import make_compute_metrics, score_tags
+from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
+
+RESULTS = Path(__file__).parent / "accuracy"
+EPOCHS = {"wnut17": 4, "ncbi_disease": 3, "uner_danish_ddt": 4}
+SEEDS = (42, 43, 44)
+RATES = (5e-5, 1e-4, 2e-4)  # of the softmax, from which dev chooses
+ENCODER_RATE = 1e-4  # ours, for an encoder of MiniLM's size
+BATCH = 16
+
+
+@dataclass
+class System:
+    """A tagger and how it is trained: `BertForTokenClassification` with the host's Trainer, or ours."""
+
+    softmax_rate: float | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+SYSTEMS = {f"softmax {rate:g}": System(softmax_rate=rate) for rate in RATES} | {
+    "default": System(),
+    "no BiLSTM": System(config={"num_lstm_layers": 0}),
+    # Transitions that stay 0 and forbid nothing leave each word a softmax of its own.
+    "no CRF": System(config={"tag_scheme": None}, arguments={"crf_learning_rate": 0.0}),
+    "no word shape": System(config={"word_shape_size": 0}),
+    "no frozen start": System(arguments={"frozen_steps": 0.0}),
+    "one learning rate": System(arguments={"head_learning_rate": ENCODER_RATE, "crf_learning_rate": ENCODER_RATE}),
+}
+ABLATIONS = [name for name in SYSTEMS if name.startswith(("no ", "one "))]
+ABLATED = ("wnut17", "ncbi_disease")
+
+
+def queue() -> Iterator[tuple[str, str, int]]:
+    """The runs in the order in which they are wanted: data set, system, seed."""
+    for name in ("default", *(f"softmax {rate:g}" for rate in RATES)):
+        yield from ((data, name, SEEDS[0]) for data in EPOCHS)
+    for seed in SEEDS[1:]:
+        for data in EPOCHS:
+            yield data, "default", seed
+            if chosen := best_rate(data):
+                yield data, chosen, seed
+    for name in ABLATIONS:
+        yield from ((data, name, SEEDS[0]) for data in ABLATED)
+
+
+def best_rate(data: str) -> str | None:
+    """The softmax whose rate dev likes best, once all have run."""
+    runs = {name: load(data, name, SEEDS[0]) for name in (f"softmax {rate:g}" for rate in RATES)}
+    return None if None in runs.values() else max(runs, key=lambda name: runs[name]["dev"]["strict"]["f1"])
+
+
+def file_of(data: str, system: str, seed: int) -> Path:
+    return RESULTS / f"{data}-{system.replace(' ', '_')}-{seed}.json"
+
+
+def load(data: str, system: str, seed: int) -> dict[str, Any] | None:
+    path = file_of(data, system, seed)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def run_queue(data_folder: Path, encoder: str, only: str) -> None:
+    torch.set_num_threads(1)
+    RESULTS.mkdir(exist_ok=True)
+    while job := next((job for job in queue() if re.search(only, " ".join(map(str, job))) and claim(*job)), None):
+        data, system, seed = job
+        print(f"{data}, {system}, seed {seed}", flush=True)
+        try:
+            result = run(data_folder / data, encoder, SYSTEMS[system], EPOCHS[data], seed)
+            file_of(*job).write_text(json.dumps(result) + "\n")
+        finally:
+            file_of(*job).with_suffix(".running").unlink()
+        print(f"  dev {result['dev']['strict']['f1']:.4f}  test {result['test']['strict']['f1']:.4f}", flush=True)
+
+
+def claim(data: str, system: str, seed: int) -> bool:
+    path = file_of(data, system, seed)
+    mark = path.with_suffix(".running")
+    if path.exists() or (mark.exists() and Path(f"/proc/{mark.read_text()}").exists()):
+        return False
+    mark.write_text(str(os.getpid()))
+    return True
+
+
+def run(folder: Path, encoder: str, system: System, epochs: int, seed: int) -> dict[str, Any]:
+    """Train one tagger and score it."""
+    set_seed(seed)
+    splits = {name: read_conll(folder / f"{name}.conll") for name in ("train", "dev", "test")}
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    labels = find_labels(splits["train"], "IOB2")
+    output = Path("runs") / f"accuracy-{os.getpid()}"
+    make = make_ours if system.softmax_rate is None else make_softmax
+    trainer, tag, datasets = make(encoder, tokenizer, labels, splits, system, output, epochs, seed)
+    start, cpu = time.monotonic(), time.process_time()
+    trainer.train()
+    seconds = {"train_wall": time.monotonic() - start, "train_cpu": time.process_time() - cpu}
+    result: dict[str, Any] = {"epochs": epochs, "batch": BATCH, "seed": seed}
+    result["curve"] = [entry["eval_f1"] for entry in trainer.state.log_history if "eval_f1" in entry]
+    for name in ("dev", "test"):
+        start = time.monotonic()
+        tags = tag(datasets[name])
+        seconds[f"{name}_wall"] = time.monotonic() - start
+        result[name] = score_tags(datasets[name].gold, tags, "IOB2")
+        result[name]["counts"] = count(datasets[name].gold, tags)
+    shutil.rmtree(output)
+    return result | {"seconds": seconds, "words": {name: sum(len(s.words) for s in splits[name]) for name in splits}}
+
+
+def common(output: Path, epochs: int, seed: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"output_dir": str(output), "num_train_epochs": epochs, "seed": seed, "use_cpu": True}
+    options |= {"per_device_train_batch_size": BATCH, "per_device_eval_batch_size": 32, "disable_tqdm": True}
+    options |= {"eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 1, "save_only_model": True}
+    options |= {"load_best_model_at_end": True, "metric_for_best_model": "f1", "greater_is_better": True}
+    return options | {"weight_decay": 0.01, "warmup_steps": 0.1, "logging_steps": 1000}
+
+
+def make_ours(
+    encoder: str,
+    tokenizer: Any,
+    labels: list[str],
+    splits: dict[str, Any],
+    system: System,
+    output: Path,
+    epochs: int,
+    seed: int,
+) -> tuple[Any, Any, dict[str, TaggingDataset]]:
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer, **system.config)
+    datasets = {name: TaggingDataset(split, tokenizer, labels) for name, split in splits.items()}
+    trainer = CRFTrainer(
+        model=model,
+        args=CRFTrainingArguments(
+            **{**common(output, epochs, seed), "learning_rate": ENCODER_RATE, **system.arguments}
+        ),
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["dev"],
+        data_collator=TaggingCollator(tokenizer.pad_token_id),
+    )
+    return trainer, lambda dataset: trainer.tag(dataset)[0], datasets
+
+
+def make_softmax(
+    encoder: str,
+    tokenizer: Any,
+    labels: list[str],
+    splits: dict[str, Any],
+    system: System,
+    output: Path,
+    epochs: int,
+    seed: int,
+) -> tuple[Any, Any, dict[str, TaggingDataset]]:
+    names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
+    model = BertForTokenClassification.from_pretrained(encoder, **names)
+    datasets = {name: TaggingDataset(split, tokenizer, labels) for name, split in splits.items()}
+
+    def compute_metrics(prediction: Any) -> dict[str, float]:
+        prediction.predictions = prediction.predictions.argmax(-1)
+        return make_compute_metrics(labels)(prediction)
+
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            **common(output, epochs, seed), learning_rate=system.softmax_rate, dataloader_pin_memory=False
+        ),
+        train_dataset=datasets["train"],
+        eval_dataset=datasets["dev"],
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+        compute_metrics=compute_metrics,
+    )
+
+    def tag(dataset: TaggingDataset) -> list[list[str]]:
+        predicted = trainer.predict(dataset).predictions.argmax(-1)
+        for row, path in zip(dataset, predicted, strict=True):
+            words = np.array(row["word_mask"], dtype=bool)
+            path[: len(words)][~words] = UNKNOWN
+            path[len(words) :] = UNKNOWN
+        return dataset.tags_of(predicted)
+
+    return trainer, tag, datasets
+
+
+def count(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> list[list[int]]:
+    """Count each sentence's entities, strictly: found and right, found, in the gold data."""
+    counts = []
+    for wanted, found in zip(gold, predicted, strict=True):
+        # An entity that an I- opens is none.
+        spans = {span for span in tags_to_spans(found, "IOB2") if found[span[0]].startswith("B-")}
+        truth = set(tags_to_spans(wanted, "IOB2"))
+        counts.append([len(spans & truth), len(spans), len(truth)])
+    return counts
+
+
+def f1(counts: np.ndarray) -> Any:
+    """F1 in per cent of counts (..., 3)."""
+    return 200 * counts[..., 0] / np.maximum(counts[..., 1] + counts[..., 2], 1)
+
+
+def compare(data: str, ours: str, other: str, split: str = "test", rounds: int = 10_000) -> dict[str, float] | None:
+    """Pair two systems' runs of the same seeds, resample the sentences: the mean difference and its 95 % interval."""
+    pairs = [(load(data, ours, seed), load(data, other, seed)) for seed in SEEDS]
+    pairs = [pair for pair in pairs if None not in pair]
+    if not pairs:
+        return None
+    counts = np.array([[run[split]["counts"] for run in pair] for pair in pairs])  # (seeds, 2, sentences, 3)
+    rng = np.random.default_rng(0)
+    differences = []
+    for _ in range(rounds):
+        chosen = rng.integers(counts.shape[2], size=counts.shape[2])
+        weights = np.bincount(chosen, minlength=counts.shape[2])
+        scores = f1(np.einsum("abnc,n->abc", counts, weights))
+        differences.append((scores[:, 0] - scores[:, 1]).mean())
+    scores = f1(counts.sum(2))
+    low, high = np.percentile(differences, [2.5, 97.5])
+    below = float(np.mean(np.array(differences) <= 0))
+    return {
+        "seeds": len(pairs),
+        "difference": float((scores[:, 0] - scores[:, 1]).mean()),
+        "low": float(low),
+        "high": float(high),
+        "p": below,
+    }
+
+
+def table() -> None:
+    """Print the table of systems, and that of differences."""
+    print("| data | system | dev strict F1 | test strict F1 | test by seed | train s (CPU) | test words/s |")
+    print("|---|---|--:|--:|---|--:|--:|")
+    for data in EPOCHS:
+        for system in SYSTEMS:
+            runs = [run for seed in SEEDS if (run := load(data, system, seed)) is not None]
+            if runs:
+                dev, test = ([100 * run[split]["strict"]["f1"] for run in runs] for split in ("dev", "test"))
+                by_seed = " ".join(f"{score:.1f}" for score in test)
+                cpu = np.mean([run["seconds"]["train_cpu"] for run in runs])
+                speed = np.mean([run["words"]["test"] / run["seconds"]["test_wall"] for run in runs])
+                print(
+                    f"| {data} | {system} | {np.mean(dev):.2f} | {np.mean(test):.2f} | {by_seed} | {cpu:.0f} "
+                    f"| {speed:.0f} |"
+                )
+    print("\n| data | default against | seeds | difference in test F1 | 95 % interval | share of resamples ≤ 0 |")
+    print("|---|---|--:|--:|---|--:|")
+    for data in EPOCHS:
+        for other in dict.fromkeys([best_rate(data), *ABLATIONS]):
+            if other and (result := compare(data, "default", other)):
+                print(
+                    f"| {data} | {other} | {result['seeds']} | {result['difference']:+.2f} "
+                    f"| {result['low']:+.2f} to {result['high']:+.2f} | {result['p']:.3f} |"
+                )
+
+
+def main(argv: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    runner = commands.add_parser("run", help="work on the queue")
+    runner.add_argument("data", type=Path)
+    runner.add_argument("encoder")
+    runner.add_argument("--only", default="", help="regular expression on 'DATA SYSTEM SEED'")
+    commands.add_parser("table", help="print the tables")
+    arguments = parser.parse_args(argv)
+    if arguments.command == "run":
+        run_queue(arguments.data, arguments.encoder, arguments.only)
+    else:
+        table()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
