@@ -22,7 +22,7 @@ CUSTOM_PIPELINES = {
 
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
-    r"""BERT's configuration and the six fields of the head.
+    r"""BERT's configuration and the seven fields of the head.
 
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
@@ -36,6 +36,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
         text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
             pipeline splits texts accordingly.
+        context_size (`int`, defaults to 0): how many sub-tokens of the neighbouring sentences the encoder sees on
+            each side of a sentence, in training as in the pipeline. They are not scored.
 
     Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
 
@@ -54,6 +56,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     word_shape_size: int = 0
     tag_scheme: str | None = "auto"
     text_unit: str = "sentence"
+    context_size: int = 0
 
     @property
     def labels(self) -> list[str]:
@@ -76,6 +79,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(f"`word_shape_size` must be at least 0, got {self.word_shape_size}")
         if not 0 <= self.lstm_dropout < 1:
             raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
+        if self.context_size < 0:
+            raise ValueError(f"`context_size` must be at least 0, got {self.context_size}")
         if self.text_unit not in ("sentence", "text"):
             raise ValueError(f"`text_unit` must be 'sentence' or 'text', got {self.text_unit!r}")
         if sorted(self.id2label) != list(range(len(self.id2label))):

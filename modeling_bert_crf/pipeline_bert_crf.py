@@ -11,7 +11,7 @@ from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from .schemes import scheme_of, tags_to_spans
-from .words import Window, encode_words, split_sentences, split_text
+from .words import Window, encode_document, split_sentences, split_text
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
     A text may be of any length. The encoder reads it in windows; each word's state is taken from the window where the
     word has the most context, and BiLSTM and CRF then run **once** over all words. One chain is what one chain was in
     training: a sentence (`config.text_unit == "sentence"`: texts are then split into sentences), or a whole text.
-    Given words are always one chain.
+    Given words are always one chain. With `config.context_size` the encoder sees each sentence among its neighbours.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -99,7 +99,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         """Yield a text's windows, each a batch of one; the first carries the text."""
         text, words, chains = self._split_words(sentence, delimiter) if is_split_into_words else self._split(sentence)
         limit = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
-        whole = Text(text, words, [encode_words(self.tokenizer, chain, limit, stride) for chain in chains])
+        context = self.model.config.context_size
+        whole = Text(text, words, encode_document(self.tokenizer, chains, limit, stride, context))
         windows = [window for chain in whole.chains for window in chain]
         for window in windows:
             input_ids = torch.tensor([window.input_ids])

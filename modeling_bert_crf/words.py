@@ -1,8 +1,8 @@
 """Words and sub-tokens: the one place that knows tokenizers.
 
 The CRF's chain runs over words, the encoder reads sub-tokens. Collator, evaluation and pipeline all go through
-`encode_words`, so that training and inference see the same chain: every word has exactly one position in it, that of
-the word's first sub-token.
+`encode_document`, so that training and inference see the same chain: every word has exactly one position in it, that
+of the word's first sub-token.
 
 Ships with every checkpoint: standard library only; a tokenizer comes in as an argument.
 """
@@ -67,6 +67,27 @@ def encode_words(
     Raises:
         ValueError: if `max_length` leaves no room for a word, or `stride` none for progress.
     """
+    return encode_document(tokenizer, [words], max_length, stride)[0]
+
+
+def encode_document(
+    tokenizer: Any,
+    sentences: Sequence[Sequence[str]],
+    max_length: int | None = None,
+    stride: int | None = None,
+    context_size: int = 0,
+) -> list[list[Window]]:
+    """Turn a document's sentences into the encoder's input, each with the words around it as unscored context.
+
+    Args:
+        sentences: consecutive sentences, already split into words.
+        context_size: most sub-tokens of the neighbouring sentences on each side of a sentence, as far as there is
+            room. A sentence that fills more than one row gets none: its rows are each other's context.
+        tokenizer, max_length, stride: as for `encode_words`.
+
+    Returns:
+        For each sentence its windows, as `encode_words` returns them.
+    """
     limit = tokenizer.model_max_length if max_length is None else max_length
     capacity = limit - 2
     if capacity < 1:
@@ -74,14 +95,30 @@ def encode_words(
     stride = capacity // 4 if stride is None else stride
     if not 0 <= stride < capacity:
         raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
+    words = [word for sentence in sentences for word in sentence]
     pieces = [piece[:capacity] for piece in _pieces(tokenizer, words)]
     borders = [0, *accumulate(map(len, pieces))]  # sub-tokens before each word, and in all
-    stretches = list(_stretches(borders, capacity, stride))
-    cuts = [0, *(_cut(borders, left, right) for left, right in pairwise(stretches)), len(words)]
+    ends = [0, *accumulate(map(len, sentences))]
     return [
-        _window(tokenizer, words, pieces, stretch, range(first, end))
-        for stretch, (first, end) in zip(stretches, pairwise(cuts), strict=True)
+        [
+            _window(tokenizer, words, pieces, stretch, scored, sentence.start)
+            for stretch, scored in _rows(borders, sentence, capacity, stride, context_size)
+        ]
+        for sentence in (range(*pair) for pair in pairwise(ends))
     ]
+
+
+def _rows(
+    borders: list[int], sentence: range, capacity: int, stride: int, context_size: int
+) -> Iterator[tuple[range, range]]:
+    """Lay a sentence out in rows: the words that each shows, and those of them that it scores."""
+    stretches = list(_stretches(borders, sentence, capacity, stride))
+    if len(stretches) == 1:
+        yield _widen(borders, sentence, capacity, context_size), sentence
+        return
+    inner = (_cut(borders, left, right) for left, right in pairwise(stretches))
+    cuts = pairwise([sentence.start, *inner, sentence.stop])
+    yield from ((stretch, range(*scored)) for stretch, scored in zip(stretches, cuts, strict=True))
 
 
 def _pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
@@ -92,9 +129,9 @@ def _pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
     return [piece or [tokenizer.unk_token_id] for piece in pieces]
 
 
-def _stretches(borders: list[int], capacity: int, stride: int) -> Iterator[range]:
-    """Cover the words with runs of at most `capacity` sub-tokens that share about `stride` with the next."""
-    count, start = len(borders) - 1, 0
+def _stretches(borders: list[int], sentence: range, capacity: int, stride: int) -> Iterator[range]:
+    """Cover a sentence's words with runs of at most `capacity` sub-tokens that share about `stride` with the next."""
+    start, count = sentence.start, sentence.stop
     while True:
         end = start
         while end < count and borders[end + 1] - borders[start] <= capacity:
@@ -111,6 +148,20 @@ def _stretches(borders: list[int], capacity: int, stride: int) -> Iterator[range
         start = following
 
 
+def _widen(borders: list[int], sentence: range, capacity: int, context_size: int) -> range:
+    """Add words on both sides in turn, at most `context_size` sub-tokens on each and `capacity` in all."""
+    start, end = sentence.start, sentence.stop
+    grown = True
+    while grown:
+        grown = False
+        before, after = max(start - 1, 0), min(end + 1, len(borders) - 1)
+        if borders[sentence.start] - borders[before] <= context_size and borders[end] - borders[before] <= capacity:
+            grown, start = before < start, before
+        if borders[after] - borders[sentence.stop] <= context_size and borders[after] - borders[start] <= capacity:
+            grown, end = grown or after > end, after
+    return range(start, end)
+
+
 def _cut(borders: list[int], left: range, right: range) -> int:
     """Return the first word that has more context in the right run than in the left one."""
     for word in range(right.start, left.stop):
@@ -119,14 +170,18 @@ def _cut(borders: list[int], left: range, right: range) -> int:
     return left.stop
 
 
-def _window(tokenizer: Any, words: Sequence[str], pieces: list[list[int]], stretch: range, scored: range) -> Window:
+def _window(
+    tokenizer: Any, words: Sequence[str], pieces: list[list[int]], stretch: range, scored: range, start: int
+) -> Window:
+    """Write the words of a stretch as a row; `start` is the first word of the sentence that is scored."""
     input_ids, word_mask, shapes = [tokenizer.cls_token_id], [False], [0]
     for word in stretch:
         rest = len(pieces[word]) - 1
         input_ids += pieces[word]
         word_mask += [word in scored] + [False] * rest
         shapes += [word_shape(words[word]) if word in scored else 0] + [0] * rest
-    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], [*shapes, 0], scored)
+    own = range(scored.start - start, scored.stop - start)
+    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], [*shapes, 0], own)
 
 
 def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -257,3 +257,22 @@ def test_datasets(kind, streaming):
     assert [(one.words, one.tags) for one in read] == [(row["tokens"], row["ner_tags"]) for row in JSON_ROWS]
     assert read[1].where(0) == "mine (train):1"
     assert class_names(data) == (NAMES if kind == "classes" else None)
+
+
+def test_documents_begin_where_the_file_says_so(write):
+    sentences = read_conll(write("a\tO\n\nb\tO\n\n-DOCSTART-\tO\n\nc\tO\n\n# newdoc id = 7\nd\tO\n\n# other\ne\tO\n"))
+    assert [(one.words[0], one.document) for one in sentences] == [
+        ("a", "0"),
+        ("b", "0"),
+        ("c", "1"),
+        ("d", "2"),
+        ("e", "2"),
+    ]
+
+
+def test_documents_of_json_lines_are_a_column(write):
+    rows = [{"tokens": [word], "ner_tags": ["O"], "doc": doc} for word, doc in (("a", 1), ("b", 1), ("c", "x"))]
+    path = write("".join(json.dumps(row) + "\n" for row in rows), "data.jsonl")
+    assert [one.document for one in read_file(path, document="doc")] == ["1", "1", "x"]
+    with pytest.raises(DataError, match="must have a column of documents named page, got tokens, ner_tags, doc"):
+        list(read_file(path, document="page"))

@@ -1,14 +1,17 @@
 """Sentences as rows, rows as batches, and paths back to tags."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 from conftest import LABELS
 
+from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import Sentence, read_conll
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
+from modeling_bert_crf.training.metrics import score_tags
 from modeling_bert_crf.words import WORD_SHAPES
 
 
@@ -101,3 +104,45 @@ def test_streamed_rows_are_the_rows_in_memory(tokenizer, workers):
     key = str
     assert sorted(rows, key=key) == sorted((whole[index] for index in range(len(whole))), key=key)
     assert len(rows) == len(list(streamed)) == len(whole) == 9
+
+
+def test_context_stays_inside_the_document(tokenizer):
+    sentences = [
+        replace(sentence(words, " ".join(["O"] * len(words.split()))), document=document)
+        for words, document in (("a b", "1"), ("c", "1"), ("d e", "2"), ("f", "2"), ("g", "1"))
+    ]
+    dataset = TaggingDataset(sentences, tokenizer, LABELS, context_size=9)
+
+    shown = ["".join(tokenizer.convert_ids_to_tokens(row["input_ids"])[1:-1]) for row in dataset]
+    assert shown == ["abc", "abc", "def", "def", "g"]
+    assert [sum(row["word_mask"]) for row in dataset] == [2, 1, 2, 1, 1]
+    assert [[label for label in row["labels"] if label >= 0] for row in dataset] == [[0, 0], [0], [0, 0], [0], [0]]
+
+
+def test_a_tagger_learns_from_context_and_the_pipeline_shows_it(make_model, tokenizer):
+    """What `Ada` is, stands in the sentence before; across a document's border it would be wrong in half the cases."""
+    sentences, rng = [], random.Random(0)
+    for document in range(40):
+        kind = rng.choice(["PER", "LOC"])
+        cue = "the rain" if kind == "PER" else "in Paris"
+        for words, tags in ((f"{cue} .", "O O O"), ("Ada .", f"B-{kind} O")):
+            sentences.append(replace(sentence(words, tags), document=str(document)))
+    scores = {}
+    for size in (0, 12):
+        torch.manual_seed(0)
+        model = make_model(context_size=size).train()
+        dataset = TaggingDataset(sentences, tokenizer, LABELS, context_size=size)
+        batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
+        optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+        for _ in range(30):
+            optimizer.zero_grad()
+            model(**batch).loss.backward()
+            optimizer.step()
+        tags = dataset.tags_of(model.eval()(**batch).paths)
+        scores[size] = score_tags(dataset.gold, tags, "IOB2")["strict"]["f1"]
+
+    assert scores[12] == 1.0
+    assert scores[0] < 0.8
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    for cue, kind in (("the rain", "PER"), ("in Paris", "LOC")):
+        assert [entity["entity_group"] for entity in tagger(f"{cue} .\nAda .")] == [kind]

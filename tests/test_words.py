@@ -7,6 +7,7 @@ from transformers import BertTokenizer
 
 from modeling_bert_crf.words import (
     WORD_SHAPES,
+    encode_document,
     encode_words,
     join_windows,
     loses_case,
@@ -149,3 +150,37 @@ def test_sentences_end_where_they_seem_to(tokenizer, text, sentences):
 
     assert [" ".join(text[slice(*words[index])] for index in group) for group in groups] == sentences
     assert [index for group in groups for index in group] == list(range(len(words)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 8, 100])
+@pytest.mark.parametrize("limit", [6, 11, 48])
+def test_neighbouring_sentences_are_shown_and_not_scored(tokenizer, size, limit):
+    rng = random.Random(size + limit)
+    document = [["".join(rng.choices("abc", k=rng.choice([1, 2, 4]))) for _ in range(n)] for n in (3, 1, 0, 5, 2, 4)]
+    pieces = [[tokenizer.tokenize(word) for word in sentence] for sentence in document]
+
+    plain = [encode_words(tokenizer, sentence, limit) for sentence in document]
+    windows = encode_document(tokenizer, document, limit, context_size=size)
+
+    flat = [piece for sentence in pieces for word in sentence for piece in word]
+    for index, (alone, seen) in enumerate(zip(plain, windows, strict=True)):
+        assert [window.words for window in seen] == [window.words for window in alone]
+        if len(alone) > 1:
+            assert seen == alone
+            continue
+        before = sum(len(word) for sentence in pieces[:index] for word in sentence)
+        own = sum(map(len, pieces[index]))
+        tokens = tokenizer.convert_ids_to_tokens(seen[0].input_ids)[1:-1]
+        assert len(tokens) <= limit - 2
+        left = seen[0].word_mask.index(True) - 1 if own else None
+        if left is not None:
+            right = len(tokens) - left - own
+            assert tokens == flat[before - left : before + own + right]
+            assert max(left, right) <= size
+            room = limit - 2 - len(tokens)
+            # A side stops at its size, at the document's border, or where the next word has no room.
+            longest = max((len(word) for sentence in pieces for word in sentence), default=0)
+            assert left in (size, before) or size - left < longest or room < longest
+            assert seen[0].word_mask[1 + left : 1 + left + own] == alone[0].word_mask[1:-1]
+            assert seen[0].word_shape_ids[1 + left : 1 + left + own] == alone[0].word_shape_ids[1:-1]
+        assert sum(seen[0].word_mask) == len(document[index])

@@ -43,6 +43,13 @@ class ModelArguments:
             "sentences) or a whole text."
         },
     )
+    context_size: int = field(
+        default=0,
+        metadata={
+            "help": "Sub-tokens of the neighbouring sentences that the encoder sees on each side, unscored. For "
+            "sentences that stand in the order of their texts."
+        },
+    )
 
 
 @dataclass
@@ -71,6 +78,13 @@ class DataArguments:
         metadata={"help": "Column of the words; in a column file its number from 0, from the end if negative."},
     )
     label_column_name: str | None = field(default=None, metadata={"help": "The same, of the tags."})
+    document_column_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Column that says which document a sentence is from, for --context_size. Column files say it with "
+            "-DOCSTART- lines; without either a file is one document."
+        },
+    )
     label_list: list[str] | None = field(
         default=None,
         metadata={
@@ -192,6 +206,10 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         if training.save_strategy == SaveStrategy.EPOCH and training.metric_for_best_model is None:
             training.load_best_model_at_end, training.metric_for_best_model = True, "f1"
             training.greater_is_better = True
+    if data.streaming and model.context_size:
+        raise UserError(
+            "--context_size needs a sentence's neighbours, and --streaming reads one by one: drop one of them"
+        )
     _check_output(training)
 
 

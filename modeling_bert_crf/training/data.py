@@ -31,6 +31,7 @@ class Sentence:
     tags: list[str]
     source: str  # a file, or a data set and its split
     lines: list[int]  # of each word, from 1; in a data set the row, from 0
+    document: str = ""  # its sentences stand together, and are each other's context
 
     def where(self, word: int) -> str:
         """Name a word's place, for an error message."""
@@ -38,7 +39,11 @@ class Sentence:
 
 
 def read_file(
-    path: str | Path, words: str | None = None, tags: str | None = None, labels: Sequence[str] | None = None
+    path: str | Path,
+    words: str | None = None,
+    tags: str | None = None,
+    labels: Sequence[str] | None = None,
+    document: str | None = None,
 ) -> Iterator[Sentence]:
     """Read sentences from a file while they are asked for: JSON lines if it ends in `.json` or `.jsonl`, else columns.
 
@@ -46,6 +51,8 @@ def read_file(
         path: the file.
         words, tags: names of the columns; in a column file their numbers from 0, from the end if negative.
         labels: the names that integer tags stand for in JSON lines.
+        document: column of JSON lines that says which document a sentence belongs to; None: the file is one. In a
+            column file a document begins at a `-DOCSTART-` line or a `# newdoc` comment.
 
     Raises:
         DataError: if the file is missing, empty, not UTF-8, or a line does not hold what it should.
@@ -54,7 +61,7 @@ def read_file(
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.suffix in (".json", ".jsonl"):
-        sentences = _read_json_lines(path, words, tags, labels)
+        sentences = _read_json_lines(path, words, tags, labels, document)
     else:
         sentences = _read_columns(path, words, tags)
     empty = True
@@ -88,10 +95,11 @@ def _read_columns(path: Path, words: str | None, tags: str | None) -> Iterator[S
     word_column, tag_column = _column_number("words", words, 0), _column_number("tags", tags, -1)
     first: tuple[int, int] | None = None  # line and number of columns of the file's first word
     group: list[tuple[int, str, str]] = []
+    documents = 0
 
     def sentence() -> Sentence:
         numbers, group_words, group_tags = map(list, zip(*group, strict=True))
-        return Sentence(group_words, group_tags, str(path), numbers)
+        return Sentence(group_words, group_tags, str(path), numbers, str(documents))
 
     for number, line in _lines(path):
         if not line.strip(" \t"):
@@ -100,7 +108,9 @@ def _read_columns(path: Path, words: str | None, tags: str | None) -> Iterator[S
             group.clear()
             continue
         row = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
-        if row[0] == "-DOCSTART-" or (line.startswith("#") and "\t" not in line and not _is_tagged(row, first)):
+        is_comment = line.startswith("#") and "\t" not in line and not _is_tagged(row, first)
+        if row[0] == "-DOCSTART-" or is_comment:
+            documents += row[0] == "-DOCSTART-" or line.startswith("# newdoc")
             continue
         if len(row) < 2:
             raise DataError(f"{path}:{number}: must have a word and a tag column, got one column: {line!r}")
@@ -134,7 +144,7 @@ def _is_tagged(row: list[str], first: tuple[int, int] | None) -> bool:
 
 
 def _read_json_lines(
-    path: Path, words: str | None, tags: str | None, labels: Sequence[str] | None
+    path: Path, words: str | None, tags: str | None, labels: Sequence[str] | None, document: str | None
 ) -> Iterator[Sentence]:
     for number, line in _lines(path):
         if not line.strip():
@@ -146,7 +156,7 @@ def _read_json_lines(
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: must hold one JSON object a line, got {line[:40]!r}")
         columns = find_columns(f"{path}:{number}", list(row), words, tags)
-        yield _sentence_of(row, columns, str(path), number, labels)
+        yield _sentence_of(row, columns, str(path), number, labels, document)
 
 
 def find_columns(source: str, columns: Sequence[str], words: str | None, tags: str | None) -> tuple[str, str]:
@@ -170,7 +180,12 @@ def find_columns(source: str, columns: Sequence[str], words: str | None, tags: s
 
 
 def _sentence_of(
-    row: dict[str, Any], columns: tuple[str, str], source: str, number: int, names: Sequence[str] | None
+    row: dict[str, Any],
+    columns: tuple[str, str],
+    source: str,
+    number: int,
+    names: Sequence[str] | None,
+    document: str | None,
 ) -> Sentence:
     """Check one row of a data set; `names` are the tags that integers stand for."""
     words, tags = row[columns[0]], row[columns[1]]
@@ -190,11 +205,18 @@ def _sentence_of(
         tags = [names[tag] for tag in tags]
     if not all(isinstance(tag, str) and tag for tag in tags):
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
-    return Sentence(words, tags, source, [number] * len(words))
+    if document is not None and document not in row:
+        raise DataError(f"{where}: must have a column of documents named {document}, got {', '.join(row)}")
+    return Sentence(words, tags, source, [number] * len(words), "" if document is None else str(row[document]))
 
 
 def read_dataset(
-    dataset: Any, source: str, words: str | None = None, tags: str | None = None, labels: Sequence[str] | None = None
+    dataset: Any,
+    source: str,
+    words: str | None = None,
+    tags: str | None = None,
+    labels: Sequence[str] | None = None,
+    document: str | None = None,
 ) -> Iterator[Sentence]:
     """Read sentences from a split of `datasets`, in memory or streaming.
 
@@ -203,6 +225,7 @@ def read_dataset(
         source: what to call it in messages.
         words, tags: names of the columns; None looks for the usual ones.
         labels: the names that integers stand for, where the features do not say.
+        document: column that says which document a sentence belongs to; None: all rows are one.
 
     Raises:
         DataError: if the columns are not there, or a row does not hold what it should.
@@ -211,7 +234,7 @@ def read_dataset(
     columns = None
     for number, row in enumerate(dataset):
         columns = columns or find_columns(source, list(row), words, tags)
-        yield _sentence_of(row, columns, source, number, names)
+        yield _sentence_of(row, columns, source, number, names, document)
     if columns is None:
         raise DataError(f"{source}: must hold at least one sentence, got none")
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
 from ..schemes import detect_scheme, tags_to_spans
-from ..words import Window, encode_words
+from ..words import Window, encode_document
 from .data import Sentence
 
 Row = dict[str, list[int]]
@@ -28,18 +29,25 @@ class RowMaker:
         tokenizer: the encoder's.
         labels: the model's tags in the order of their ids. A gold tag that is not among them becomes an unknown label.
         max_length: most sub-tokens in a row; None means the tokenizer's limit.
+        context_size: most sub-tokens of a sentence's neighbours that the encoder sees on each side.
     """
 
-    def __init__(self, tokenizer: Any, labels: Sequence[str], max_length: int | None = None):
+    def __init__(self, tokenizer: Any, labels: Sequence[str], max_length: int | None = None, context_size: int = 0):
         self.tokenizer = tokenizer
         self.labels = list(labels)
         self.scheme = detect_scheme(labels)
         self.max_length = max_length
+        self.context_size = context_size
         self._ids = {label: index for index, label in enumerate(labels)}
 
-    def windows(self, sentence: Sentence) -> list[tuple[Window, list[int]]]:
-        """Cut a sentence into windows, each with the label ids of its scored words."""
-        windows = encode_words(self.tokenizer, sentence.words, self.max_length)
+    def windows(self, document: Iterable[Sentence]) -> Iterator[list[tuple[Window, list[int]]]]:
+        """Cut a document's sentences into windows, each with the label ids of its scored words."""
+        document = list(document)
+        words = [sentence.words for sentence in document]
+        windows = encode_document(self.tokenizer, words, self.max_length, context_size=self.context_size)
+        return map(self._labelled, document, windows)
+
+    def _labelled(self, sentence: Sentence, windows: list[Window]) -> list[tuple[Window, list[int]]]:
         tags = [self._ids.get(tag, UNKNOWN) for tag in sentence.tags]
         if len(windows) > 1:
             for start, end, _ in tags_to_spans(sentence.tags, self.scheme):
@@ -63,15 +71,20 @@ class TaggingDataset(Dataset):
     """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags."""
 
     def __init__(
-        self, sentences: Iterable[Sentence], tokenizer: Any, labels: Sequence[str], max_length: int | None = None
+        self,
+        sentences: Iterable[Sentence],
+        tokenizer: Any,
+        labels: Sequence[str],
+        max_length: int | None = None,
+        context_size: int = 0,
     ):
-        maker = RowMaker(tokenizer, labels, max_length)
+        maker = RowMaker(tokenizer, labels, max_length, context_size)
         self.sentences = list(sentences)
         self.labels, self.scheme = maker.labels, maker.scheme
         self._rows: list[tuple[Window, list[int]]] = []
         self._rows_of: list[range] = []  # for each sentence
-        for sentence in self.sentences:
-            windows = maker.windows(sentence)
+        documents = groupby(self.sentences, key=attrgetter("source", "document"))
+        for windows in chain.from_iterable(maker.windows(document) for _, document in documents):
             self._rows_of.append(range(len(self._rows), len(self._rows) + len(windows)))
             self._rows += windows
 
@@ -109,7 +122,7 @@ class TaggingDataset(Dataset):
 
 
 class StreamingTaggingDataset(IterableDataset):
-    """Rows made while they are read, for training data that memory need not hold.
+    """Rows made while they are read, for training data that memory need not hold. No context: a sentence comes alone.
 
     Args:
         read: starts reading the sentences from the beginning; called once an epoch and worker.
@@ -131,7 +144,7 @@ class StreamingTaggingDataset(IterableDataset):
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for sentence in islice(self.read(), first, None, step):
-            for window, tags in self._maker.windows(sentence):
+            for window, tags in next(self._maker.windows([sentence])):
                 yield RowMaker.row(window, tags)
 
 

@@ -81,6 +81,7 @@ def _open_dataset(data: DataArguments) -> DatasetDict | IterableDatasetDict:
 
 def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableDatasetDict | None) -> Split:
     words, tags, labels = data.text_column_name, data.label_column_name, data.labels()
+    document = data.document_column_name
     if dataset is not None:
         if name not in dataset:
             raise UserError(f"--dataset_name {data.dataset_name} must have a split {name}, got {', '.join(dataset)}")
@@ -88,8 +89,10 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
 
     def raw() -> Iterator[Sentence]:
         if dataset is not None:
-            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", words, tags, labels)
-        return chain.from_iterable(read_file(path, words, tags, labels) for path in getattr(data, FILES[name]))
+            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", words, tags, labels, document)
+        return chain.from_iterable(
+            read_file(path, words, tags, labels, document) for path in getattr(data, FILES[name])
+        )
 
     if name == "train" and data.streaming:
         if labels is None:
@@ -142,6 +145,7 @@ def load_model(
             num_lstm_layers=arguments.num_lstm_layers,
             lstm_dropout=arguments.lstm_dropout,
             text_unit=arguments.text_unit,
+            context_size=arguments.context_size,
         )
     except UserError:
         raise
@@ -213,7 +217,7 @@ def make_datasets(
         if split.sentences is None:
             datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length)
         else:
-            datasets[name] = TaggingDataset(read(), tokenizer, labels, length)
+            datasets[name] = TaggingDataset(read(), tokenizer, labels, length, model.config.context_size)
             _report_unknown_words(name, datasets[name], tokenizer)
             _report_unknown_tags(name, datasets[name].sentences, labels, refuse=name == "train" and bool(split.labels))
     return datasets
@@ -249,7 +253,7 @@ def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[
 def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
     """Say what a run was: for `metrics.json` and the model card. Paths are cut to their last part."""
     model, data, training = arguments
-    shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit")
+    shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
     recipe = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate")
     recipe += (
         "head_learning_rate",
