@@ -20,6 +20,7 @@ from modeling_bert_crf.training.card import write_card
 from modeling_bert_crf.training.data import DataError
 from modeling_bert_crf.training.dataset import TaggingCollator
 from modeling_bert_crf.training.demo import demo_arguments
+from modeling_bert_crf.training.health import strongest_transitions
 from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.report import highlight, overview, report, score_line
 from modeling_bert_crf.training.run import load_model, make_datasets, read_splits, run_facts
@@ -61,6 +62,7 @@ def run(arguments: Arguments) -> None:
     if training.do_train:
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+        say(strongest_transitions(model))
         output.save_model(trainer)
 
     scores = {}

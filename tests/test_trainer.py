@@ -1,12 +1,18 @@
 """The Trainer: parameter groups, accumulation, and scores over every gold word."""
 
+import copy
+import math
+
 import pytest
 import torch
 from conftest import LABELS
+from oracle import Chain
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.health import crf_health
 from modeling_bert_crf.training.metrics import make_compute_metrics
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, EpochLengthSampler, group_table
 
@@ -265,3 +271,47 @@ def test_bfloat16_autocast_trains(make_trainer):
     trainer.train()
 
     assert all(torch.tensor(entry["loss"]).isfinite() for entry in trainer.state.log_history if "loss" in entry)
+
+
+def test_the_crfs_health_is_logged(make_trainer):
+    trainer = make_trainer(max_steps=3, logging_steps=1, learning_rate=0.0, head_learning_rate=0.0, warmup_steps=0)
+    crf = copy.deepcopy(trainer.model.crf)
+    trainer.train()
+
+    entries = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(entries) == 3
+    now = trainer.model.crf.state_dict()
+    change = [(now[name] - value).square().sum() for name, value in crf.state_dict().items()]
+    assert entries[-1]["crf_drift"] == pytest.approx(sum(change).sqrt().item(), rel=1e-4)
+    norm = sum(value.square().sum() for value in now.values()).sqrt().item()
+    assert entries[-1]["crf_norm"] == pytest.approx(norm, rel=1e-4)
+    assert 0 < entries[0]["crf_drift"] < entries[-1]["crf_drift"]
+
+
+def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, tokenizer):
+    model = make_model()
+    dataset = TaggingDataset(make_sentences()[:2], tokenizer, LABELS)
+    batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
+
+    found = crf_health(model, model.crf.state_dict(), batch)
+
+    assert found["crf_drift"] == 0
+    output = model(**batch)
+    masses = []
+    for emissions, row in zip(output.emissions, batch["word_mask"].bool(), strict=True):
+        chain = Chain(
+            emissions[row].tolist(),
+            model.crf.start_transitions.tolist(),
+            model.crf.end_transitions.tolist(),
+            model.crf.transitions.tolist(),
+            [True] * 5,
+            [True] * 5,
+            [[True] * 5] * 5,
+        )
+        weights = {path: math.exp(score) for path, score in chain.paths().items()}
+        illegal = sum(
+            w for path, w in weights.items() if first_violation([LABELS[t] for t in path], "IOB2") is not None
+        )
+        masses.append(illegal / sum(weights.values()))
+    assert found["crf_illegal_mass"] == pytest.approx(sum(masses) / 2, abs=1e-5)
+    assert 0.05 < found["crf_illegal_mass"] < 0.999

@@ -13,7 +13,9 @@ from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, Train
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
+from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .dataset import TaggingDataset
+from .health import crf_health
 from .metrics import flat_scores, score_tags
 
 
@@ -155,6 +157,8 @@ class CRFTrainer(Trainer):
         """Make the schedule that `args.lr_scheduler_type` names; the encoder's begins when it thaws."""
         scheduler = super().create_scheduler(num_training_steps, optimizer)
         self._frozen_steps = self.args.get_frozen_steps(num_training_steps)
+        if (tagger := self._tagger()) is not None:
+            self._crf_before = {name: value.clone() for name, value in tagger.crf.state_dict().items()}
         if self._frozen_steps and isinstance(scheduler, LambdaLR):
             thawed = self._schedule(num_training_steps - self._frozen_steps)
             for index, group in enumerate(scheduler.optimizer.param_groups):
@@ -171,6 +175,7 @@ class CRFTrainer(Trainer):
 
     def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """Compute the loss; hold the encoder still, dropout and all, in the first `frozen_steps`."""
+        self._batch = dict(inputs)
         if self._frozen_steps and model.training and self.optimizer is not None:
             frozen = self.state.global_step < self._frozen_steps
             for group in self.optimizer.param_groups:
@@ -182,6 +187,20 @@ class CRFTrainer(Trainer):
                     if isinstance(module, BertModel):
                         module.eval()
         return super().compute_loss(model, inputs, *args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log as the Trainer does, and in training the CRF's state too (see `crf_health`)."""
+        model = self._tagger()
+        if "loss" in logs and model is not None and "word_mask" in self._batch:
+            logs |= crf_health(model, self._crf_before, self._batch)
+        super().log(logs, start_time)
+
+    def _tagger(self) -> BertBiLSTMCRFForTokenClassification | None:
+        """Return the tagger, out of what is wrapped around it; None if its weights are spread over processes."""
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            return None
+        taggers = (m for m in self.model.modules() if isinstance(m, BertBiLSTMCRFForTokenClassification))
+        return next(taggers, None)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset

@@ -1,0 +1,61 @@
+"""What the CRF has learnt, in a few numbers for the log, and in words for the end of a run."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from ..crf import LinearChainCRF
+from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+
+
+@torch.no_grad()
+def crf_health(
+    model: BertBiLSTMCRFForTokenClassification, before: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """Measure the CRF on a batch.
+
+    Args:
+        model: the tagger.
+        before: the state of its CRF when training began.
+        batch: inputs of the model, `word_mask` among them.
+
+    Returns:
+        `crf_norm`, the Euclidean norm of all transition scores; `crf_drift`, that of their change since `before`;
+        `crf_illegal_mass`, the mean probability that the sentences' illegal paths would have without the constraints:
+        from 0, rules that the scores have learnt by themselves, to 1, rules that do all the work.
+    """
+    state = model.crf.state_dict()
+    training = model.training
+    model.eval()
+    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "word_mask", "word_shape_ids")}
+    words = model.encode(**inputs)
+    lengths = (batch["word_mask"].bool() & batch["attention_mask"].bool()).sum(1, keepdim=True)
+    mask = torch.arange(words.shape[1], device=words.device) < lengths
+    emissions = model.emit(words, mask).float()
+    model.train(training)
+    free = LinearChainCRF(model.crf.num_tags).to(emissions.device)
+    free.load_state_dict(state)
+    legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()
+    return {
+        "crf_norm": _norm(state.values()),
+        "crf_drift": _norm(value - before[name] for name, value in state.items()),
+        "crf_illegal_mass": float(1 - legal_share.mean()),
+    }
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    return float(torch.cat([tensor.flatten().float() for tensor in tensors]).norm())
+
+
+def strongest_transitions(model: BertBiLSTMCRFForTokenClassification, count: int = 5) -> str:
+    """List the allowed transitions whose scores lie furthest from 0, in nats."""
+    crf, labels = model.crf, model.config.labels
+    moves = [
+        (float(crf.transitions[i, j].detach()), f"{one} -> {other}")
+        for i, one in enumerate(labels)
+        for j, other in enumerate(labels)
+        if crf.allowed_transitions[i, j]
+    ]
+    moves.sort(key=lambda move: -abs(move[0]))
+    return "strongest transitions: " + ", ".join(f"{name} {score:+.2f}" for score, name in moves[:count])
