@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.health import crf_health
+from modeling_bert_crf.training.health import crf_health, scores_of
 from modeling_bert_crf.training.metrics import make_compute_metrics
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, EpochLengthSampler, group_table
 
@@ -273,6 +273,23 @@ def test_bfloat16_autocast_trains(make_trainer):
     assert all(torch.tensor(entry["loss"]).isfinite() for entry in trainer.state.log_history if "loss" in entry)
 
 
+@pytest.mark.parametrize(
+    "option", [{"bf16": True}, {"activation_checkpointing": True}, {"gradient_accumulation_steps": 2}], ids=str
+)
+def test_options_of_the_host_work_with_the_frozen_start(make_trainer, option):
+    trainer = make_trainer(
+        num_train_epochs=40,
+        frozen_steps=0.1,
+        learning_rate=3e-3,
+        head_learning_rate=1e-2,
+        per_device_train_batch_size=3,
+        **option,
+    )
+    trainer.train()
+
+    assert trainer.evaluate()["eval_f1"] == 1.0
+
+
 def test_the_crfs_health_is_logged(make_trainer):
     trainer = make_trainer(max_steps=3, logging_steps=1, learning_rate=0.0, head_learning_rate=0.0, warmup_steps=0)
     crf = copy.deepcopy(trainer.model.crf)
@@ -293,7 +310,7 @@ def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, 
     dataset = TaggingDataset(make_sentences()[:2], tokenizer, LABELS)
     batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
 
-    found = crf_health(model, model.crf.state_dict(), batch)
+    found = crf_health(model, scores_of(model), batch)
 
     assert found["crf_drift"] == 0
     output = model(**batch)

@@ -17,7 +17,7 @@ def crf_health(
 
     Args:
         model: the tagger.
-        before: the state of its CRF when training began.
+        before: `scores_of` it when training began.
         batch: inputs of the model, `word_mask` among them.
 
     Returns:
@@ -25,7 +25,7 @@ def crf_health(
         `crf_illegal_mass`, the mean probability that the sentences' illegal paths would have without the constraints:
         from 0, rules that the scores have learnt by themselves, to 1, rules that do all the work.
     """
-    state = model.crf.state_dict()
+    state = scores_of(model)
     training = model.training
     model.eval()
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "word_mask", "word_shape_ids")}
@@ -34,7 +34,7 @@ def crf_health(
     mask = torch.arange(words.shape[1], device=words.device) < lengths
     emissions = model.emit(words, mask).float()
     model.train(training)
-    free = LinearChainCRF(model.crf.num_tags).to(emissions.device)
+    free = LinearChainCRF(model.config.num_labels).to(emissions.device)
     free.load_state_dict(state)
     legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()
     return {
@@ -42,6 +42,12 @@ def crf_health(
         "crf_drift": _norm(value - before[name] for name, value in state.items()),
         "crf_illegal_mass": float(1 - legal_share.mean()),
     }
+
+
+def scores_of(model: BertBiLSTMCRFForTokenClassification) -> dict[str, Tensor]:
+    """Copy the CRF's scores, by their names; by attribute, since adapters wrap modules and rename their states."""
+    names = ("start_transitions", "end_transitions", "transitions")
+    return {name: getattr(model.crf, name).detach().clone() for name in names}
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -15,7 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .dataset import TaggingDataset
-from .health import crf_health
+from .health import crf_health, scores_of
 from .metrics import flat_scores, score_tags
 
 
@@ -158,7 +158,7 @@ class CRFTrainer(Trainer):
         scheduler = super().create_scheduler(num_training_steps, optimizer)
         self._frozen_steps = self.args.get_frozen_steps(num_training_steps)
         if (tagger := self._tagger()) is not None:
-            self._crf_before = {name: value.clone() for name, value in tagger.crf.state_dict().items()}
+            self._crf_before = scores_of(tagger)
         if self._frozen_steps and isinstance(scheduler, LambdaLR):
             thawed = self._schedule(num_training_steps - self._frozen_steps)
             for index, group in enumerate(scheduler.optimizer.param_groups):
