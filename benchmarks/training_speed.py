@@ -1,0 +1,114 @@
+"""What a training step costs: ours against the stock softmax, and against our model with a pytorch-crf head.
+
+    python benchmarks/training_speed.py ENCODER [rounds, 20]
+    python benchmarks/training_speed.py ENCODER train.conll      how much padding an epoch's batches have in each order
+
+All models take the same batch of 16 rows of 64 sub-tokens in one process and one thread, one after another, in a
+random order in each round: forward, backward, AdamW. Prints the minimum over the rounds of each, and the ratios.
+"""
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchcrf import CRF
+from transformers import AutoTokenizer, BertForTokenClassification
+from transformers.utils import logging
+
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.training.dataset import TaggingDataset
+from modeling_bert_crf.training.trainer import EpochLengthSampler
+
+LABELS = ["O", *(f"{prefix}-{kind}" for kind in "ABCD" for prefix in "BI")]
+ROWS, LENGTH = 16, 64
+
+
+class PytorchCRF(nn.Module):
+    """Our model with the head that people build by hand: the CRF of pytorch-crf over the same words."""
+
+    def __init__(self, model: BertBiLSTMCRFForTokenClassification):
+        super().__init__()
+        self.model, self.crf = model, CRF(len(LABELS), batch_first=True)
+
+    def forward(self, labels: Tensor, **batch: Tensor) -> Tensor:
+        words = self.model.encode(**batch)
+        mask = torch.arange(words.shape[1]) < batch["word_mask"].sum(1, keepdim=True)
+        tags = labels[labels != UNKNOWN].split(mask.sum(1).tolist())
+        tags = nn.utils.rnn.pad_sequence(tags, batch_first=True)
+        return -self.crf(self.model.emit(words, mask), tags, mask=mask, reduction="token_mean")
+
+
+def make_batch(vocab_size: int) -> dict[str, Tensor]:
+    """A full batch: every row as long as it can be, three sub-tokens in four begin a word."""
+    word_mask = torch.rand(ROWS, LENGTH) < 0.75
+    word_mask[:, [0, -1]] = False
+    labels = torch.where(word_mask, torch.randint(0, 2, (ROWS, LENGTH)), UNKNOWN)  # O and B-A: legal anywhere
+    ids = torch.randint(1000, vocab_size, (ROWS, LENGTH))
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "word_mask": word_mask.long(), "labels": labels}
+
+
+def step_of(model: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], None]:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+    def step() -> None:
+        loss_of().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def steps(encoder: str, rounds: int) -> None:
+    torch.set_num_threads(1)
+    softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(LABELS)).train()
+    variants: dict[str, dict[str, Any]] = {"ours": {}, "without BiLSTM": {"num_lstm_layers": 0}}
+    taggers = {
+        name: BertBiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS, **config).train()
+        for name, config in variants.items()
+    }
+    by_hand = PytorchCRF(BertBiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS)).train()
+    batch = make_batch(softmax.config.vocab_size)
+    stock = {name: values for name, values in batch.items() if name != "word_mask"}
+    work = {"stock softmax": step_of(softmax, lambda: softmax(**stock).loss)}
+    for name, model in taggers.items():
+        work[name] = step_of(model, lambda model=model: model(**batch).loss)
+    work["ours with pytorch-crf"] = step_of(by_hand, lambda: by_hand(**batch))
+    best = dict.fromkeys(work, float("inf"))
+    for _ in range(rounds):
+        for name in random.sample(list(work), len(work)):
+            start = time.perf_counter()
+            work[name]()
+            best[name] = min(best[name], time.perf_counter() - start)
+    print(f"{ROWS} x {LENGTH} sub-tokens, minimum of {rounds} rounds")
+    for name, seconds in best.items():
+        print(f"{name:<24} {1000 * seconds:8.1f} ms   {seconds / best['stock softmax']:.3f} of the stock softmax")
+
+
+def padding(encoder: str, path: str, batch: int = 16) -> None:
+    sentences = read_conll(path)
+    labels = sorted({tag for sentence in sentences for tag in sentence.tags})
+    lengths = TaggingDataset(sentences, AutoTokenizer.from_pretrained(encoder), labels).lengths
+    orders = {"random": random.Random(0).sample(range(len(lengths)), len(lengths))}
+    orders["of like length"] = list(EpochLengthSampler(batch, lengths, seed=0))
+    for name, order in orders.items():
+        chosen = [[lengths[index] for index in order[at : at + batch]] for at in range(0, len(order), batch)]
+        fed = sum(max(rows) * len(rows) for rows in chosen)
+        print(f"batches {name:<15} {fed:>9,} sub-tokens fed, {sum(lengths):,} of them no padding")
+
+
+def main(encoder: str, what: str = "20") -> None:
+    logging.set_verbosity_error()
+    if what.isdigit():
+        steps(encoder, int(what))
+    else:
+        padding(encoder, what)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
