@@ -10,7 +10,6 @@ from conftest import LABELS
 from peft import LoraConfig, TaskType, get_peft_model
 from test_trainer import make_sentences
 
-from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
 
@@ -66,7 +65,6 @@ def test_an_adapter_and_its_merged_model_load_elsewhere(make_model, tokenizer, t
     adapted.save_pretrained(tmp_path / "adapter")
     with torch.no_grad():
         output = adapted.eval()(**tokenizer(TEXT, return_tensors="pt"))
-    assert output.paths[output.paths != UNKNOWN].tolist() == [3, 4, 0, 1, 0]
     adapted.merge_and_unload().save_pretrained(tmp_path / "merged")
 
     result = subprocess.run(
