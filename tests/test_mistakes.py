@@ -49,7 +49,7 @@ OPTIONS = [
     ({"max_seq_length": 600}, "--max_seq_length must be from 3 to the encoder's 48, got 600"),
     ({"streaming": True}, "--streaming needs --max_steps"),
     ({"streaming": True, "max_steps": 3}, "--streaming needs --label_list"),
-    ({"fp16": True}, "--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16"),
+    ({"fp16": True}, "--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu"),
     ({"report_to": "wandb"}, "--report_to wandb must be installed (pip install wandb) or one of"),
     ({"resume_from_checkpoint": "nowhere"}, "--resume_from_checkpoint: nowhere is no checkpoint's folder"),
     ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),

@@ -194,7 +194,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
     if data.streaming and training.do_train and training.max_steps <= 0:
         raise UserError("--streaming needs --max_steps: the length of the training data is not known")
     if training.fp16 and training.device.type == "cpu":
-        raise UserError("--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16")
+        raise UserError("--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu")
     available = get_available_reporting_integrations()
     if missing := [name for name in training.report_to if name not in available]:
         raise UserError(
