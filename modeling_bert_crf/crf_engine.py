@@ -1,0 +1,363 @@
+r"""The recursions behind `LinearChainCRF`: sums and maxima over all tag paths, exactly and fast.
+
+Ships with every checkpoint: imports torch only. Shapes use B sequences, T positions, K tags, and P = T + 2.
+
+
+1. The chain: an outside state on both sides
+
+A path of n tags makes n + 1 moves: in, from tag to tag, out. Let one more state, number K, stand for *outside*, in the
+place before the first word and in every place after the last. Then start, end and tag transitions are one matrix,
+
+    moves = [ transitions   end ]      from a tag
+            [ start          0  ]      from outside
+
+rows of every length are walks of P - 1 moves from outside to outside, and nothing below needs a mask or a special
+first and last step. At a word the outside state is forbidden (score -inf), at every other place all tags are. An empty
+row stays outside at weight 1. The walks' scores are s(x, y) as `LinearChainCRF` defines it.
+
+
+2. Forward and backward in the exp domain
+
+The forward algorithm adds weights exp(score), so it needs no logarithms. Write x_t for the weights of the states at t
+(the largest is scaled to 1), M for the weights of the moves (the same), * for the entry-wise product. Then
+
+    before_t = M' upto_{t-1}      upto_t   = x_t * before_t       alpha, without and with t's own score
+    after_t  = M onward_{t+1}     onward_t = x_t * after_t        beta, without and with t's own score
+
+Both lines are the same step, so one batched matrix product and one entry-wise product do both directions at once, for
+every row: 2 operations a position, where the log domain exponentiates B K^2 numbers. Any vector may be rescaled at any
+step: the logs of the forward factors are added to log Z, and all else is normalised by itself:
+
+    c_t                          = sum_j before_t(j) onward_t(j)
+    P(y_t = j | x)               = before_t(j) onward_t(j) / c_t
+    P(y_{t-1} = i, y_t = j | x)  = upto_{t-1}(i) M_ij onward_t(j) / c_t
+
+These are also the gradient of log Z with respect to the scores, the expected counts. Summed over t the last line is
+one matrix product. A weight has the same relative precision whatever its size; a log of size 1000 has lost three
+digits: this is why float32 gradients come out a thousand times more exact than in the log domain.
+
+
+3. The range guard
+
+Weights can leave the range of the floats, and then be silently wrong. So it is settled beforehand how small they get.
+Let a move's score vary by r (the largest less the smallest one that is not forbidden), let the scores at one position
+vary by e, and let p be the number of moves in which every tag can reach every tag: 1 if nothing is forbidden, 2 for
+IOB2, 3 for BIOES. Take the best state at t - p: some path leads from there to any state j at t. It passes p - 1
+positions, where it loses at most e each, and p moves, which cost at most r each; and no sum over K + 1 states is more
+than K + 1 times its largest entry. With d = r + ln(K + 1) + (1 - 1/p) e,
+
+    no entry of before_t or after_t that ought not to be 0 is smaller than exp(-p d) times the vector's largest.
+
+Nothing depends on e if nothing is forbidden: the scores may then be of any size. (x_t itself may underflow: such a tag
+weighs less than the smallest float, so that its absence is no error. Its log probability is taken from its score.)
+R steps without rescaling lose R d more, and a product of two such vectors twice that, with p to spare at both ends:
+
+    2 (2 p + R) d  <  64 in float32 (smallest float exp(-87)),  640 in float64 (exp(-708)).
+
+The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
+domain in float64, where nothing can underflow. Known tags (one tag allowed at a position) only shorten the paths
+above. Tag *sets* may cut any of them, so where moves too are forbidden they count as p = T + 1.
+
+A score 1000 or more below the best move's (-1e4 is in use as "forbidden") is left out of r, and its weight is 0: the
+paths around it weigh at least exp(-640) of the best. If no path is left without it, log Z is redone in the log domain.
+
+References:
+    L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A, III-B and V-A (scaling).
+    J. Lafferty, A. McCallum, F. Pereira, "Conditional random fields", ICML 2001, sec. 3.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+SOFT = 1000.0
+"""A move scored so far below the best one is as good as forbidden."""
+RANGE = {torch.float32: 64.0, torch.float64: 640.0}
+"""How many nats the guard lets the weights vary."""
+
+
+class Tier(NamedTuple):
+    """How to add up: in which precision, and how many steps apart to rescale; 0 means in the log domain."""
+
+    dtype: torch.dtype
+    every: int
+
+
+LOG_TIER = Tier(torch.float64, 0)
+
+
+class Range(NamedTuple):
+    """What the guard must know, in plain numbers, read from the device at once."""
+
+    spread: float  # e: how much the scores at one position vary
+    reach: float  # r: how much the scores of the moves vary
+    soft: float  # is any move as good as forbidden without being so?
+    one: float  # not 0: every state follows every state
+    two: float  # not 0: every tag reaches every tag in two moves
+    three: float
+
+    def tier(self, shape: torch.Size, sets: bool, dtypes: Sequence[torch.dtype]) -> Tier:
+        """Return the first tier that the guard admits for scores (B, T, K), by section 3 of the file's docstring."""
+        _, positions, num_tags = shape
+        mixing = 1 if self.one else 2 if self.two else 3 if self.three else positions + 1
+        mixing = positions + 1 if sets and mixing > 1 else min(mixing, positions + 1)
+        loss = self.reach + math.log(num_tags + 1)
+        if mixing > 1:
+            loss += (1 - 1 / mixing) * self.spread
+        for dtype in dtypes:
+            steps = RANGE[dtype] / (2 * loss) - 2 * mixing
+            if steps >= 1:  # False for nan
+                return Tier(dtype, int(steps))
+        return LOG_TIER
+
+
+def measure(emissions: Tensor, mask: Tensor, moves: Tensor) -> list[Tensor]:
+    """Measure a `Range`, as six numbers that are still on the device."""
+    by_tag = emissions.masked_fill(~mask[..., None], 0.0).permute(1, 2, 0).contiguous()  # (T, K, B)
+    spread = (by_tag.amax(1) - by_tag.amin(1)).amax() if by_tag.numel() else by_tag.new_zeros(())
+    best = moves.amax()
+    usable = moves > best - SOFT
+    reach = best - torch.where(usable, moves, best).amin()
+    soft = (usable != (moves > -torch.inf)).any()
+    one = usable[:-1, :-1].to(moves.dtype)  # which tags reach which in one move
+    two = one @ one
+    return [spread, reach, soft, usable.all(), two.amin(), (two @ one).amin()]
+
+
+class Chain(NamedTuple):
+    """The log-scores of walks from outside to outside."""
+
+    scores: Tensor  # (P, K+1, B), less the largest of each position
+    moves: Tensor  # (K+1 from, K+1 to), less the largest
+    offset: Tensor  # (B,), what was taken from every walk
+
+
+def lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
+    """Stand the rows side by side, with a place outside before and after them.
+
+    Args:
+        emissions: float (B, T, K).
+        mask: bool (B, T), False where the row is outside.
+        moves: float (K+1, K+1), -inf where forbidden.
+    """
+    word = mask.t().unsqueeze(1)  # (T, 1, B)
+    scores = emissions.permute(1, 2, 0).to(dtype, memory_format=torch.contiguous_format).masked_fill(~word, 0.0)
+    peak = scores.detach().amax(1, keepdim=True).clamp_min(torch.finfo(dtype).min)  # finite where all is forbidden
+    scores = (scores - peak).masked_fill(~word, -torch.inf)
+    outside = torch.zeros_like(peak).masked_fill(word, -torch.inf)
+    border = scores.new_full((1, emissions.shape[2] + 1, len(mask)), -torch.inf)
+    border[:, -1] = 0.0
+    scores = torch.cat([border, torch.cat([scores, outside], 1), border])
+
+    best = moves.detach().amax()
+    moves = (moves - best).to(dtype)
+    moves[-1, -1] = 0.0  # so that waiting outside changes nothing, not even by rounding
+    length = word.sum((0, 1))
+    offset = peak.sum((0, 1), dtype=widest(emissions.device)) + torch.where(length > 0, (length + 1) * best, 0.0)
+    return Chain(scores, moves, offset)
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return the widest float of a device."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+class Sweep(NamedTuple):
+    """Both recursions' vectors, (P, K+1, B) each, right up to a factor for each position and row.
+
+    Weights, or logs of weights. `before` and `after` say nothing at the end where their recursion begins.
+    """
+
+    before: Tensor  # alpha without the position's own score
+    upto: Tensor  # alpha
+    after: Tensor  # beta
+    onward: Tensor  # beta with the position's own score
+    log_z: Tensor  # (B,)
+    logs: bool
+
+
+def sweep(chain: Chain, tier: Tier) -> Sweep:
+    """Run the forward and the backward recursion, both in one loop."""
+    scores = torch.stack((chain.scores, chain.scores.flip(0)), 1)  # (P, 2, K+1, B)
+    moves = torch.stack((chain.moves.t(), chain.moves))  # (2, K+1 to, K+1 from) as each direction sees it
+    run = _exp_recursion if tier.every else _log_recursion
+    step, own, log_scale = run(scores, moves, tier.every)
+    end = own[-1, 0, -1] if not tier.every else own[-1, 0, -1].log()
+    log_z = end + log_scale + chain.offset
+    return Sweep(step[:, 0], own[:, 0], step[:, 1].flip(0), own[:, 1].flip(0), log_z, not tier.every)
+
+
+def log_partition(chain: Chain, tier: Tier) -> Tensor:
+    """Run the forward recursion alone, and return log Z, (B,)."""
+    if not tier.every:
+        return sweep(chain, tier).log_z
+    _, own, log_scale = _exp_recursion(chain.scores[:, None], chain.moves.t()[None], tier.every)
+    return own[-1, 0, -1].log() + log_scale + chain.offset
+
+
+def _exp_recursion(scores: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each step's vectors without and with the own score, and the log of what they were divided by, (B,)."""
+    own = scores.exp()  # (P, D, K+1, B), turned into the vectors one by one
+    moves = moves.exp()  # (D, K+1 to, K+1 from)
+    step = torch.empty_like(own)
+    tiny = torch.finfo(own.dtype).tiny
+    peaks = []
+    vector, *rest = own.unbind()
+    # Autocast would do the products in half precision.
+    with torch.autocast(own.device.type, enabled=False):
+        for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
+            torch.bmm(moves, vector, out=moved)
+            vector = weights.mul_(moved)
+            if t % every == 0:
+                peaks.append(vector.amax(1, keepdim=True).clamp_min_(tiny))
+                vector.div_(peaks[-1])
+    if not peaks:
+        return step, own, own.new_zeros(own.shape[-1])
+    return step, own, torch.stack(peaks)[:, 0, 0].to(widest(own.device)).log().sum(0)
+
+
+def _log_recursion(scores: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same in the log domain: slower, of unlimited range, and differentiable."""
+    vector, *rest = scores.unbind()
+    steps, owns = [vector], [vector]
+    for own in rest:
+        step = logsumexp(moves[..., None] + vector[:, None], dim=2)
+        vector = own + step
+        steps.append(step)
+        owns.append(vector)
+    return torch.stack(steps), torch.stack(owns), scores.new_zeros(scores.shape[-1])
+
+
+def logsumexp(scores: Tensor, dim: int) -> Tensor:
+    """Add weights given as logs; where all are 0, return -inf with gradient 0 (torch's own has gradient nan)."""
+    peak = scores.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
+    total = (scores - peak).exp().sum(dim)  # at least 1, but where all are -inf
+    return torch.where(total > 0, total.clamp_min(0.5).log() + peak.squeeze(dim), -torch.inf)
+
+
+def normalize(scores: Tensor, dim: int) -> Tensor:
+    """Divide weights given as logs by their sum; where all are 0 they stay 0."""
+    return scores - logsumexp(scores, dim).clamp_min(torch.finfo(scores.dtype).min).unsqueeze(dim)
+
+
+class Expectation(NamedTuple):
+    """The gradient of log Z; 0 where no path is allowed."""
+
+    tags: Tensor  # (B, T, K), the probability of each tag at each position
+    moves: Tensor  # (B, K+1, K+1), how often each move is expected
+
+
+def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype) -> Expectation:
+    """Read the expected counts off the vectors."""
+    if vectors.logs:
+        tags, moves = _expectation_of_logs(chain, vectors)
+    else:
+        onward = vectors.onward[1:]
+        joint = vectors.before[1:] * onward  # (P-1, K+1, B)
+        norm = joint.sum(1, keepdim=True).clamp_min_(torch.finfo(joint.dtype).tiny)
+        tags = joint.div_(norm)
+        moves = vectors.upto[:-1].permute(2, 1, 0) @ (onward / norm).permute(2, 0, 1) * chain.moves.exp()
+    return Expectation(tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype))
+
+
+def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
+    joint = vectors.before[1:] + vectors.onward[1:]
+    norm = logsumexp(joint, 1).clamp_min(torch.finfo(joint.dtype).min)[:, None]
+    onward = vectors.onward[1:] - norm
+    moves = torch.zeros_like(chain.moves)[..., None].repeat(1, 1, joint.shape[2])
+    for upto, target in zip(vectors.upto[:-1], onward, strict=True):  # at once they would take P K^2 B numbers
+        moves += (upto[:, None] + chain.moves[..., None] + target).exp()
+    return (joint - norm).exp(), moves.permute(2, 0, 1)
+
+
+def log_marginals(chain: Chain, vectors: Sweep) -> Tensor:
+    """Return log P(y_t = k | x), (B, T, K): -inf where it is 0, 0 outside."""
+    joint = vectors.before * vectors.after if not vectors.logs else vectors.before + vectors.after
+    joint, scores = joint[1:-1, :-1], chain.scores[1:-1, :-1]
+    joint = joint + scores if vectors.logs else joint.log() + scores
+    outside = chain.scores[1:-1, -1:] == 0.0
+    return normalize(joint, 1).masked_fill(outside, 0.0).permute(2, 0, 1)
+
+
+def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the best paths, (B, T), and their scores, (B,), from both ends at once.
+
+    The rows' middles stand one above the other, so that a row's result cannot depend on the batch. The forward and the
+    backward recursion meet there after half the steps; then both halves are traced outwards.
+    """
+    positions, length = mask.shape[1], mask.sum(1, keepdim=True)
+    half = (positions + 1) // 2
+    shift = half - (length + 1) // 2  # (B, 1), from a row's own positions to the frame's
+    source = torch.arange(2 * half, device=mask.device) - shift  # (B, 2 half)
+    inside = (source >= 0) & (source < length)
+    framed = emissions.gather(1, source.clamp(0, max(positions - 1, 0))[..., None].expand(-1, -1, emissions.shape[2]))
+    chain = lay_out(framed, inside, moves, torch.float64)
+
+    scores = torch.stack((chain.scores[: half + 1], chain.scores[half + 1 :].flip(0)), 1)  # (half+1, 2, K+1, B)
+    moves = torch.stack((chain.moves, chain.moves.t()))[..., None]  # (2, K+1 previous, K+1 next, 1)
+    size = half * moves.numel() * len(mask)
+    last, trace = (_viterbi_small if size <= CANDIDATES else _viterbi_large)(scores, moves)
+
+    meeting = (last[0][:, None] + chain.moves[..., None] + last[1]).flatten(0, 1)  # (left x right, B)
+    best, pair = meeting.max(0)
+    width = len(chain.moves)
+    halves = trace(torch.stack((pair // width, pair % width)))  # half+1 times (2, B), outwards
+    halves = torch.stack(halves)
+    path = torch.cat([halves[:, 0].flip(0), halves[:, 1]])[1:-1].t()  # (B, 2 half)
+    target = torch.arange(positions, device=mask.device) + shift
+    return path.gather(1, target.clamp_max(max(2 * half - 1, 0))), best + chain.offset
+
+
+CANDIDATES = 2**22
+"""Up to how many scores of one more move the search keeps, rather than computing those along the path again."""
+
+
+def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
+    """Search with every candidate kept: two operations a step, and one to trace it."""
+    candidates = scores[:-1].unsqueeze(3) + moves  # (half, 2, K+1 previous, K+1 next, B)
+    best = torch.empty_like(scores[1:])  # (half, 2, K+1, B), without the position's own score
+    previous = None
+    for candidate, target in zip(candidates.unbind(), best.unbind(), strict=True):
+        if previous is not None:
+            candidate.add_(previous.unsqueeze(2))
+        previous = torch.amax(candidate, 1, out=target)
+    # The smallest state that is as good as the best: `argmax` is slow on a dimension that is not the last one.
+    states = torch.arange(scores.shape[2], 0, -1, dtype=torch.int16, device=scores.device)[:, None, None]
+    match = (candidates == best.unsqueeze(2)) * states
+    pointers = scores.shape[2] - match.amax(2).long()  # (half, 2, K+1, B)
+
+    def trace(state: Tensor) -> list[Tensor]:
+        path = [state]
+        for pointer in pointers.flip(0).unbind():
+            state = pointer.gather(1, state[:, None])[:, 0]
+            path.append(state)
+        return path
+
+    return (scores[-1] + best[-1] if len(best) else scores[-1]), trace
+
+
+def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
+    """Search with scores alone, and find the best previous state again along the path."""
+    vectors = torch.empty_like(scores)
+    candidate = scores.new_empty(*moves.shape[:3], scores.shape[3])
+    vectors[0] = scores[0]
+    before, *rest = vectors.unbind()
+    for own, vector in zip(scores.unbind()[1:], rest, strict=True):
+        torch.add(before.unsqueeze(2), moves, out=candidate)
+        before = torch.amax(candidate, 1, out=vector).add_(own)
+
+    width = len(vectors[0, 0])
+    into = moves[..., 0].transpose(1, 2).flatten(0, 1)  # (2 x K+1 next, K+1 previous)
+    row = torch.tensor([[0], [width]], device=scores.device)
+
+    def trace(state: Tensor) -> list[Tensor]:
+        path = [state]
+        for vector in vectors[:-1].transpose(2, 3).flip(0).flatten(1, 2).unbind():  # (2 x B, K+1)
+            state = (into.index_select(0, (state + row).flatten()) + vector).argmax(1).view_as(state)
+            path.append(state)
+        return path
+
+    return before, trace
