@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from .crf_engine import LOG_TIER, Chain, Expectation, Range, Sweep, Tier
-from .crf_engine import expectation, lay_out, log_marginals, log_partition, measure, sweep, viterbi, widest
+from .crf_engine import expectation, lay_out, log_marginals, log_partition, measure, stand, sweep, viterbi, widest
 
 UNKNOWN = -100
 """In `tags`: a tag that nobody knows. In decoded paths: no tag, padding."""
@@ -256,8 +256,9 @@ class LinearChainCRF(nn.Module):
         facts = [(mask[:, 1:] > mask[:, :-1]).any()]
         if tags is not None:
             facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, mask)
+        rows = stand(emissions.detach(), mask) if measured else None
         if measured:
-            facts += measure(emissions.detach(), mask, moves.detach())
+            facts += measure(rows, moves.detach())
         hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist()
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
@@ -272,7 +273,7 @@ class LinearChainCRF(nn.Module):
             partial = lowest < 0
             if strange or highest >= self.num_tags or (partial and not partly):
                 self._refuse_tags(tags, mask, partly)
-        return _Given(emissions, mask, moves, Range(*facts) if measured else None, partial, bool(sets))
+        return _Given(emissions, mask, moves, rows, Range(*facts) if measured else None, partial, bool(sets))
 
     def _refuse_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
         wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
@@ -290,18 +291,18 @@ class LinearChainCRF(nn.Module):
         Returns:
             what `run` returns; the chain before it, unless that is log Z alone.
         """
-        emissions, mask, moves = given.emissions.detach(), given.mask, given.moves.detach()
-        tier = given.range.tier(emissions.shape, given.sets, _dtypes(emissions, wide))
-        if tier.dtype == torch.float64:
-            emissions, mask, moves = _widened(emissions, mask, moves)
+        rows, mask, moves = given.rows, given.mask, given.moves.detach()
+        tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows, wide))
         if sets is not None:
-            emissions = torch.cat([emissions, emissions.masked_fill(~sets.to(mask.device), -torch.inf)])
+            rows = torch.cat([rows, rows.masked_fill(~sets.permute(1, 2, 0), -torch.inf)], 2)
             mask = torch.cat([mask, mask])
-        chain = lay_out(emissions, mask, moves, tier.dtype)
+        if tier.dtype == torch.float64:
+            rows, mask, moves = _widened(rows, mask, moves)
+        chain = lay_out(rows, mask, moves, tier.dtype)
         result = run(chain, tier)
         log_z = result if isinstance(result, Tensor) else result.log_z
         if given.range.soft and tier.every and (log_z == -torch.inf).any():
-            chain = lay_out(*_widened(emissions, mask, moves), LOG_TIER.dtype)
+            chain = lay_out(*_widened(rows, mask, moves), LOG_TIER.dtype)
             result = run(chain, LOG_TIER)
         return result if isinstance(result, Tensor) else (chain, result)
 
@@ -309,7 +310,8 @@ class LinearChainCRF(nn.Module):
         """Give a value, computed without a graph, the gradient of its formula in the log domain."""
 
         def differentiable(emissions: Tensor, *scores: Tensor) -> Tensor:
-            chain = lay_out(*_widened(emissions, given.mask, self._moves(*scores)), LOG_TIER.dtype)
+            rows = stand(emissions, given.mask)
+            chain = lay_out(*_widened(rows, given.mask, self._moves(*scores)), LOG_TIER.dtype)
             return formula(chain, sweep(chain, LOG_TIER)).to(given.emissions)
 
         value = value.to(given.emissions)
@@ -324,6 +326,7 @@ class _Given(NamedTuple):
     emissions: Tensor  # (B, T, K), float32 or float64
     mask: Tensor  # (B, T)
     moves: Tensor  # (K+1, K+1)
+    rows: Tensor | None  # (T, K, B), emissions without a graph, as the engine reads them
     range: Range | None
     partial: bool  # are tags unknown, or given as sets?
     sets: bool  # is any of the sets neither one tag nor all?
@@ -375,15 +378,15 @@ def _less_path(counts: Expectation, tags: Tensor, mask: Tensor) -> Expectation:
     return counts
 
 
-def _dtypes(emissions: Tensor, wide: bool) -> list[torch.dtype]:
+def _dtypes(rows: Tensor, wide: bool) -> list[torch.dtype]:
     """Return the precisions to try, the preferred one first.
 
     On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also out
     of reach of TF32, whose products have 10 significant bits.
     """
-    if emissions.device.type == "mps":
+    if rows.device.type == "mps":
         return [torch.float32]
-    narrow = emissions.dtype == torch.float32 and emissions.device.type == "cpu" and emissions.shape[2] >= 32
+    narrow = rows.dtype == torch.float32 and rows.device.type == "cpu" and rows.shape[1] >= 32
     return [torch.float32, torch.float64] if narrow and not wide else [torch.float64]
 
 

@@ -71,7 +71,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SOFT = 1000.0
 """A move scored so far below the best one is as good as forbidden."""
@@ -114,13 +114,17 @@ class Range(NamedTuple):
         return LOG_TIER
 
 
-def measure(emissions: Tensor, mask: Tensor, moves: Tensor) -> list[Tensor]:
-    """Measure a `Range`, as six numbers that are still on the device."""
-    by_tag = emissions.masked_fill(~mask[..., None], 0.0).permute(1, 2, 0).contiguous()  # (T, K, B)
-    spread = (by_tag.amax(1) - by_tag.amin(1)).amax() if by_tag.numel() else by_tag.new_zeros(())
+def stand(emissions: Tensor, mask: Tensor) -> Tensor:
+    """Stand rows (B, T, K) side by side, (T, K, B), and blank what is masked: no value there may have an effect."""
+    return emissions.permute(1, 2, 0).contiguous().masked_fill(~mask.t().unsqueeze(1), 0.0)
+
+
+def measure(rows: Tensor, moves: Tensor) -> list[Tensor]:
+    """Measure a `Range` of rows that stand side by side: six numbers that are still on the device."""
+    spread = (rows.amax(1) - rows.amin(1)).amax() if rows.numel() else rows.new_zeros(())
     best = moves.amax()
     usable = moves > best - SOFT
-    reach = best - torch.where(usable, moves, best).amin()
+    reach = best - moves.masked_fill(~usable, torch.inf).amin()
     soft = (usable != (moves > -torch.inf)).any()
     one = usable[:-1, :-1].to(moves.dtype)  # which tags reach which in one move
     two = one @ one
@@ -135,20 +139,19 @@ class Chain(NamedTuple):
     offset: Tensor  # (B,), what was taken from every walk
 
 
-def lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
-    """Stand the rows side by side, with a place outside before and after them.
+def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
+    """Put rows that stand side by side between two places outside; differentiable.
 
     Args:
-        emissions: float (B, T, K).
+        rows: float (T, K, B).
         mask: bool (B, T), False where the row is outside.
         moves: float (K+1, K+1), -inf where forbidden.
     """
     word = mask.t().unsqueeze(1)  # (T, 1, B)
-    scores = emissions.permute(1, 2, 0).to(dtype, memory_format=torch.contiguous_format).masked_fill(~word, 0.0)
-    peak = scores.detach().amax(1, keepdim=True).clamp_min(torch.finfo(dtype).min)  # finite where all is forbidden
-    scores = (scores - peak).masked_fill(~word, -torch.inf)
+    peak = rows.detach().amax(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).min).to(dtype)  # finite, whatever
+    scores = (rows.to(dtype) - peak).masked_fill(~word, -torch.inf)
     outside = torch.zeros_like(peak).masked_fill(word, -torch.inf)
-    border = scores.new_full((1, emissions.shape[2] + 1, len(mask)), -torch.inf)
+    border = scores.new_full((1, rows.shape[1] + 1, len(mask)), -torch.inf)
     border[:, -1] = 0.0
     scores = torch.cat([border, torch.cat([scores, outside], 1), border])
 
@@ -156,7 +159,7 @@ def lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) 
     moves = (moves - best).to(dtype)
     moves[-1, -1] = 0.0  # so that waiting outside changes nothing, not even by rounding
     length = word.sum((0, 1))
-    offset = peak.sum((0, 1), dtype=widest(emissions.device)) + torch.where(length > 0, (length + 1) * best, 0.0)
+    offset = peak.sum((0, 1), dtype=widest(rows.device)) + torch.where(length > 0, (length + 1) * best, 0.0)
     return Chain(scores, moves, offset)
 
 
@@ -166,49 +169,66 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 class Sweep(NamedTuple):
-    """Both recursions' vectors, (P, K+1, B) each, right up to a factor for each position and row.
+    """What both recursions leave behind: vectors that are right up to a factor for each position and row.
 
-    Weights, or logs of weights. `before` and `after` say nothing at the end where their recursion begins.
+    Weights, or logs of weights. `before` and `after` say nothing at the place where their recursion begins.
     """
 
-    before: Tensor  # alpha without the position's own score
-    upto: Tensor  # alpha
-    after: Tensor  # beta
-    onward: Tensor  # beta with the position's own score
+    step: Tensor  # (2, P, K+1, B), after each step forward and back, without the position's own score
+    own: Tensor  # (2, P, K+1, B), with it
     log_z: Tensor  # (B,)
     logs: bool
+
+    @property
+    def before(self) -> Tensor:
+        return self.step[0]  # (P, K+1, B)
+
+    @property
+    def upto(self) -> Tensor:
+        return self.own[0]
+
+    @property
+    def after(self) -> Tensor:
+        return self.step[1].flip(0)
+
+    @property
+    def onward(self) -> Tensor:
+        return self.own[1].flip(0)
 
 
 def sweep(chain: Chain, tier: Tier) -> Sweep:
     """Run the forward and the backward recursion, both in one loop."""
-    scores = torch.stack((chain.scores, chain.scores.flip(0)), 1)  # (P, 2, K+1, B)
     moves = torch.stack((chain.moves.t(), chain.moves))  # (2, K+1 to, K+1 from) as each direction sees it
-    run = _exp_recursion if tier.every else _log_recursion
-    step, own, log_scale = run(scores, moves, tier.every)
-    end = own[-1, 0, -1] if not tier.every else own[-1, 0, -1].log()
-    log_z = end + log_scale + chain.offset
-    return Sweep(step[:, 0], own[:, 0], step[:, 1].flip(0), own[:, 1].flip(0), log_z, not tier.every)
+    if not tier.every:
+        step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0))), moves)
+        return Sweep(step, own, own[0, -1, -1] + chain.offset, logs=True)
+    weights = chain.scores.exp()
+    step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0))), moves.exp(), tier.every)
+    return Sweep(step, own, own[0, -1, -1].log() + log_scale + chain.offset, logs=False)
 
 
 def log_partition(chain: Chain, tier: Tier) -> Tensor:
     """Run the forward recursion alone, and return log Z, (B,)."""
     if not tier.every:
         return sweep(chain, tier).log_z
-    _, own, log_scale = _exp_recursion(chain.scores[:, None], chain.moves.t()[None], tier.every)
-    return own[-1, 0, -1].log() + log_scale + chain.offset
+    _, own, log_scale = _exp_recursion(chain.scores.exp()[None], chain.moves.exp().t()[None], tier.every)
+    return own[0, -1, -1].log() + log_scale + chain.offset
 
 
-def _exp_recursion(scores: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each step's vectors without and with the own score, and the log of what they were divided by, (B,)."""
-    own = scores.exp()  # (P, D, K+1, B), turned into the vectors one by one
-    moves = moves.exp()  # (D, K+1 to, K+1 from)
+def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn positions' weights (D, P, K+1, B), in place, into the vectors of D recursions.
+
+    Returns:
+        step, own: the vectors of a `Sweep`.
+        log_scale: (B,), the log of what the first recursion was divided by.
+    """
     step = torch.empty_like(own)
     tiny = torch.finfo(own.dtype).tiny
     peaks = []
-    vector, *rest = own.unbind()
+    vector, *rest = own.unbind(1)
     # Autocast would do the products in half precision.
     with torch.autocast(own.device.type, enabled=False):
-        for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
+        for t, (moved, weights) in enumerate(zip(step.unbind(1)[1:], rest, strict=True), start=1):
             torch.bmm(moves, vector, out=moved)
             vector = weights.mul_(moved)
             if t % every == 0:
@@ -216,19 +236,18 @@ def _exp_recursion(scores: Tensor, moves: Tensor, every: int) -> tuple[Tensor, T
                 vector.div_(peaks[-1])
     if not peaks:
         return step, own, own.new_zeros(own.shape[-1])
-    return step, own, torch.stack(peaks)[:, 0, 0].to(widest(own.device)).log().sum(0)
+    return step, own, torch.stack([peak[0, 0] for peak in peaks]).to(widest(own.device)).log().sum(0)
 
 
-def _log_recursion(scores: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
+def _log_recursion(scores: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
     """The same in the log domain: slower, of unlimited range, and differentiable."""
-    vector, *rest = scores.unbind()
+    vector, *rest = scores.unbind(1)
     steps, owns = [vector], [vector]
     for own in rest:
-        step = logsumexp(moves[..., None] + vector[:, None], dim=2)
-        vector = own + step
-        steps.append(step)
+        steps.append(logsumexp(moves[..., None] + vector[:, None], dim=2))
+        vector = own + steps[-1]
         owns.append(vector)
-    return torch.stack(steps), torch.stack(owns), scores.new_zeros(scores.shape[-1])
+    return torch.stack(steps, 1), torch.stack(owns, 1)
 
 
 def logsumexp(scores: Tensor, dim: int) -> Tensor:
@@ -259,7 +278,8 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype) -> Expectation
         joint = vectors.before[1:] * onward  # (P-1, K+1, B)
         norm = joint.sum(1, keepdim=True).clamp_min_(torch.finfo(joint.dtype).tiny)
         tags = joint.div_(norm)
-        moves = vectors.upto[:-1].permute(2, 1, 0) @ (onward / norm).permute(2, 0, 1) * chain.moves.exp()
+        upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
+        moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
     return Expectation(tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype))
 
 
@@ -288,27 +308,33 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     The rows' middles stand one above the other, so that a row's result cannot depend on the batch. The forward and the
     backward recursion meet there after half the steps; then both halves are traced outwards.
     """
-    positions, length = mask.shape[1], mask.sum(1, keepdim=True)
-    half = (positions + 1) // 2
-    shift = half - (length + 1) // 2  # (B, 1), from a row's own positions to the frame's
-    source = torch.arange(2 * half, device=mask.device) - shift  # (B, 2 half)
-    inside = (source >= 0) & (source < length)
-    framed = emissions.gather(1, source.clamp(0, max(positions - 1, 0))[..., None].expand(-1, -1, emissions.shape[2]))
-    chain = lay_out(framed, inside, moves, torch.float64)
+    size, positions, num_tags = emissions.shape
+    outside = num_tags
+    half = (positions + 3) // 2  # places of each half; the outermost is outside
+    length = mask.sum(1)
+    # Entry [s, d, b]: which position of row b the search reaches from end d in step s; `positions` means outside.
+    step = torch.arange(half, device=mask.device)[:, None, None]
+    inmost = torch.stack(((length - 1) // 2, (length + 1) // 2))  # (2, B), the two positions at the middle
+    source = inmost + (half - 1 - step) * torch.tensor([[-1], [1]], device=mask.device)  # (half, 2, B)
+    source = source.masked_fill_((source < 0) | (source >= length), positions)
 
-    scores = torch.stack((chain.scores[: half + 1], chain.scores[half + 1 :].flip(0)), 1)  # (half+1, 2, K+1, B)
-    moves = torch.stack((chain.moves, chain.moves.t()))[..., None]  # (2, K+1 previous, K+1 next, 1)
-    size = half * moves.numel() * len(mask)
-    last, trace = (_viterbi_small if size <= CANDIDATES else _viterbi_large)(scores, moves)
+    # One more tag, and one more position, where it is the only one.
+    table = nn.functional.pad(emissions, (0, 1, 0, 1), value=-torch.inf)
+    table[:, -1, outside] = 0.0
+    first = torch.arange(size, device=mask.device) * (positions + 1)
+    scores = table.flatten(0, 1).index_select(0, (source + first).flatten())
+    scores = scores.view(half, 2, size, -1).transpose(2, 3).to(torch.float64, memory_format=torch.contiguous_format)
 
-    meeting = (last[0][:, None] + chain.moves[..., None] + last[1]).flatten(0, 1)  # (left x right, B)
+    both = torch.stack((moves, moves.t()))[..., None]  # (2, K+1 previous, K+1 next, 1)
+    small = (half - 1) * both.numel() * size <= CANDIDATES
+    last, trace = (_viterbi_small if small else _viterbi_large)(scores, both)
+
+    meeting = (last[0][:, None] + moves[..., None] + last[1]).flatten(0, 1)  # (left x right, B)
     best, pair = meeting.max(0)
-    width = len(chain.moves)
-    halves = trace(torch.stack((pair // width, pair % width)))  # half+1 times (2, B), outwards
-    halves = torch.stack(halves)
-    path = torch.cat([halves[:, 0].flip(0), halves[:, 1]])[1:-1].t()  # (B, 2 half)
-    target = torch.arange(positions, device=mask.device) + shift
-    return path.gather(1, target.clamp_max(max(2 * half - 1, 0))), best + chain.offset
+    path = torch.stack(trace(torch.stack((pair // (outside + 1), pair % (outside + 1)))))  # (half, 2, B), outwards
+    paths = mask.new_empty(size, positions + 1, dtype=torch.int64)
+    paths.scatter_(1, source.flip(0).flatten(0, 1).t(), path.flatten(0, 1).t())
+    return paths[:, :-1], best
 
 
 CANDIDATES = 2**22
