@@ -132,7 +132,7 @@ class LinearChainCRF(nn.Module):
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
         given = self._check(emissions, mask, tags, partly=False, measured=False)
-        score = _path_score(given, tags)
+        score = _path_score(given, *_walk(given, tags))
         return torch.where(score > -torch.inf, score, -torch.inf).to(given.emissions)
 
     @torch.no_grad()
@@ -197,8 +197,9 @@ class LinearChainCRF(nn.Module):
             else:
                 log_z = self._add_up(given, log_partition, sets)
             if sets is None:
-                log_weight = _path_score(given, tags)
-                counts = counts and _less_path(counts, tags, mask)
+                path = _walk(given, tags)
+                log_weight = _path_score(given, *path)
+                counts = counts and _less_path(counts, *path, mask)
             else:
                 log_z, log_weight = log_z[:size], log_z[size:]
                 counts = counts and [count[:size] - count[size:] for count in counts]
@@ -251,7 +252,8 @@ class LinearChainCRF(nn.Module):
             raise ValueError(f"tags must be {rule}, got {tags.dtype} {tuple(tags.shape)}")
         # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
         emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
-        moves = self._moves(*self._scores)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not measured):
+            moves = self._moves(*self._scores)  # what is measured has a gradient of its own
 
         facts = [(mask[:, 1:] > mask[:, :-1]).any()]
         if tags is not None:
@@ -354,27 +356,25 @@ def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
     return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
 
 
-def _moves_along(tags: Tensor, mask: Tensor, num_tags: int) -> Tensor:
-    """Return the moves of each path, (B, T+1), as indices into the flat matrix of moves."""
+def _walk(given: _Given, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each path's tags, (B, T, 1), and its moves, (B, T+1), as indices; a masked tag is 0."""
+    num_tags = given.emissions.shape[2]
     outside = tags.new_full((len(tags), 1), num_tags)
-    states = torch.cat([outside, tags.masked_fill(~mask, num_tags), outside], 1)
-    return states[:, :-1] * (num_tags + 1) + states[:, 1:]
+    states = torch.cat([outside, tags.masked_fill(~given.mask, num_tags), outside], 1)
+    return tags.masked_fill(~given.mask, 0)[..., None], states[:, :-1] * (num_tags + 1) + states[:, 1:]
 
 
-def _path_score(given: _Given, tags: Tensor) -> Tensor:
+def _path_score(given: _Given, tags: Tensor, moves: Tensor) -> Tensor:
     """Return the score of each row's path, (B,), -inf if a move is forbidden; in the widest float."""
-    emissions, mask, moves = given.emissions, given.mask, given.moves
-    score = emissions.gather(2, tags.masked_fill(~mask, 0)[..., None]).squeeze(2).to(moves.dtype)
-    move = _moves_along(tags, mask, emissions.shape[2])
-    return score.masked_fill(~mask, 0.0).sum(1) + moves.flatten()[move].sum(1)
+    score = given.emissions.gather(2, tags).squeeze(2).masked_fill(~given.mask, 0.0)
+    return score.sum(1, dtype=given.moves.dtype) + given.moves.flatten()[moves].sum(1)
 
 
-def _less_path(counts: Expectation, tags: Tensor, mask: Tensor) -> Expectation:
+def _less_path(counts: Expectation, tags: Tensor, moves: Tensor, mask: Tensor) -> Expectation:
     """Subtract, in place, what a known path counts."""
-    minus = mask.to(counts.tags.dtype).neg()[..., None]
-    counts.tags.scatter_add_(2, tags.masked_fill(~mask, 0)[..., None], minus)
-    move = _moves_along(tags, mask, counts.tags.shape[2])
-    counts.moves.flatten(1).scatter_add_(1, move, -torch.ones_like(move, dtype=counts.moves.dtype))
+    counts.tags.scatter_add_(2, tags, -mask.to(counts.tags.dtype)[..., None])
+    one = counts.moves.new_full((), -1.0).expand_as(moves)
+    counts.moves.flatten(1).scatter_add_(1, moves, one)
     return counts
 
 

@@ -174,49 +174,49 @@ class Sweep(NamedTuple):
     Weights, or logs of weights. `before` and `after` say nothing at the place where their recursion begins.
     """
 
-    step: Tensor  # (2, P, K+1, B), after each step forward and back, without the position's own score
-    own: Tensor  # (2, P, K+1, B), with it
+    step: Tensor  # (P, 2, K+1, B), after each step forward and back, without the position's own score
+    own: Tensor  # (P, 2, K+1, B), with it
     log_z: Tensor  # (B,)
     logs: bool
 
     @property
     def before(self) -> Tensor:
-        return self.step[0]  # (P, K+1, B)
+        return self.step[:, 0]  # (P, K+1, B)
 
     @property
     def upto(self) -> Tensor:
-        return self.own[0]
+        return self.own[:, 0]
 
     @property
     def after(self) -> Tensor:
-        return self.step[1].flip(0)
+        return self.step.flip(0)[:, 1]
 
     @property
     def onward(self) -> Tensor:
-        return self.own[1].flip(0)
+        return self.own.flip(0)[:, 1]  # both, since flipping a strided tensor is slow
 
 
 def sweep(chain: Chain, tier: Tier) -> Sweep:
     """Run the forward and the backward recursion, both in one loop."""
     moves = torch.stack((chain.moves.t(), chain.moves))  # (2, K+1 to, K+1 from) as each direction sees it
     if not tier.every:
-        step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0))), moves)
-        return Sweep(step, own, own[0, -1, -1] + chain.offset, logs=True)
+        step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0)), 1), moves)
+        return Sweep(step, own, own[-1, 0, -1] + chain.offset, logs=True)
     weights = chain.scores.exp()
-    step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0))), moves.exp(), tier.every)
-    return Sweep(step, own, own[0, -1, -1].log() + log_scale + chain.offset, logs=False)
+    step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0)), 1), moves.exp(), tier.every)
+    return Sweep(step, own, own[-1, 0, -1].log() + log_scale + chain.offset, logs=False)
 
 
 def log_partition(chain: Chain, tier: Tier) -> Tensor:
     """Run the forward recursion alone, and return log Z, (B,)."""
     if not tier.every:
         return sweep(chain, tier).log_z
-    _, own, log_scale = _exp_recursion(chain.scores.exp()[None], chain.moves.exp().t()[None], tier.every)
-    return own[0, -1, -1].log() + log_scale + chain.offset
+    _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], chain.moves.exp().t()[None], tier.every)
+    return own[-1, 0, -1].log() + log_scale + chain.offset
 
 
 def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn positions' weights (D, P, K+1, B), in place, into the vectors of D recursions.
+    """Turn positions' weights (P, D, K+1, B), in place, into the vectors of D recursions.
 
     Returns:
         step, own: the vectors of a `Sweep`.
@@ -225,10 +225,10 @@ def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tens
     step = torch.empty_like(own)
     tiny = torch.finfo(own.dtype).tiny
     peaks = []
-    vector, *rest = own.unbind(1)
+    vector, *rest = own.unbind()
     # Autocast would do the products in half precision.
     with torch.autocast(own.device.type, enabled=False):
-        for t, (moved, weights) in enumerate(zip(step.unbind(1)[1:], rest, strict=True), start=1):
+        for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
             torch.bmm(moves, vector, out=moved)
             vector = weights.mul_(moved)
             if t % every == 0:
@@ -241,13 +241,13 @@ def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tens
 
 def _log_recursion(scores: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
     """The same in the log domain: slower, of unlimited range, and differentiable."""
-    vector, *rest = scores.unbind(1)
+    vector, *rest = scores.unbind()
     steps, owns = [vector], [vector]
     for own in rest:
         steps.append(logsumexp(moves[..., None] + vector[:, None], dim=2))
         vector = own + steps[-1]
         owns.append(vector)
-    return torch.stack(steps, 1), torch.stack(owns, 1)
+    return torch.stack(steps), torch.stack(owns)
 
 
 def logsumexp(scores: Tensor, dim: int) -> Tensor:
