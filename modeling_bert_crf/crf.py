@@ -25,11 +25,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .crf_engine import LOG_TIER, Chain, Expectation, Range, Sweep, Tier
-from .crf_engine import expectation, lay_out, log_marginals, log_partition, measure, stand, sweep, viterbi, widest
-
-UNKNOWN = -100
-"""In `tags`: a tag that nobody knows. In decoded paths: no tag, padding."""
+from .crf_engine import LOG_TIER, UNKNOWN, Chain, Expectation, Range, Sweep, Tier
+from .crf_engine import expectation, lay_out, log_marginals, log_partition, measure, path_scores, stand, sweep
+from .crf_engine import viterbi, walks, widest
 
 
 class LinearChainCRF(nn.Module):
@@ -114,11 +112,12 @@ class LinearChainCRF(nn.Module):
         needs_gradient = self._needs_gradient(given.emissions)
         with torch.no_grad():
             if not needs_gradient:
-                return self._add_up(given, log_partition).to(given.emissions)
+                chain, log_z = self._add_up(given, log_partition)
+                return (log_z + chain.offset()).to(given.emissions)
             chain, vectors = self._add_up(given)
             counts = expectation(chain, vectors, given.emissions.dtype)
         possible = vectors.log_z > -torch.inf
-        return _KnownGradient.apply(vectors.log_z, possible, *counts, given.emissions, *self._scores)
+        return _KnownGradient.apply(vectors.log_z + chain.offset(), possible, *counts, given.emissions, *self._scores)
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
@@ -132,7 +131,9 @@ class LinearChainCRF(nn.Module):
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
         given = self._check(emissions, mask, tags, partly=False, measured=False)
-        score = _path_score(given, *_walk(given, tags))
+        rows = stand(given.emissions, mask)
+        chain = lay_out(rows, mask, given.moves, given.moves.dtype)
+        score = path_scores(chain, walks(tags, mask, self.num_tags)) + chain.offset()
         return torch.where(score > -torch.inf, score, -torch.inf).to(given.emissions)
 
     @torch.no_grad()
@@ -150,8 +151,7 @@ class LinearChainCRF(nn.Module):
         """
         given = self._check(emissions, mask, measured=False)
         paths, scores = viterbi(*_widened(given.emissions, mask, given.moves))
-        paths = paths.to(mask.device).clamp_max(self.num_tags - 1).masked_fill(~mask, UNKNOWN)
-        return paths, scores.to(given.emissions)
+        return paths.to(mask.device).clamp_max(self.num_tags - 1), scores.to(given.emissions)
 
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
@@ -183,28 +183,28 @@ class LinearChainCRF(nn.Module):
         self, emissions: Tensor, tags: Tensor, mask: Tensor, with_log_marginals: bool
     ) -> tuple[Tensor, Tensor | None]:
         given = self._check(emissions, mask, tags, partly=True)
-        needs_gradient, size = self._needs_gradient(given.emissions), len(mask)
-        marginals = counts = None
+        needs_gradient, dtype = self._needs_gradient(given.emissions), given.emissions.dtype
+        gold = marginals = counts = None
         with torch.no_grad():
             sets = _as_sets(tags, self.num_tags) if given.partial else None
             if needs_gradient or with_log_marginals:
                 chain, vectors = self._add_up(given, sets=sets)
                 log_z = vectors.log_z
-                if with_log_marginals:
-                    marginals = log_marginals(chain, vectors)[:size]
-                if needs_gradient:
-                    counts = expectation(chain, vectors, given.emissions.dtype)
             else:
-                log_z = self._add_up(given, log_partition, sets)
+                chain, log_z = self._add_up(given, log_partition, sets)
             if sets is None:
-                path = _walk(given, tags)
-                log_weight = _path_score(given, *path)
-                counts = counts and _less_path(counts, *path, mask)
+                gold = walks(tags, mask, self.num_tags).to(log_z.device)
+                log_weight = path_scores(chain, gold)
             else:
-                log_z, log_weight = log_z[:size], log_z[size:]
-                counts = counts and [count[:size] - count[size:] for count in counts]
+                log_z, log_weight = (log_z + chain.offset()).chunk(2)
             possible = log_weight > -torch.inf
             nll = torch.where(possible, log_z - log_weight, torch.inf)
+            if with_log_marginals:
+                marginals = log_marginals(chain, vectors)[: len(mask)]
+            if needs_gradient:
+                counts = expectation(chain, vectors, dtype, gold)
+                if sets is not None:
+                    counts = [torch.sub(*count.chunk(2)) for count in counts]
         if counts:
             nll = _KnownGradient.apply(nll, possible, *counts, given.emissions, *self._scores)
         if with_log_marginals:
@@ -251,7 +251,7 @@ class LinearChainCRF(nn.Module):
             rule = "torch.int64 with the mask's shape" + (" or torch.bool with that of emissions" if partly else "")
             raise ValueError(f"tags must be {rule}, got {tags.dtype} {tuple(tags.shape)}")
         # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
-        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
+        emissions = emissions if emissions.dtype == torch.float64 else emissions.float()
         with torch.set_grad_enabled(torch.is_grad_enabled() and not measured):
             moves = self._moves(*self._scores)  # what is measured has a gradient of its own
 
@@ -261,7 +261,7 @@ class LinearChainCRF(nn.Module):
         rows = stand(emissions.detach(), mask) if measured else None
         if measured:
             facts += measure(rows, moves.detach())
-        hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist()
+        hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist() if facts[1:] else facts
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
             raise ValueError(
@@ -291,7 +291,7 @@ class LinearChainCRF(nn.Module):
         With tag sets the batch is doubled: its second half has only the paths that agree with them.
 
         Returns:
-            what `run` returns; the chain before it, unless that is log Z alone.
+            the chain, and what `run` makes of it.
         """
         rows, mask, moves = given.rows, given.mask, given.moves.detach()
         tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows, wide))
@@ -306,7 +306,7 @@ class LinearChainCRF(nn.Module):
         if given.range.soft and tier.every and (log_z == -torch.inf).any():
             chain = lay_out(*_widened(rows, mask, moves), LOG_TIER.dtype)
             result = run(chain, LOG_TIER)
-        return result if isinstance(result, Tensor) else (chain, result)
+        return chain, result
 
     def _recomputed(self, value: Tensor, formula: Callable[[Chain, Sweep], Tensor], given: "_Given") -> Tensor:
         """Give a value, computed without a graph, the gradient of its formula in the log domain."""
@@ -354,28 +354,6 @@ def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
         return tags
     tags = tags[..., None]
     return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
-
-
-def _walk(given: _Given, tags: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each path's tags, (B, T, 1), and its moves, (B, T+1), as indices; a masked tag is 0."""
-    num_tags = given.emissions.shape[2]
-    outside = tags.new_full((len(tags), 1), num_tags)
-    states = torch.cat([outside, tags.masked_fill(~given.mask, num_tags), outside], 1)
-    return tags.masked_fill(~given.mask, 0)[..., None], states[:, :-1] * (num_tags + 1) + states[:, 1:]
-
-
-def _path_score(given: _Given, tags: Tensor, moves: Tensor) -> Tensor:
-    """Return the score of each row's path, (B,), -inf if a move is forbidden; in the widest float."""
-    score = given.emissions.gather(2, tags).squeeze(2).masked_fill(~given.mask, 0.0)
-    return score.sum(1, dtype=given.moves.dtype) + given.moves.flatten()[moves].sum(1)
-
-
-def _less_path(counts: Expectation, tags: Tensor, moves: Tensor, mask: Tensor) -> Expectation:
-    """Subtract, in place, what a known path counts."""
-    counts.tags.scatter_add_(2, tags, -mask.to(counts.tags.dtype)[..., None])
-    one = counts.moves.new_full((), -1.0).expand_as(moves)
-    counts.moves.flatten(1).scatter_add_(1, moves, one)
-    return counts
 
 
 def _dtypes(rows: Tensor, wide: bool) -> list[torch.dtype]:

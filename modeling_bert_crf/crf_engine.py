@@ -73,6 +73,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+UNKNOWN = -100
+"""In tags: a tag that nobody knows. In decoded paths: no tag, padding."""
 SOFT = 1000.0
 """A move scored so far below the best one is as good as forbidden."""
 RANGE = {torch.float32: 64.0, torch.float64: 640.0}
@@ -136,7 +138,14 @@ class Chain(NamedTuple):
 
     scores: Tensor  # (P, K+1, B), less the largest of each position
     moves: Tensor  # (K+1 from, K+1 to), less the largest
-    offset: Tensor  # (B,), what was taken from every walk
+    peak: Tensor  # (T, 1, B), what was taken from the positions
+    best: Tensor  # (), what was taken from the moves, but for that from outside to outside
+
+    def offset(self) -> Tensor:
+        """Add up what was taken from each walk, (B,)."""
+        words = (self.scores[:, -1] == -torch.inf).sum(0)
+        taken = self.peak.sum((0, 1), dtype=widest(self.peak.device))
+        return taken + torch.where(words > 0, (words + 1) * self.best, 0.0)
 
 
 def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
@@ -147,20 +156,27 @@ def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Ch
         mask: bool (B, T), False where the row is outside.
         moves: float (K+1, K+1), -inf where forbidden.
     """
-    word = mask.t().unsqueeze(1)  # (T, 1, B)
-    peak = rows.detach().amax(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).min).to(dtype)  # finite, whatever
-    scores = (rows.to(dtype) - peak).masked_fill(~word, -torch.inf)
-    outside = torch.zeros_like(peak).masked_fill(word, -torch.inf)
-    border = scores.new_full((1, rows.shape[1] + 1, len(mask)), -torch.inf)
-    border[:, -1] = 0.0
-    scores = torch.cat([border, torch.cat([scores, outside], 1), border])
-
+    outside = ~mask.t()  # (T, B)
+    peak = rows.detach().amax(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).min)  # finite, whatever is forbidden
+    scores = (rows.to(dtype) - peak).masked_fill(outside.unsqueeze(1), -torch.inf)
+    scores = nn.functional.pad(scores, (0, 0, 0, 1, 1, 1), value=-torch.inf)
+    scores[:, -1].masked_fill_(nn.functional.pad(outside, (0, 0, 1, 1), value=True), 0.0)
     best = moves.detach().amax()
     moves = (moves - best).to(dtype)
     moves[-1, -1] = 0.0  # so that waiting outside changes nothing, not even by rounding
-    length = word.sum((0, 1))
-    offset = peak.sum((0, 1), dtype=widest(rows.device)) + torch.where(length > 0, (length + 1) * best, 0.0)
-    return Chain(scores, moves, offset)
+    return Chain(scores, moves, peak, best)
+
+
+def walks(tags: Tensor, mask: Tensor, num_tags: int) -> Tensor:
+    """Write tags (B, T) as states, (P, B)."""
+    states = tags.t().masked_fill(~mask.t(), num_tags)
+    return nn.functional.pad(states, (0, 0, 1, 1), value=num_tags)
+
+
+def path_scores(chain: Chain, states: Tensor) -> Tensor:
+    """Return the score of each row's walk, (B,), less the chain's offset; -inf if it is forbidden."""
+    score = chain.scores.gather(1, states.unsqueeze(1)).sum((0, 1))
+    return score + chain.moves[states[:-1], states[1:]].sum(0)
 
 
 def widest(device: torch.device) -> torch.dtype:
@@ -176,7 +192,7 @@ class Sweep(NamedTuple):
 
     step: Tensor  # (P, 2, K+1, B), after each step forward and back, without the position's own score
     own: Tensor  # (P, 2, K+1, B), with it
-    log_z: Tensor  # (B,)
+    log_z: Tensor  # (B,), less the chain's offset
     logs: bool
 
     @property
@@ -201,18 +217,18 @@ def sweep(chain: Chain, tier: Tier) -> Sweep:
     moves = torch.stack((chain.moves.t(), chain.moves))  # (2, K+1 to, K+1 from) as each direction sees it
     if not tier.every:
         step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0)), 1), moves)
-        return Sweep(step, own, own[-1, 0, -1] + chain.offset, logs=True)
+        return Sweep(step, own, own[-1, 0, -1], logs=True)
     weights = chain.scores.exp()
     step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0)), 1), moves.exp(), tier.every)
-    return Sweep(step, own, own[-1, 0, -1].log() + log_scale + chain.offset, logs=False)
+    return Sweep(step, own, own[-1, 0, -1].log() + log_scale, logs=False)
 
 
 def log_partition(chain: Chain, tier: Tier) -> Tensor:
-    """Run the forward recursion alone, and return log Z, (B,)."""
+    """Run the forward recursion alone, and return log Z less the chain's offset, (B,)."""
     if not tier.every:
         return sweep(chain, tier).log_z
     _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], chain.moves.exp().t()[None], tier.every)
-    return own[-1, 0, -1].log() + log_scale + chain.offset
+    return own[-1, 0, -1].log() + log_scale
 
 
 def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -263,23 +279,28 @@ def normalize(scores: Tensor, dim: int) -> Tensor:
 
 
 class Expectation(NamedTuple):
-    """The gradient of log Z; 0 where no path is allowed."""
+    """The gradient of log Z, 0 where no path is allowed; or of the NLL, if the gold path's counts are subtracted."""
 
     tags: Tensor  # (B, T, K), the probability of each tag at each position
     moves: Tensor  # (B, K+1, K+1), how often each move is expected
 
 
-def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype) -> Expectation:
-    """Read the expected counts off the vectors."""
+def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor | None = None) -> Expectation:
+    """Read the expected counts off the vectors, less those of the gold walks, (P, B)."""
     if vectors.logs:
         tags, moves = _expectation_of_logs(chain, vectors)
     else:
         onward = vectors.onward[1:]
-        joint = vectors.before[1:] * onward  # (P-1, K+1, B)
-        norm = joint.sum(1, keepdim=True).clamp_min_(torch.finfo(joint.dtype).tiny)
-        tags = joint.div_(norm)
+        tags = vectors.before[1:] * onward  # (P-1, K+1, B)
+        norm = tags.sum(1, keepdim=True).clamp_min_(torch.finfo(tags.dtype).tiny)
+        tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
         moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
+    if gold is not None:
+        minus = tags.new_full((), -1.0).expand_as(gold[1:])
+        tags.scatter_add_(1, gold[1:].unsqueeze(1), minus.unsqueeze(1))
+        path = (gold[:-1] * tags.shape[1] + gold[1:]).t()
+        moves.flatten(1).scatter_add_(1, path, minus.t())
     return Expectation(tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype))
 
 
@@ -290,7 +311,7 @@ def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     moves = torch.zeros_like(chain.moves)[..., None].repeat(1, 1, joint.shape[2])
     for upto, target in zip(vectors.upto[:-1], onward, strict=True):  # at once they would take P K^2 B numbers
         moves += (upto[:, None] + chain.moves[..., None] + target).exp()
-    return (joint - norm).exp(), moves.permute(2, 0, 1)
+    return (joint - norm).exp(), moves.permute(2, 0, 1).contiguous()
 
 
 def log_marginals(chain: Chain, vectors: Sweep) -> Tensor:
@@ -308,32 +329,30 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     The rows' middles stand one above the other, so that a row's result cannot depend on the batch. The forward and the
     backward recursion meet there after half the steps; then both halves are traced outwards.
     """
-    size, positions, num_tags = emissions.shape
-    outside = num_tags
-    half = (positions + 3) // 2  # places of each half; the outermost is outside
+    size, positions, outside = emissions.shape
+    half = max(1, (positions + 1) // 2)
+    # Entry [s, d, b]: the position of row b that the search reaches from end d in step s; `positions` means outside.
     length = mask.sum(1)
-    # Entry [s, d, b]: which position of row b the search reaches from end d in step s; `positions` means outside.
-    step = torch.arange(half, device=mask.device)[:, None, None]
-    inmost = torch.stack(((length - 1) // 2, (length + 1) // 2))  # (2, B), the two positions at the middle
-    source = inmost + (half - 1 - step) * torch.tensor([[-1], [1]], device=mask.device)  # (half, 2, B)
-    source = source.masked_fill_((source < 0) | (source >= length), positions)
+    step = torch.arange(half, device=mask.device)
+    away = torch.stack((step - (half - 1), half - step), 1).unsqueeze(2)  # (half, 2, 1), from the left middle
+    source = away + (length - 1) // 2
+    source.masked_fill_((source < 0) | (source >= length), positions)
 
-    # One more tag, and one more position, where it is the only one.
+    # One more tag, outside, and one more position, where it is the only one.
     table = nn.functional.pad(emissions, (0, 1, 0, 1), value=-torch.inf)
-    table[:, -1, outside] = 0.0
-    first = torch.arange(size, device=mask.device) * (positions + 1)
-    scores = table.flatten(0, 1).index_select(0, (source + first).flatten())
-    scores = scores.view(half, 2, size, -1).transpose(2, 3).to(torch.float64, memory_format=torch.contiguous_format)
+    table[:, -1, -1] = 0.0
+    index = source.flatten(0, 1).t()  # (B, 2 half)
+    scores = table.gather(1, index.unsqueeze(2).expand(-1, -1, outside + 1)).permute(1, 2, 0)
+    scores = scores.to(torch.float64, memory_format=torch.contiguous_format).view(half, 2, outside + 1, size)
 
-    both = torch.stack((moves, moves.t()))[..., None]  # (2, K+1 previous, K+1 next, 1)
-    small = (half - 1) * both.numel() * size <= CANDIDATES
+    both = torch.stack((moves, moves.t())).unsqueeze(3)  # (2, K+1 previous, K+1 next, 1)
+    small = half * both.numel() * size <= CANDIDATES
     last, trace = (_viterbi_small if small else _viterbi_large)(scores, both)
-
     meeting = (last[0][:, None] + moves[..., None] + last[1]).flatten(0, 1)  # (left x right, B)
     best, pair = meeting.max(0)
     path = torch.stack(trace(torch.stack((pair // (outside + 1), pair % (outside + 1)))))  # (half, 2, B), outwards
-    paths = mask.new_empty(size, positions + 1, dtype=torch.int64)
-    paths.scatter_(1, source.flip(0).flatten(0, 1).t(), path.flatten(0, 1).t())
+    paths = index.new_full((size, positions + 1), UNKNOWN)
+    paths.scatter_(1, index, path.flip(0).flatten(0, 1).t())
     return paths[:, :-1], best
 
 
@@ -343,47 +362,45 @@ CANDIDATES = 2**22
 
 def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
     """Search with every candidate kept: two operations a step, and one to trace it."""
-    candidates = scores[:-1].unsqueeze(3) + moves  # (half, 2, K+1 previous, K+1 next, B)
-    best = torch.empty_like(scores[1:])  # (half, 2, K+1, B), without the position's own score
-    previous = None
+    first = moves[:, -1]  # (2, K+1 next, 1): from outside
+    candidates = scores[:-1].unsqueeze(3) + moves  # (half-1, 2, K+1 previous, K+1 next, B)
+    best = torch.empty_like(scores[1:])  # (half-1, 2, K+1, B), without the position's own score
+    previous = first
     for candidate, target in zip(candidates.unbind(), best.unbind(), strict=True):
-        if previous is not None:
-            candidate.add_(previous.unsqueeze(2))
+        candidate.add_(previous.unsqueeze(2))
         previous = torch.amax(candidate, 1, out=target)
     # The smallest state that is as good as the best: `argmax` is slow on a dimension that is not the last one.
-    states = torch.arange(scores.shape[2], 0, -1, dtype=torch.int16, device=scores.device)[:, None, None]
-    match = (candidates == best.unsqueeze(2)) * states
-    pointers = scores.shape[2] - match.amax(2).long()  # (half, 2, K+1, B)
+    width = scores.shape[2]
+    states = torch.arange(width, 0, -1, dtype=torch.int16, device=scores.device)[:, None, None]
+    pointers = width - ((candidates == best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
 
     def trace(state: Tensor) -> list[Tensor]:
         path = [state]
-        for pointer in pointers.flip(0).unbind():
-            state = pointer.gather(1, state[:, None])[:, 0]
-            path.append(state)
+        for pointer in reversed(pointers.unbind()):
+            path.append(pointer.gather(1, path[-1].unsqueeze(1)).squeeze(1))
         return path
 
-    return (scores[-1] + best[-1] if len(best) else scores[-1]), trace
+    return scores[-1] + previous, trace
 
 
 def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
     """Search with scores alone, and find the best previous state again along the path."""
     vectors = torch.empty_like(scores)
     candidate = scores.new_empty(*moves.shape[:3], scores.shape[3])
-    vectors[0] = scores[0]
+    torch.add(scores[0], moves[:, -1], out=vectors[0])
     before, *rest = vectors.unbind()
     for own, vector in zip(scores.unbind()[1:], rest, strict=True):
         torch.add(before.unsqueeze(2), moves, out=candidate)
         before = torch.amax(candidate, 1, out=vector).add_(own)
 
-    width = len(vectors[0, 0])
     into = moves[..., 0].transpose(1, 2).flatten(0, 1)  # (2 x K+1 next, K+1 previous)
-    row = torch.tensor([[0], [width]], device=scores.device)
+    row = torch.tensor([[0], [len(into) // 2]], device=scores.device)
 
     def trace(state: Tensor) -> list[Tensor]:
         path = [state]
-        for vector in vectors[:-1].transpose(2, 3).flip(0).flatten(1, 2).unbind():  # (2 x B, K+1)
-            state = (into.index_select(0, (state + row).flatten()) + vector).argmax(1).view_as(state)
-            path.append(state)
+        for vector in reversed(vectors[:-1].transpose(2, 3).flatten(1, 2).unbind()):  # (2 x B, K+1)
+            candidates = into.index_select(0, (path[-1] + row).flatten()) + vector
+            path.append(candidates.argmax(1).view_as(state))
         return path
 
     return before, trace
