@@ -25,9 +25,30 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .crf_engine import LOG_TIER, UNKNOWN, Chain, Expectation, Range, Sweep, Tier
-from .crf_engine import expectation, lay_out, log_marginals, log_partition, measure, path_scores, stand, sweep
-from .crf_engine import viterbi, walks, widest
+from .crf_engine import (
+    LOG_TIER,
+    UNKNOWN,
+    Chain,
+    Range,
+    Sweep,
+    Tier,
+    entropy,
+    expectation,
+    lay_out,
+    log_marginals,
+    log_partition,
+    measure,
+    nbest,
+    pairwise_marginals,
+    path_scores,
+    sample,
+    span_log_probs,
+    stand,
+    sweep,
+    viterbi,
+    walks,
+    widest,
+)
 
 
 class LinearChainCRF(nn.Module):
@@ -163,10 +184,7 @@ class LinearChainCRF(nn.Module):
             (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the
             mask is False.
         """
-        given = self._check(emissions, mask)
-        with torch.no_grad():
-            value = log_marginals(*self._add_up(given))
-        return self._recomputed(value, log_marginals, given)
+        return self._read(log_marginals, emissions, mask, wide=False)
 
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return P(y_t = k | x), the probability of each tag at each position given the whole sequence.
@@ -175,6 +193,104 @@ class LinearChainCRF(nn.Module):
             (B, T, K), rows sum to 1; 0 where the mask is False.
         """
         return self.log_marginals(emissions, mask).exp() * mask[..., None]
+
+    def pairwise_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return P(y_t = i, y_{t+1} = j | x), the probability of each pair of neighbouring tags.
+
+        Returns:
+            (B, T-1, K, K): entry [b, t, i, j] is that of tag i at t and tag j at t + 1. 0 where t + 1 is masked.
+        """
+        return self._read(pairwise_marginals, emissions, mask)
+
+    def entropy(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the entropy of the distribution over paths, `-sum_y p(y | x) log p(y | x)`.
+
+        Returns:
+            (B,), in nats: 0 where one path has all the weight (an empty row too), n log K where all weigh the same. 0
+            where the constraints forbid every path.
+        """
+        return self._read(entropy, emissions, mask)
+
+    def span_log_probs(
+        self, emissions: Tensor, mask: Tensor, rows: Tensor, starts: Tensor, tag_sets: Tensor
+    ) -> Tensor:
+        """Return the log probability that stretches of the path lie in given tag sets, for many stretches at once.
+
+        "These words are exactly this entity" is such a question: sets of one tag each, and after them the set of all
+        tags that do not continue the entity. It costs O(L K^2) a span, once the recursions are run.
+
+        Args:
+            emissions: float (B, T, K).
+            mask: bool (B, T).
+            rows: int64 (N,), the row of each span.
+            starts: int64 (N,), its first position.
+            tag_sets: bool (N, L, K): which tags are allowed at the first position, the second, ... Shorter spans end
+                in sets of all tags. What is asked of positions past the row's end holds.
+
+        Returns:
+            (N,), at most 0 up to rounding; -inf where no allowed path agrees.
+
+        Raises:
+            ValueError: if a span starts outside its row.
+        """
+        if tag_sets.dtype != torch.bool or tag_sets.shape[2:] != (self.num_tags,) or tag_sets.shape[1:2] == (0,):
+            raise ValueError(
+                f"tag_sets must be torch.bool (N, L, {self.num_tags}) with L at least 1, got {tag_sets.dtype} "
+                f"{tuple(tag_sets.shape)}"
+            )
+        for name, index in (("rows", rows), ("starts", starts)):
+            if index.dtype != torch.int64 or index.shape != tag_sets.shape[:1]:
+                raise ValueError(
+                    f"{name} must be torch.int64 ({len(tag_sets)},), got {index.dtype} {tuple(index.shape)}"
+                )
+        wrong = (rows < 0) | (rows >= len(mask))
+        wrong = wrong | (starts < 0) | (starts >= mask.sum(1)[rows.masked_fill(wrong, 0)] if len(mask) else True)
+        if wrong.any():
+            span = int(wrong.nonzero()[0])
+            raise ValueError(f"span {span} must start inside its row, got row {rows[span]}, start {starts[span]}")
+
+        def formula(chain: Chain, vectors: Sweep) -> Tensor:
+            device = vectors.log_z.device
+            return span_log_probs(chain, vectors, rows.to(device), starts.to(device), tag_sets.to(device))
+
+        return self._read(formula, emissions, mask)
+
+    @torch.no_grad()
+    def sample(
+        self, emissions: Tensor, mask: Tensor, num_samples: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw paths from p(y | x), independently, in O(T K^2 + T K num_samples).
+
+        Args:
+            emissions: float (B, T, K).
+            mask: bool (B, T).
+            num_samples: S, the paths to draw for each row.
+            generator: where the randomness comes from; the default generator if None.
+
+        Returns:
+            int64 (B, S, T), -100 where the mask is False. Arbitrary where the constraints forbid every path.
+        """
+        given = self._check(emissions, mask)
+        paths = sample(*self._add_up(given, wide=True), num_samples, generator).to(mask.device)
+        return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
+
+    @torch.no_grad()
+    def nbest(self, emissions: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Find the n best paths of each row, best first.
+
+        Searched in float64. Of equally good paths it is always the same ones, in the same order, that are found.
+
+        Returns:
+            paths: int64 (B, n, T), -100 where the mask is False, and all along a path that does not exist.
+            scores: (B, n), falling; -inf where a row has fewer than n allowed paths.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        given = self._check(emissions, mask, measured=False)
+        paths, scores = nbest(*_widened(given.emissions, mask, given.moves), n)
+        scores = scores.to(given.emissions)
+        exists = mask[:, None] & (scores > -torch.inf)[..., None]
+        return paths.to(mask.device).masked_fill(~exists, UNKNOWN), scores
 
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
@@ -284,7 +400,11 @@ class LinearChainCRF(nn.Module):
         raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
 
     def _add_up(
-        self, given: "_Given", run: Callable[[Chain, Tier], Any] = sweep, sets: Tensor | None = None, wide: bool = False
+        self,
+        given: "_Given",
+        run: Callable[[Chain, Tier], Any] = sweep,
+        sets: Tensor | None = None,
+        wide: bool = False,
     ) -> Any:
         """Lay out the chain and run the recursions over it in the first tier that is safe.
 
@@ -296,7 +416,8 @@ class LinearChainCRF(nn.Module):
         rows, mask, moves = given.rows, given.mask, given.moves.detach()
         tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows, wide))
         if sets is not None:
-            rows = torch.cat([rows, rows.masked_fill(~sets.permute(1, 2, 0), -torch.inf)], 2)
+            other = (mask[..., None] & ~sets).permute(1, 2, 0)
+            rows = torch.cat([rows, rows.masked_fill(other, -torch.inf)], 2)
             mask = torch.cat([mask, mask])
         if tier.dtype == torch.float64:
             rows, mask, moves = _widened(rows, mask, moves)
@@ -307,6 +428,15 @@ class LinearChainCRF(nn.Module):
             chain = lay_out(*_widened(rows, mask, moves), LOG_TIER.dtype)
             result = run(chain, LOG_TIER)
         return chain, result
+
+    def _read(
+        self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor, wide: bool = True
+    ) -> Tensor:
+        """Run the recursions and read a differentiable result off what they leave behind."""
+        given = self._check(emissions, mask)
+        with torch.no_grad():
+            value = formula(*self._add_up(given, wide=wide))
+        return self._recomputed(value, formula, given)
 
     def _recomputed(self, value: Tensor, formula: Callable[[Chain, Sweep], Tensor], given: "_Given") -> Tensor:
         """Give a value, computed without a graph, the gradient of its formula in the log domain."""

@@ -301,7 +301,9 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
         tags.scatter_add_(1, gold[1:].unsqueeze(1), minus.unsqueeze(1))
         path = (gold[:-1] * tags.shape[1] + gold[1:]).t()
         moves.flatten(1).scatter_add_(1, path, minus.t())
-    return Expectation(tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype))
+    return Expectation(
+        tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype)
+    )
 
 
 def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
@@ -314,13 +316,91 @@ def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     return (joint - norm).exp(), moves.permute(2, 0, 1).contiguous()
 
 
+def _log_vectors(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
+    """Return the logs of `upto` and `onward`, also of what is smaller than the smallest weight."""
+    before, after = vectors.before[1:], vectors.after[:-1]  # without the ends, where they say nothing
+    if not vectors.logs:
+        before, after = before.log(), after.log()
+    upto = torch.cat([chain.scores[:1], before + chain.scores[1:]])
+    return upto, torch.cat([after + chain.scores[:-1], chain.scores[-1:]])
+
+
 def log_marginals(chain: Chain, vectors: Sweep) -> Tensor:
     """Return log P(y_t = k | x), (B, T, K): -inf where it is 0, 0 outside."""
-    joint = vectors.before * vectors.after if not vectors.logs else vectors.before + vectors.after
-    joint, scores = joint[1:-1, :-1], chain.scores[1:-1, :-1]
-    joint = joint + scores if vectors.logs else joint.log() + scores
-    outside = chain.scores[1:-1, -1:] == 0.0
-    return normalize(joint, 1).masked_fill(outside, 0.0).permute(2, 0, 1)
+    joint = vectors.before + vectors.after if vectors.logs else (vectors.before * vectors.after).log()
+    joint = normalize(joint[1:-1, :-1] + chain.scores[1:-1, :-1], 1)
+    return joint.masked_fill(chain.scores[1:-1, -1:] == 0.0, 0.0).permute(2, 0, 1)
+
+
+def pairwise_marginals(chain: Chain, vectors: Sweep) -> Tensor:
+    """Return P(y_t = i, y_{t+1} = j | x), (B, T-1, K, K), 0 outside."""
+    upto, onward = _log_vectors(chain, vectors)
+    joint = upto[1:-2, :-1].unsqueeze(2) + chain.moves[:-1, :-1, None] + onward[2:-1, None, :-1]  # (T-1, K, K, B)
+    return normalize(joint.flatten(1, 2), 1).exp().view_as(joint).permute(3, 0, 1, 2)
+
+
+def entropy(chain: Chain, vectors: Sweep) -> Tensor:
+    """Return log Z less the expected score, (B,); 0 where no path is allowed."""
+    expected = expectation(chain, vectors, chain.scores.dtype)
+    scores = chain.scores[1:-1, :-1].permute(2, 0, 1)
+    mean = (expected.tags * scores.masked_fill(scores == -torch.inf, 0.0)).sum((1, 2))
+    mean = mean + (expected.moves * chain.moves.masked_fill(chain.moves == -torch.inf, 0.0)).sum((1, 2))
+    return torch.where(vectors.log_z > -torch.inf, vectors.log_z - mean, 0.0)
+
+
+def span_log_probs(chain: Chain, vectors: Sweep, rows: Tensor, starts: Tensor, sets: Tensor) -> Tensor:
+    """Return the log probability that `sets`, bool (N, L, K), hold the tags of N spans, (N,).
+
+    The tags given the sentence are a Markov chain; its conditional probabilities are read off `onward`.
+    """
+    _, onward = _log_vectors(chain, vectors)
+    sets = nn.functional.pad(sets, (0, 1), value=True)  # whatever is asked of a place outside holds
+    middle = vectors.before + vectors.after if vectors.logs else (vectors.before * vectors.after).log()
+    place = starts + 1
+    span = normalize(middle[place, :, rows] + chain.scores[place, :, rows], 1)  # (N, K+1)
+    span = span.masked_fill(~sets[:, 0], -torch.inf)
+    for offset in range(1, sets.shape[1]):
+        place = (starts + 1 + offset).clamp_max(len(onward) - 1)
+        following = normalize(chain.moves + onward[place, None, :, rows], 2)  # (N, K+1 from, K+1 to)
+        span = logsumexp(span.unsqueeze(2) + following, 1).masked_fill(~sets[:, offset], -torch.inf)
+    return logsumexp(span, 1)
+
+
+def sample(chain: Chain, vectors: Sweep, num_samples: int, generator: torch.Generator | None) -> Tensor:
+    """Draw paths from the posterior, (B, S, T): each state given the one before, by the Gumbel-max trick."""
+    _, onward = _log_vectors(chain, vectors)
+    states = [torch.full((onward.shape[2], num_samples), onward.shape[1] - 1, device=onward.device)]
+    for target in onward[1:-1]:
+        log_weights = chain.moves[states[-1]] + target.t().unsqueeze(1)  # (B, S, K+1)
+        noise = torch.empty_like(log_weights).exponential_(generator=generator).log()
+        states.append((log_weights - noise).argmax(2))
+    return torch.stack(states, 2)[..., 1:]
+
+
+def nbest(emissions: Tensor, mask: Tensor, moves: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Find the best paths, (B, n, T), and their scores, (B, n): Viterbi with a list of the n best in each state."""
+    chain = lay_out(stand(emissions, mask), mask, moves, torch.float64)
+    width = len(chain.moves)
+    best = chain.scores.new_full((count, *chain.scores.shape[1:]), -torch.inf)  # (n, K+1, B)
+    best[0] = chain.scores[0]
+    pointers = []
+    for own in chain.scores[1:]:
+        candidates = (best.unsqueeze(2) + chain.moves.unsqueeze(2)).flatten(0, 1)  # (n x K+1 previous, K+1, B)
+        # A stable sort: `topk` promises nothing about ties.
+        best, pointer = (ranked[:count] for ranked in candidates.sort(dim=0, descending=True, stable=True))
+        best = best + own
+        pointers.append(pointer)
+    scores = best[:, -1].t()  # (B, n)
+    entry = (
+        torch.full_like(scores.t(), width - 1, dtype=torch.int64)
+        + width * torch.arange(count, device=mask.device)[:, None]
+    )
+    path = []
+    for pointer in reversed(pointers):  # an entry is rank * (K+1) + state
+        entry = pointer.flatten(0, 1).gather(0, entry)
+        path.append(entry % width)
+    paths = torch.stack(path[-2::-1], 2) if len(path) > 1 else entry.new_zeros(*entry.shape, 0)  # (n, B, T)
+    return paths.transpose(0, 1), scores + chain.offset()[:, None]
 
 
 def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
