@@ -1,4 +1,4 @@
-r"""Linear-chain conditional random field: score, sum over, and search the tag paths of a sequence.
+r"""Linear-chain conditional random field: score, sum over, search and sample the tag paths of a sequence.
 
     s(x, y)     = start[y_1] + sum_t emissions[t, y_t] + sum_t transitions[y_t, y_{t+1}] + end[y_n]
     p(y | x)    = exp s(x, y) / Z(x)          Z(x) = sum over all y of exp s(x, y)
@@ -6,9 +6,9 @@ r"""Linear-chain conditional random field: score, sum over, and search the tag p
 Shapes use three letters: B sequences, T positions, K tags. Scores are natural logs, so adding scores multiplies
 weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
 
-The class checks its arguments and turns its parameters into potentials; the functions below it are the mathematics.
-They work in the log domain and shift every step so that its largest entry is 0: what is left is as exact on a long
-chain as on a short one. A forbidden move has the potential -inf, in the sums and in the search alike.
+The class checks its arguments, and gives the results of the recursions in `crf_engine.py` their gradients. Results and
+gradients are exact to rounding for scores of any size; a forbidden move has weight 0, in the sums and in the search
+alike.
 
 Ships with every checkpoint: imports torch only.
 
@@ -17,21 +17,38 @@ References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A (forward, backward) and III-B (Viterbi).
 """
 
+import warnings
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-UNKNOWN = -100
-"""In `tags`: a tag that nobody knows. In decoded paths: no tag, padding."""
-
-
-class Potentials(NamedTuple):
-    """The chain's scores with -inf on every forbidden move."""
-
-    start: Tensor  # (K,)
-    end: Tensor  # (K,)
-    transitions: Tensor  # (K from, K to)
+from .crf_engine import (
+    LOG_TIER,
+    UNKNOWN,
+    Chain,
+    Range,
+    Sweep,
+    Tier,
+    entropy,
+    expectation,
+    lay_out,
+    log_marginals,
+    log_partition,
+    measure,
+    nbest,
+    pairwise_marginals,
+    path_scores,
+    sample,
+    span_log_probs,
+    stand,
+    sweep,
+    viterbi,
+    walks,
+    widest,
+)
 
 
 class LinearChainCRF(nn.Module):
@@ -39,8 +56,8 @@ class LinearChainCRF(nn.Module):
 
     Every method takes `emissions`, float (B, T, K), the score of each tag at each position, and `mask`, bool (B, T),
     True on the first n >= 0 positions of each row and False on the rest. Values under a False position have no effect
-    on any result or gradient. Rows may be empty: the empty path is then the only one. Half-precision scores are summed
-    in float32, whatever autocast does; float64 stays float64.
+    on any result or gradient. Rows may be empty: the empty path is then the only one. Half-precision scores are taken
+    as float32, whatever autocast does; float64 stays float64.
 
     Args:
         num_tags: K, at least 1.
@@ -71,28 +88,31 @@ class LinearChainCRF(nn.Module):
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the negative log likelihood of the given tags, `-log p(tags | x)`.
 
-        Where a tag is unknown, the likelihood is that of the known ones: the sum over every path that agrees with
-            them.
+        Where tags are only partly known, the likelihood is that of what is known: the sum over every path that agrees
+        with it.
 
         Args:
             emissions: float (B, T, K).
-            tags: int64 (B, T), in [0, K), or -100 where the tag is unknown. Ignored where the mask is False.
+            tags: int64 (B, T), in [0, K), or -100 where the tag is unknown; or bool (B, T, K), True for each tag that
+                it may be. Ignored where the mask is False.
             mask: bool (B, T).
 
         Returns:
             (B,), at least 0 up to rounding, in nats per sequence. +inf, with gradient 0, where the constraints forbid
             every path that agrees with the tags.
         """
-        emissions, mask = self._prepare(emissions, mask)
-        tags = self._prepare_tags(tags, mask, unknown_allowed=True)
-        potentials = self._potentials(emissions.dtype)
-        log_z = _log_partition(emissions, mask, potentials)
-        if (mask & (tags == UNKNOWN)).any():
-            log_weight = _log_partition(_clamp(emissions, tags), mask, potentials)
-        else:
-            log_weight = self._path_score(emissions, tags, mask)
-        possible = log_weight > -torch.inf
-        return torch.where(possible, log_z - log_weight, torch.inf)
+        return self._nll(emissions, tags, mask, with_log_marginals=False)[0]
+
+    def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `forward` and what `log_marginals` returns, from one pass over the chain.
+
+        Args:
+            emissions, tags, mask: as for `forward`.
+
+        Returns:
+            (B,) and (B, T, K).
+        """
+        return self._nll(emissions, tags, mask, with_log_marginals=True)
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Add up the weight of every tag path, and return the log of the sum, in O(T K^2).
@@ -109,8 +129,16 @@ class LinearChainCRF(nn.Module):
             >>> crf.log_partition(torch.zeros(2, 4, 3), mask).exp().round().tolist()  # 3**4, 3**2
             [81.0, 9.0]
         """
-        emissions, mask = self._prepare(emissions, mask)
-        return _log_partition(emissions, mask, self._potentials(emissions.dtype))
+        given = self._check(emissions, mask)
+        needs_gradient = self._needs_gradient(given.emissions)
+        with torch.no_grad():
+            if not needs_gradient:
+                chain, log_z = self._add_up(given, log_partition)
+                return (log_z + chain.offset()).to(given.emissions)
+            chain, vectors = self._add_up(given)
+            counts = expectation(chain, vectors, given.emissions.dtype)
+        possible = vectors.log_z > -torch.inf
+        return _KnownGradient.apply(vectors.log_z + chain.offset(), possible, *counts, given.emissions, *self._scores)
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
@@ -123,38 +151,40 @@ class LinearChainCRF(nn.Module):
         Returns:
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
-        emissions, mask = self._prepare(emissions, mask)
-        tags = self._prepare_tags(tags, mask, unknown_allowed=False)
-        return self._path_score(emissions, tags, mask)
+        given = self._check(emissions, mask, tags, partly=False, measured=False)
+        rows = stand(given.emissions, mask)
+        chain = lay_out(rows, mask, given.moves, given.moves.dtype)
+        score = path_scores(chain, walks(tags, mask, self.num_tags)) + chain.offset()
+        return torch.where(score > -torch.inf, score, -torch.inf).to(given.emissions)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
 
+        Searched in float64, so that rounding decides nothing. Of equally good paths it is always the same one that is
+        found, whatever batch the row is in: the two tags at the row's middle are chosen first (the left one the
+        smallest that a best path has there, then the right one), then outwards, each the smallest.
+
         Returns:
-            paths: int64 (B, T), -100 where the mask is False. Ties go to the smaller tag, looking from the end.
+            paths: int64 (B, T), -100 where the mask is False.
             scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path
                 is then arbitrary).
         """
-        positions = emissions.shape[1] if emissions.dim() == 3 else 0
-        emissions, mask = self._prepare(emissions, mask)
-        paths = _viterbi(emissions, mask, self._potentials(emissions.dtype))
-        scores = self._path_score(emissions, paths, mask)
-        return paths.masked_fill(~mask, UNKNOWN)[:, :positions], scores
+        given = self._check(emissions, mask, measured=False)
+        paths, scores = viterbi(*_widened(given.emissions, mask, given.moves))
+        return paths.to(mask.device).clamp_max(self.num_tags - 1), scores.to(given.emissions)
 
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
 
         Differentiable at the price of nothing until somebody asks: the forward pass keeps no graph, and the backward
-        pass runs the recursions again.
+        pass runs the recursions again, in the log domain.
 
         Returns:
             (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the
             mask is False.
         """
-        positions = emissions.shape[1] if emissions.dim() == 3 else 0
-        emissions, mask = self._prepare(emissions, mask)
-        return _LogMarginals.apply(emissions, mask, *self._potentials(emissions.dtype))[:, :positions]
+        return self._read(log_marginals, emissions, mask, wide=False)
 
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return P(y_t = k | x), the probability of each tag at each position given the whole sequence.
@@ -164,33 +194,163 @@ class LinearChainCRF(nn.Module):
         """
         return self.log_marginals(emissions, mask).exp() * mask[..., None]
 
+    def pairwise_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return P(y_t = i, y_{t+1} = j | x), the probability of each pair of neighbouring tags.
+
+        Returns:
+            (B, T-1, K, K): entry [b, t, i, j] is that of tag i at t and tag j at t + 1. 0 where t + 1 is masked.
+        """
+        return self._read(pairwise_marginals, emissions, mask)
+
+    def entropy(self, emissions: Tensor, mask: Tensor) -> Tensor:
+        """Return the entropy of the distribution over paths, `-sum_y p(y | x) log p(y | x)`.
+
+        Returns:
+            (B,), in nats: 0 where one path has all the weight (an empty row too), n log K where all weigh the same. 0
+            where the constraints forbid every path.
+        """
+        return self._read(entropy, emissions, mask)
+
+    def span_log_probs(
+        self, emissions: Tensor, mask: Tensor, rows: Tensor, starts: Tensor, tag_sets: Tensor
+    ) -> Tensor:
+        """Return the log probability that stretches of the path lie in given tag sets, for many stretches at once.
+
+        "These words are exactly this entity" is such a question: sets of one tag each, and after them the set of all
+        tags that do not continue the entity. It costs O(L K^2) a span, once the recursions are run.
+
+        Args:
+            emissions: float (B, T, K).
+            mask: bool (B, T).
+            rows: int64 (N,), the row of each span.
+            starts: int64 (N,), its first position.
+            tag_sets: bool (N, L, K): which tags are allowed at the first position, the second, ... Shorter spans end
+                in sets of all tags. What is asked of positions past the row's end holds.
+
+        Returns:
+            (N,), at most 0 up to rounding; -inf where no allowed path agrees.
+
+        Raises:
+            ValueError: if a span starts outside its row.
+        """
+        if tag_sets.dtype != torch.bool or tag_sets.shape[2:] != (self.num_tags,) or tag_sets.shape[1:2] == (0,):
+            raise ValueError(
+                f"tag_sets must be torch.bool (N, L, {self.num_tags}) with L at least 1, got {tag_sets.dtype} "
+                f"{tuple(tag_sets.shape)}"
+            )
+        for name, index in (("rows", rows), ("starts", starts)):
+            if index.dtype != torch.int64 or index.shape != tag_sets.shape[:1]:
+                raise ValueError(
+                    f"{name} must be torch.int64 ({len(tag_sets)},), got {index.dtype} {tuple(index.shape)}"
+                )
+        wrong = (rows < 0) | (rows >= len(mask))
+        wrong = wrong | (starts < 0) | (starts >= mask.sum(1)[rows.masked_fill(wrong, 0)] if len(mask) else True)
+        if wrong.any():
+            span = int(wrong.nonzero()[0])
+            raise ValueError(f"span {span} must start inside its row, got row {rows[span]}, start {starts[span]}")
+
+        def formula(chain: Chain, vectors: Sweep) -> Tensor:
+            device = vectors.log_z.device
+            return span_log_probs(chain, vectors, rows.to(device), starts.to(device), tag_sets.to(device))
+
+        return self._read(formula, emissions, mask)
+
+    @torch.no_grad()
+    def sample(
+        self, emissions: Tensor, mask: Tensor, num_samples: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw paths from p(y | x), independently, in O(T K^2 + T K num_samples).
+
+        Args:
+            emissions: float (B, T, K).
+            mask: bool (B, T).
+            num_samples: S, the paths to draw for each row.
+            generator: where the randomness comes from; the default generator if None.
+
+        Returns:
+            int64 (B, S, T), -100 where the mask is False. Arbitrary where the constraints forbid every path.
+        """
+        given = self._check(emissions, mask)
+        paths = sample(*self._add_up(given, wide=True), num_samples, generator).to(mask.device)
+        return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
+
+    @torch.no_grad()
+    def nbest(self, emissions: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
+        """Find the n best paths of each row, best first.
+
+        Searched in float64. Of equally good paths it is always the same ones, in the same order, that are found.
+
+        Returns:
+            paths: int64 (B, n, T), -100 where the mask is False, and all along a path that does not exist.
+            scores: (B, n), falling; -inf where a row has fewer than n allowed paths.
+        """
+        if n < 1:
+            raise ValueError(f"n must be at least 1, got {n}")
+        given = self._check(emissions, mask, measured=False)
+        paths, scores = nbest(*_widened(given.emissions, mask, given.moves), n)
+        scores = scores.to(given.emissions)
+        exists = mask[:, None] & (scores > -torch.inf)[..., None]
+        return paths.to(mask.device).masked_fill(~exists, UNKNOWN), scores
+
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
 
-    def _potentials(self, dtype: torch.dtype) -> Potentials:
-        pairs = (
-            (self.start_transitions, self.allowed_starts),
-            (self.end_transitions, self.allowed_ends),
-            (self.transitions, self.allowed_transitions),
-        )
-        return Potentials(*(scores.to(dtype).masked_fill(~allowed, -torch.inf) for scores, allowed in pairs))
+    def _nll(
+        self, emissions: Tensor, tags: Tensor, mask: Tensor, with_log_marginals: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        given = self._check(emissions, mask, tags, partly=True)
+        needs_gradient, dtype = self._needs_gradient(given.emissions), given.emissions.dtype
+        gold = marginals = counts = None
+        with torch.no_grad():
+            sets = _as_sets(tags, self.num_tags) if given.partial else None
+            if needs_gradient or with_log_marginals:
+                chain, vectors = self._add_up(given, sets=sets)
+                log_z = vectors.log_z
+            else:
+                chain, log_z = self._add_up(given, log_partition, sets)
+            if sets is None:
+                gold = walks(tags, mask, self.num_tags).to(log_z.device)
+                log_weight = path_scores(chain, gold)
+            else:
+                log_z, log_weight = (log_z + chain.offset()).chunk(2)
+            possible = log_weight > -torch.inf
+            nll = torch.where(possible, log_z - log_weight, torch.inf)
+            if with_log_marginals:
+                marginals = log_marginals(chain, vectors)[: len(mask)]
+            if needs_gradient:
+                counts = expectation(chain, vectors, dtype, gold)
+                if sets is not None:
+                    counts = [torch.sub(*count.chunk(2)) for count in counts]
+        if counts:
+            nll = _KnownGradient.apply(nll, possible, *counts, given.emissions, *self._scores)
+        if with_log_marginals:
+            marginals = self._recomputed(marginals, log_marginals, given)
+        return nll.to(given.emissions), marginals
 
-    def _path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
-        dtype = emissions.dtype
-        tags = tags.masked_fill(~mask, 0)
-        last = (mask.sum(1, keepdim=True) - 1).clamp_min(0)  # (B, 1)
-        first_tag, last_tag = tags[:, 0], tags.gather(1, last).squeeze(1)  # (B,)
-        source, target, moved = tags[:, :-1], tags[:, 1:], mask[:, 1:]  # (B, T-1)
+    @property
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.start_transitions, self.end_transitions, self.transitions
 
-        score = (emissions.gather(2, tags[..., None]).squeeze(2) * mask).sum(1)
-        score = score + (self.transitions.to(dtype)[source, target] * moved).sum(1)
-        score = score + self.start_transitions.to(dtype)[first_tag] + self.end_transitions.to(dtype)[last_tag]
-        legal = (self.allowed_transitions[source, target] | ~moved).all(1)
-        legal = legal & self.allowed_starts[first_tag] & self.allowed_ends[last_tag]
-        return torch.where(mask[:, 0], torch.where(legal, score, -torch.inf), 0.0)
+    def _moves(self, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+        """Write the scores of all moves as the engine's one matrix, (K+1, K+1), with -inf where they are forbidden."""
+        start = torch.where(self.allowed_starts, start, -torch.inf)
+        end = torch.where(self.allowed_ends, end, -torch.inf)
+        transitions = torch.where(self.allowed_transitions, transitions, -torch.inf)
+        onward = torch.cat([transitions, end[:, None]], 1)
+        return torch.cat([onward, torch.cat([start, start.new_zeros(1)])[None]]).to(widest(start.device))
 
-    def _prepare(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Check the arguments; upcast the scores and blank them where masked; return at least two positions."""
+    def _needs_gradient(self, emissions: Tensor) -> bool:
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (emissions, *self._scores))
+
+    def _check(
+        self,
+        emissions: Tensor,
+        mask: Tensor,
+        tags: Tensor | None = None,
+        partly: bool = False,
+        measured: bool = True,
+    ) -> "_Given":
+        """Check the arguments, and measure what the range guard asks for; read all of it from the device at once."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags or not emissions.is_floating_point():
             raise ValueError(
                 f"emissions must be float (B, T, {self.num_tags}), got {emissions.dtype} {tuple(emissions.shape)}"
@@ -199,133 +359,190 @@ class LinearChainCRF(nn.Module):
             raise ValueError(
                 f"mask must be torch.bool {tuple(emissions.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}"
             )
-        holes = mask[:, 1:] & ~mask[:, :-1]
-        if holes.any():
-            row = int(holes.any(1).nonzero()[0])
+        sets_given = partly and tags is not None and tags.dtype == torch.bool
+        if tags is not None and (
+            tags.shape != (emissions.shape if sets_given else mask.shape)
+            or not (sets_given or tags.dtype == torch.int64)
+        ):
+            rule = "torch.int64 with the mask's shape" + (" or torch.bool with that of emissions" if partly else "")
+            raise ValueError(f"tags must be {rule}, got {tags.dtype} {tuple(tags.shape)}")
+        # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
+        emissions = emissions if emissions.dtype == torch.float64 else emissions.float()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not measured):
+            moves = self._moves(*self._scores)  # what is measured has a gradient of its own
+
+        facts = [(mask[:, 1:] > mask[:, :-1]).any()]
+        if tags is not None:
+            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, mask)
+        rows = stand(emissions.detach(), mask) if measured else None
+        if measured:
+            facts += measure(rows, moves.detach())
+        hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist() if facts[1:] else facts
+        if hole:
+            row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
             raise ValueError(
                 f"mask must be True on a prefix of every row, got {mask[row].int().tolist()} in row {row}"
             )
-        # A masked value may be inf or nan; blank it so that no gradient passes through it.
-        emissions = emissions.masked_fill(~mask[..., None], 0.0)
-        # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
-        emissions = emissions.to(torch.promote_types(emissions.dtype, torch.float32))
-        # Two positions use every parameter once: a distributed trainer waits for the gradient of each.
-        missing = max(0, 2 - emissions.shape[1])
-        return nn.functional.pad(emissions, (0, 0, 0, missing)), nn.functional.pad(mask, (0, missing))
+        partial = sets = sets_given
+        if sets_given:
+            sets, *facts = facts
+        elif tags is not None:
+            lowest, highest, strange, *facts = facts
+            partial = lowest < 0
+            if strange or highest >= self.num_tags or (partial and not partly):
+                self._refuse_tags(tags, mask, partly)
+        return _Given(emissions, mask, moves, rows, Range(*facts) if measured else None, partial, bool(sets))
 
-    def _prepare_tags(self, tags: Tensor, mask: Tensor, unknown_allowed: bool) -> Tensor:
-        positions = tags.shape[1] if tags.dim() == 2 else -1
-        if tags.dtype != torch.int64 or tags.shape[0] != mask.shape[0] or max(positions, 2) != mask.shape[1]:
-            raise ValueError(f"tags must be torch.int64 with the mask's shape, got {tags.dtype} {tuple(tags.shape)}")
-        tags = nn.functional.pad(tags, (0, mask.shape[1] - positions))
-        wrong = mask & ((tags < 0) | (tags >= self.num_tags))
-        if unknown_allowed:
-            wrong = wrong & (tags != UNKNOWN)
-        if wrong.any():
-            row, position = wrong.nonzero()[0].tolist()
-            rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if unknown_allowed else "")
-            raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+    def _refuse_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
+        wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
+        row, position = wrong.nonzero()[0].tolist()
+        rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
+        raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+
+    def _add_up(
+        self,
+        given: "_Given",
+        run: Callable[[Chain, Tier], Any] = sweep,
+        sets: Tensor | None = None,
+        wide: bool = False,
+    ) -> Any:
+        """Lay out the chain and run the recursions over it in the first tier that is safe.
+
+        With tag sets the batch is doubled: its second half has only the paths that agree with them.
+
+        Returns:
+            the chain, and what `run` makes of it.
+        """
+        rows, mask, moves = given.rows, given.mask, given.moves.detach()
+        tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows, wide))
+        if sets is not None:
+            other = (mask[..., None] & ~sets).permute(1, 2, 0)
+            rows = torch.cat([rows, rows.masked_fill(other, -torch.inf)], 2)
+            mask = torch.cat([mask, mask])
+        if tier.dtype == torch.float64:
+            rows, mask, moves = _widened(rows, mask, moves)
+        chain = lay_out(rows, mask, moves, tier.dtype)
+        result = run(chain, tier)
+        log_z = result if isinstance(result, Tensor) else result.log_z
+        if given.range.soft and tier.every and (log_z == -torch.inf).any():
+            chain = lay_out(*_widened(rows, mask, moves), LOG_TIER.dtype)
+            result = run(chain, LOG_TIER)
+        return chain, result
+
+    def _read(
+        self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor, wide: bool = True
+    ) -> Tensor:
+        """Run the recursions and read a differentiable result off what they leave behind."""
+        given = self._check(emissions, mask)
+        with torch.no_grad():
+            value = formula(*self._add_up(given, wide=wide))
+        return self._recomputed(value, formula, given)
+
+    def _recomputed(self, value: Tensor, formula: Callable[[Chain, Sweep], Tensor], given: "_Given") -> Tensor:
+        """Give a value, computed without a graph, the gradient of its formula in the log domain."""
+
+        def differentiable(emissions: Tensor, *scores: Tensor) -> Tensor:
+            rows = stand(emissions, given.mask)
+            chain = lay_out(*_widened(rows, given.mask, self._moves(*scores)), LOG_TIER.dtype)
+            return formula(chain, sweep(chain, LOG_TIER)).to(given.emissions)
+
+        value = value.to(given.emissions)
+        if not self._needs_gradient(given.emissions):
+            return value
+        return _RecomputedGradient.apply(value, differentiable, given.emissions, *self._scores)
+
+
+class _Given(NamedTuple):
+    """Checked arguments of a method."""
+
+    emissions: Tensor  # (B, T, K), float32 or float64
+    mask: Tensor  # (B, T)
+    moves: Tensor  # (K+1, K+1)
+    rows: Tensor | None  # (T, K, B), emissions without a graph, as the engine reads them
+    range: Range | None
+    partial: bool  # are tags unknown, or given as sets?
+    sets: bool  # is any of the sets neither one tag nor all?
+
+
+def _facts_of_tags(tags: Tensor, mask: Tensor) -> list[Tensor]:
+    """Return the smallest tag, the largest, and whether any is negative and not unknown."""
+    tags = tags.masked_fill(~mask, 0)
+    if not tags.numel():
+        return [tags.sum()] * 3
+    return [tags.amin(), tags.amax(), ((tags < 0) & (tags != UNKNOWN)).any()]
+
+
+def _facts_of_sets(sets: Tensor, mask: Tensor) -> list[Tensor]:
+    """Return whether any set is a choice between several tags, but not between all."""
+    sizes = sets.sum(2)
+    return [(mask & (sizes > 1) & (sizes < sets.shape[2])).any()]
+
+
+def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
+    """Write tags, some of them unknown, as sets, bool (B, T, K)."""
+    if tags.dtype == torch.bool:
         return tags
+    tags = tags[..., None]
+    return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
 
 
-def _logsumexp(scores: Tensor, dim: int) -> Tensor:
-    """Add weights given as logs; where all are 0, return -inf with gradient 0 (torch's own has gradient nan)."""
-    peak = scores.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
-    total = (scores - peak).exp().sum(dim)  # at least 1, but where all are -inf
-    return torch.where(total > 0, total.clamp_min(0.5).log() + peak.squeeze(dim), -torch.inf)
+def _dtypes(rows: Tensor, wide: bool) -> list[torch.dtype]:
+    """Return the precisions to try, the preferred one first.
 
-
-def _peak(scores: Tensor) -> Tensor:
-    """Return the largest entry of each row, (B, 1), as a finite constant to shift the row by."""
-    return scores.detach().amax(1, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
-
-
-def _forward(emissions: Tensor, mask: Tensor, potentials: Potentials) -> tuple[list[Tensor], Tensor]:
-    """Run the forward recursion.
-
-    Returns:
-        alphas: T times (B, K), the log-weight of all prefixes that end in each tag, shifted so that the largest is 0.
-            Past a row's end its last one is repeated.
-        shift: (B,), the sum of what was taken away.
+    On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also out
+    of reach of TF32, whose products have 10 significant bits.
     """
-    alpha = potentials.start + emissions[:, 0]  # (B, K)
-    shift = torch.zeros_like(alpha[:, :1])  # (B, 1)
-    alphas = []
-    for t in range(emissions.shape[1]):
-        if t > 0:
-            step = _logsumexp(alpha[:, :, None] + potentials.transitions, dim=1) + emissions[:, t]  # (B, K to)
-            alpha = torch.where(mask[:, t, None], step, alpha)
-        peak = _peak(alpha)
-        alpha, shift = alpha - peak, shift + peak
-        alphas.append(alpha)
-    return alphas, shift.squeeze(1)
+    if rows.device.type == "mps":
+        return [torch.float32]
+    narrow = rows.dtype == torch.float32 and rows.device.type == "cpu" and rows.shape[1] >= 32
+    return [torch.float32, torch.float64] if narrow and not wide else [torch.float64]
 
 
-def _backward(emissions: Tensor, mask: Tensor, potentials: Potentials) -> list[Tensor]:
-    """Run the backward recursion: T times (B, K), the log-weight of all suffixes after each tag, up to a shift."""
-    beta = potentials.end.expand(emissions.shape[0], -1)  # (B, K)
-    betas = [beta]
-    for t in range(emissions.shape[1] - 1, 0, -1):
-        step = _logsumexp((beta + emissions[:, t])[:, None, :] + potentials.transitions, dim=2)  # (B, K from)
-        beta = torch.where(mask[:, t, None], step - _peak(step), beta)
-        betas.append(beta)
-    return betas[::-1]
+def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Bring tensors to where there is float64."""
+    if widest(tensors[0].device) == torch.float64:
+        return tensors
+    _warn_of_cpu(tensors[0].device.type)
+    return tuple(tensor.cpu() for tensor in tensors)
 
 
-def _log_partition(emissions: Tensor, mask: Tensor, potentials: Potentials) -> Tensor:
-    alphas, shift = _forward(emissions, mask, potentials)
-    log_z = shift + _logsumexp(alphas[-1] + potentials.end, dim=1)
-    return torch.where(mask[:, 0], log_z, 0.0)
+@cache
+def _warn_of_cpu(device: str) -> None:
+    warnings.warn(f"{device} has no float64: the CRF does its sums on the CPU where they need it", stacklevel=2)
 
 
-def _log_marginals(emissions: Tensor, mask: Tensor, potentials: Potentials) -> Tensor:
-    alphas, _ = _forward(emissions, mask, potentials)
-    betas = _backward(emissions, mask, potentials)
-    weights = torch.stack(alphas, 1) + torch.stack(betas, 1)  # (B, T, K), right up to a constant per position
-    norms = _logsumexp(weights, dim=2)[..., None]
-    return (weights - norms.clamp_min(torch.finfo(weights.dtype).min)).masked_fill(~mask[..., None], 0.0)
-
-
-class _LogMarginals(torch.autograd.Function):
-    """`_log_marginals` without a graph: almost nobody differentiates it, and every training step computes it."""
+class _KnownGradient(torch.autograd.Function):
+    """A value for each row with the gradient that was computed beside it: the expected counts."""
 
     @staticmethod
-    def forward(ctx: Any, emissions: Tensor, mask: Tensor, *potentials: Tensor) -> Tensor:
-        ctx.save_for_backward(emissions, mask, *potentials)
-        return _log_marginals(emissions, mask, Potentials(*potentials))
+    def forward(
+        ctx: Any, value: Tensor, possible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
+    ) -> Tensor:
+        ctx.save_for_backward(possible, tags, moves)
+        return value.to(emissions)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        emissions, mask, *potentials = (
-            saved.detach().requires_grad_(saved.is_floating_point()) for saved in ctx.saved_tensors
-        )
+        possible, tags, moves = ctx.saved_tensors
+        gradient = torch.where(possible, gradient, 0.0)[:, None, None]
+        moves = (gradient * moves).sum(0)
+        return None, None, None, None, gradient * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]
+
+
+class _RecomputedGradient(torch.autograd.Function):
+    """A value without a graph: almost nobody differentiates it, and every training step computes it."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, formula: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        ctx.formula = formula
+        ctx.save_for_backward(*inputs)
+        return value.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
         with torch.enable_grad():
-            log_marginals = _log_marginals(emissions, mask, Potentials(*potentials))
-        for_emissions, *for_potentials = torch.autograd.grad(log_marginals, [emissions, *potentials], gradient)
-        return for_emissions, None, *for_potentials
-
-
-def _clamp(emissions: Tensor, tags: Tensor) -> Tensor:
-    """Forbid, where a tag is known, every other tag."""
-    other = torch.arange(emissions.shape[2], device=tags.device) != tags[..., None]  # (B, T, K)
-    return emissions.masked_fill(other & (tags != UNKNOWN)[..., None], -torch.inf)
-
-
-def _viterbi(emissions: Tensor, mask: Tensor, potentials: Potentials) -> Tensor:
-    """Return the best paths, (B, T); past a row's end its last tag is repeated."""
-    delta = potentials.start + emissions[:, 0]  # (B, K): score of the best prefix that ends in each tag, shifted
-    stay = torch.arange(emissions.shape[2], device=emissions.device).expand_as(delta)
-    pointers = []
-    for t in range(1, emissions.shape[1]):
-        best, source = (delta[:, :, None] + potentials.transitions).max(dim=1)  # (B, K to)
-        inside = mask[:, t, None]
-        delta = torch.where(inside, best + emissions[:, t], delta)
-        delta = delta - _peak(delta)
-        pointers.append(torch.where(inside, source, stay))
-    tag = (delta + potentials.end).argmax(1, keepdim=True)  # (B, 1)
-    path = [tag]
-    for source in reversed(pointers):
-        tag = source.gather(1, tag)
-        path.append(tag)
-    return torch.cat(path[::-1], 1)
+            value = ctx.formula(*inputs)
+        return None, None, *torch.autograd.grad(value, inputs, gradient)

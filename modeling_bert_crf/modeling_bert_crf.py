@@ -308,17 +308,19 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
 
         loss = paths = None
         if tags is not None:
-            nll = self.crf(emissions, tags, grid.mask)  # (B,)
+            nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask)  # (B,), (B, T, K)
             if partial and self.training and nll.isinf().any():  # `_compact` compares neighbours only
                 row = int(nll.isinf().nonzero()[0])
                 raise ValueError(f"labels must leave a tagging that obeys the scheme, got none in row {row}")
             count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
+        else:
+            log_marginals = self.crf.log_marginals(emissions, grid.mask)
         if tags is None or not self.training:
             paths = grid.scatter(self.crf.decode(emissions, grid.mask)[0], fill=UNKNOWN)
         return BertBiLSTMCRFOutput(
             loss=loss,
-            logits=self._logits(emissions, grid),
+            logits=self._logits(log_marginals, grid),
             paths=paths,
             emissions=grid.scatter(emissions, fill=0.0),
             hidden_states=outputs.hidden_states,
@@ -382,8 +384,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         words = self.dropout(words)
         return self.classifier(words if self.lstm is None else self.lstm(words, mask))
 
-    def _logits(self, emissions: Tensor, grid: WordGrid) -> Tensor:
-        log_marginals = self.crf.log_marginals(emissions, grid.mask).clamp_min(LOG_ZERO)
+    def _logits(self, log_marginals: Tensor, grid: WordGrid) -> Tensor:
+        log_marginals = log_marginals.clamp_min(LOG_ZERO)
         outside = self.config.labels.index(OUTSIDE) if OUTSIDE in self.config.labels else 0
         off_chain = torch.full_like(log_marginals[0, 0], LOG_ZERO)
         off_chain[outside] = 0.0

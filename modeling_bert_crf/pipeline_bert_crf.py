@@ -10,8 +10,11 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
-from .schemes import scheme_of, tags_to_spans
+from .schemes import continues, scheme_of, tags_to_spans
 from .words import Window, encode_document, split_sentences, split_text
+
+Found = tuple[int, int, int, str, float]
+"""What was read off a path: chain, first word in it, word after the last, tag or type, probability."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,12 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         stride (`int`, *optional*): sub-tokens that neighbouring windows of a long text share; by default a quarter of
             a window.
         batch_size (`int`, defaults to 1): windows that the encoder reads at once.
+        num_paths (`int`, *optional*): return the most probable taggings instead of the best one's entities: for each
+            chain of the text a dictionary `start, end, entropy, paths`. `entropy` (in nats) says how unsure the model
+            is of the chain as a whole; `paths` holds up to `num_paths` dictionaries `probability, entities`.
 
-    `word` is always `text[start:end]`. `score` is the probability of a word's tag given the sentence, for an entity
-    the smallest of its words'.
+    `word` is always `text[start:end]`. `score` is a probability given the sentence: of a word's tag; or of an entity,
+    that exactly these words are one entity of this type. Both are exact sums over all taggings.
 
     A text may be of any length. The encoder reads it in windows; each word's state is taken from the window where the
     word has the most context, and BiLSTM and CRF then run **once** over all words. One chain is what one chain was in
@@ -75,12 +81,13 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         is_split_into_words: bool | None = None,
         delimiter: str | None = None,
         stride: int | None = None,
+        num_paths: int | None = None,
         **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(f"unknown argument of the pipeline: {', '.join(sorted(unknown))}")
         preprocess = {"is_split_into_words": is_split_into_words, "delimiter": delimiter, "stride": stride}
-        postprocess: dict[str, Any] = {"ignore_labels": ignore_labels}
+        postprocess: dict[str, Any] = {"ignore_labels": ignore_labels, "num_paths": num_paths}
         if aggregation_strategy is not None:
             postprocess["aggregation_strategy"] = AggregationStrategy(aggregation_strategy)
         return (
@@ -144,48 +151,104 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         all_outputs: list[dict[str, Any]],
         aggregation_strategy: AggregationStrategy = AggregationStrategy.SIMPLE,
         ignore_labels: Sequence[str] = ("O",),
+        num_paths: int | None = None,
     ) -> list[dict[str, Any]]:
         text: Text = all_outputs[0]["text"]
-        tags, scores = self._decode(text, [output["words"][0] for output in all_outputs])
-        if aggregation_strategy == AggregationStrategy.NONE:
-            key = "entity"
-            found = [(index, index + 1, tag) for index, tag in enumerate(tags)]
-        else:
-            key, found = "entity_group", self._spans(text, tags)
-        entities = []
-        for first, end, name in found:
-            if name not in ignore_labels:
-                start, stop = text.words[first][0], text.words[end - 1][1]
-                score, word = min(scores[first:end]), text.text[start:stop]
-                entity = {key: name, "score": score, "word": word, "start": start, "end": stop}
-                entities.append(entity | ({"index": first} if key == "entity" else {}))
-        return entities
+        emissions, mask = self._emit(text, [output["words"][0] for output in all_outputs])
+        by_word = aggregation_strategy == AggregationStrategy.NONE
+
+        def describe(paths: Tensor) -> list[list[dict[str, Any]]]:
+            read = self._read_words if by_word else self._read_entities
+            return self._describe(text, read(emissions, mask, paths), by_word, ignore_labels)
+
+        with torch.inference_mode():
+            if num_paths is None:
+                by_chain = describe(self.model.crf.decode(emissions, mask)[0])
+                return [entry for chain in by_chain for entry in chain]
+            paths, scores = self.model.crf.nbest(emissions, mask, num_paths)
+            log_probabilities = scores - self.model.crf.log_partition(emissions, mask)[:, None]
+            entropies = self.model.crf.entropy(emissions, mask).tolist()
+            readings = [describe(path) for path in paths.unbind(1)]
+        results, first = [], 0
+        for row, chain in enumerate(text.chains):
+            end = first + sum(len(window.words) for window in chain)
+            start, stop = (text.words[first][0], text.words[end - 1][1]) if first < end else (0, 0)
+            ranked = [
+                {"probability": probability, "entities": readings[rank][row]}
+                for rank, probability in enumerate(log_probabilities[row].exp().tolist())
+                if probability > 0
+            ]
+            results.append({"start": start, "end": stop, "entropy": entropies[row], "paths": ranked})
+            first = end
+        return results
 
     @torch.inference_mode()
-    def _decode(self, text: Text, words: list[Tensor]) -> tuple[list[str], list[float]]:
-        """Run BiLSTM and CRF over each chain's words; return the tag of every word, and its probability."""
+    def _emit(self, text: Text, words: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Run the BiLSTM over each chain's words; return emissions (C chains, T, K) and their mask."""
         lengths = [sum(len(window.words) for window in chain) for chain in text.chains]
         windows = [window for chain in text.chains for window in chain]
         states = torch.cat([state[: len(window.words)] for state, window in zip(words, windows, strict=True)])
-        states = states.to(self.device)
-        grid = pad_sequence(states.split(lengths), batch_first=True)  # (B chains, T, H)
-        if grid.shape[1] == 0:
-            return [], []
+        grid = pad_sequence(states.to(self.device).split(lengths), batch_first=True)  # (C, T, H)
         mask = torch.arange(grid.shape[1], device=grid.device) < torch.tensor(lengths, device=grid.device)[:, None]
-        emissions = self.model.emit(grid, mask)
-        path = self.model.crf.decode(emissions, mask)[0][mask]  # (N words)
-        probabilities = self.model.crf.marginals(emissions, mask)[mask].gather(1, path[:, None])
-        labels = self.model.config.labels
-        return [labels[tag] for tag in path.tolist()], probabilities[:, 0].tolist()
+        if grid.shape[1] == 0:  # an LSTM needs a step to take
+            return grid.new_zeros(*mask.shape, self.model.config.num_labels), mask
+        return self.model.emit(grid, mask), mask
 
-    def _spans(self, text: Text, tags: list[str]) -> list[tuple[int, int, str]]:
-        """Read the entities off each chain's tags: none goes on from one chain into the next."""
-        scheme, start, spans = scheme_of(self.model.config.labels), 0, []
+    @torch.inference_mode()
+    def _read_words(self, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
+        """Return each word with its tag and the tag's probability."""
+        labels = self.model.config.labels
+        marginals = self.model.crf.marginals(emissions, mask).gather(2, paths.clamp_min(0)[..., None]).squeeze(2)
+        return [
+            (row, index, index + 1, labels[tag], score)
+            for row, (path, scores) in enumerate(zip(paths.tolist(), marginals.tolist(), strict=True))
+            for index, (tag, score) in enumerate(zip(path, scores, strict=True))
+            if tag >= 0
+        ]
+
+    @torch.inference_mode()
+    def _read_entities(self, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
+        """Return each entity with its type and its probability."""
+        labels = self.model.config.labels
+        scheme = scheme_of(labels)
+        tags = [[labels[tag] for tag in path if tag >= 0] for path in paths.tolist()]
+        spans = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, scheme)]
+        if not spans:
+            return []
+        # The entity's tags; and beside them, where there are words, every tag that does not make it longer.
+        apart = ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
+        firsts = [max(start - 1, 0) for _, start, _, _ in spans]
+        sets = torch.ones(len(spans), max(end - start for _, start, end, _ in spans) + 2, len(labels)).bool()
+        for allowed, first, (row, start, end, _) in zip(sets, firsts, spans, strict=True):
+            path = paths[row, start:end].cpu()
+            if first < start:
+                allowed[0] = apart[:, path[0]]
+            allowed[start - first : end - first] = torch.eye(len(labels)).bool()[path]
+            allowed[end - first] = apart[path[-1]]
+        rows = torch.tensor([row for row, *_ in spans])
+        log_probabilities = self.model.crf.span_log_probs(
+            emissions, mask, *(tensor.to(mask.device) for tensor in (rows, torch.tensor(firsts), sets))
+        )
+        return [(*span, score) for span, score in zip(spans, log_probabilities.exp().tolist(), strict=True)]
+
+    @staticmethod
+    def _describe(
+        text: Text, found: list[Found], by_word: bool, ignore_labels: Sequence[str]
+    ) -> list[list[dict[str, Any]]]:
+        """Write what was found as the host's dictionaries, for each chain."""
+        offsets = [0]  # of each chain's words in the text's
         for chain in text.chains:
-            end = start + sum(len(window.words) for window in chain)
-            spans += [(start + a, start + b, kind) for a, b, kind in tags_to_spans(tags[start:end], scheme)]
-            start = end
-        return spans
+            offsets.append(offsets[-1] + sum(len(window.words) for window in chain))
+        described: list[list[dict[str, Any]]] = [[] for _ in text.chains]
+        for row, first, end, name, score in found:
+            if name in ignore_labels:
+                continue
+            index = offsets[row] + first
+            start, stop = text.words[index][0], text.words[offsets[row] + end - 1][1]
+            entry = {"entity" if by_word else "entity_group": name, "score": score}
+            entry |= {"word": text.text[start:stop], "start": start, "end": stop}
+            described[row].append(entry | ({"index": index} if by_word else {}))
+        return described
 
 
 __all__ = ["BertBiLSTMCRFPipeline"]

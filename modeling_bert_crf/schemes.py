@@ -182,6 +182,18 @@ def first_violation(tags: Sequence[str], scheme: str) -> int | None:
     return None
 
 
+def continues(previous: str, tag: str, scheme: str | None) -> bool:
+    """Say whether the entity of one word goes on in the next, by `tags_to_spans`' reading of their tags.
+
+    >>> continues("B-PER", "I-PER", "IOB2"), continues("I-PER", "B-PER", "IOB2"), continues("NOUN", "NOUN", None)
+    (True, False, True)
+    """
+    if scheme is None:
+        return previous == tag != OUTSIDE
+    before, after = _rule(previous, scheme), _rule(tag, scheme)
+    return before.continues and not after.opens and split_tag(previous)[1] == split_tag(tag)[1]
+
+
 def tags_to_spans(tags: Sequence[str], scheme: str | None) -> list[Span]:
     """Read the entities off a sentence's tags.
 
@@ -191,19 +203,13 @@ def tags_to_spans(tags: Sequence[str], scheme: str | None) -> list[Span]:
     >>> tags_to_spans(["B-PER", "I-PER", "O", "I-LOC", "B-LOC"], "IOB2")
     [(0, 2, 'PER'), (3, 4, 'LOC'), (4, 5, 'LOC')]
     """
-    rules = {"": Prefix(False, True, True)} if scheme is None else SCHEMES[scheme]
     spans: list[Span] = []
-    start, kind = 0, ""  # of the open entity; no type, no entity
-    going_on = False
-    for index, tag in enumerate([*tags, OUTSIDE]):
-        prefix, tag_kind = ("", tag if tag != OUTSIDE else "") if scheme is None else split_tag(tag)
-        rule = _BORDER if not tag_kind else rules[prefix]
-        if kind and not (going_on and tag_kind == kind and not rule.opens):
-            spans.append((start, index, kind))
-            kind = ""
-        if tag_kind and not kind:
-            start, kind = index, tag_kind
-        going_on = rule.continues
+    start = 0  # of the open entity
+    for index, (previous, tag) in enumerate(pairwise([OUTSIDE, *tags, OUTSIDE])):
+        if not continues(previous, tag, scheme):
+            if previous != OUTSIDE:
+                spans.append((start, index, previous if scheme is None else split_tag(previous)[1]))
+            start = index
     return spans
 
 

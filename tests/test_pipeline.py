@@ -1,6 +1,7 @@
 """The pipeline: words or texts in, entities with offsets out."""
 
 import json
+import math
 import random
 
 import pytest
@@ -9,7 +10,7 @@ from conftest import LABELS
 from transformers import TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
-from modeling_bert_crf.schemes import tags_to_spans
+from modeling_bert_crf.schemes import continues, tags_to_spans
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.words import encode_words, join_windows
@@ -48,14 +49,71 @@ def test_words_in_tags_out(tagger, model, tokenizer, batch_size):
     json.dumps(results)
 
 
-def test_entities_are_groups_of_words_with_the_smallest_probability(tagger, model, tokenizer):
-    for words in SENTENCES[:3]:
-        tags, scores = tags_of(model, tokenizer, words)
-        spans = tags_to_spans(tags, "IOB2")
+def every_tagging(model, tokenizer, words):
+    """By enumeration: the probability of each tagging of a sentence, most probable first."""
+    (window,) = encode_words(tokenizer, words)
+    marked = torch.tensor(window.word_mask).bool()
+    emissions = model(torch.tensor([window.input_ids]), word_mask=marked[None]).emissions[0, marked]
+    paths = torch.cartesian_prod(*[torch.arange(len(LABELS))] * len(words)).view(-1, len(words))
+    every = emissions.expand(len(paths), -1, -1), paths, torch.ones_like(paths, dtype=torch.bool)
+    probabilities = model.crf.path_score(*every).softmax(0).tolist()
+    taggings = [([LABELS[tag] for tag in path], p) for path, p in zip(paths.tolist(), probabilities, strict=True)]
+    return sorted(taggings, key=lambda tagging: -tagging[1])
+
+
+def test_entities_have_the_probability_of_being_exactly_these_words(tagger, model, tokenizer):
+    seen = 0
+    for words in (SENTENCES[0], SENTENCES[1], SENTENCES[2][:5]):
+        taggings = every_tagging(model, tokenizer, words)
+        spans = tags_to_spans(taggings[0][0], "IOB2")
+        expected = [sum(p for tags, p in taggings if span in tags_to_spans(tags, "IOB2")) for span in spans]
         (result,) = tagger([words], is_split_into_words=True)
         assert [entry["entity_group"] for entry in result] == [kind for _, _, kind in spans]
         assert [entry["word"] for entry in result] == [" ".join(words[start:end]) for start, end, _ in spans]
-        assert [entry["score"] for entry in result] == pytest.approx([min(scores[s:e]) for s, e, _ in spans], abs=1e-5)
+        assert [entry["score"] for entry in result] == pytest.approx(expected, abs=1e-5)
+        seen += len(spans)
+    assert seen >= 3
+
+
+def test_an_entity_without_a_scheme_ends_where_the_label_changes(make_model, tokenizer):
+    model = make_model(tag_scheme=None)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    words = SENTENCES[0]
+    taggings = every_tagging(model, tokenizer, words)
+    spans = tags_to_spans(taggings[0][0], "IOB2")
+
+    (result,) = tagger([words], is_split_into_words=True)
+
+    assert spans
+    for (start, end, _), entry in zip(spans, result, strict=True):
+        tags = taggings[0][0][start:end]
+        expected = sum(
+            p
+            for other, p in taggings
+            if other[start:end] == tags
+            and (start == 0 or not continues(other[start - 1], tags[0], "IOB2"))
+            and (end == len(words) or not continues(tags[-1], other[end], "IOB2"))
+        )
+        assert entry["score"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_most_probable_taggings_and_the_entropy(tagger, model, tokenizer):
+    sentences = [SENTENCES[0], SENTENCES[1], []]
+
+    results = tagger(sentences, is_split_into_words=True, num_paths=6)
+
+    json.dumps(results)
+    for words, (reading,) in zip(sentences[:2], results, strict=False):
+        taggings = every_tagging(model, tokenizer, words)
+        possible = [p for _, p in taggings if p > 0]
+        assert reading["entropy"] == pytest.approx(-sum(p * math.log(p) for p in possible), abs=1e-4)
+        assert (reading["start"], reading["end"]) == (0, len(" ".join(words)))
+        assert [path["probability"] for path in reading["paths"]] == pytest.approx(possible[:6], abs=1e-5)
+        for path, (tags, _) in zip(reading["paths"], taggings, strict=False):
+            kinds = [kind for _, _, kind in tags_to_spans(tags, "IOB2")]
+            assert [entry["entity_group"] for entry in path["entities"]] == kinds
+    assert len(results[1][0]["paths"]) == 3  # one word: O, B-LOC or B-PER
+    assert results[2] == [{"start": 0, "end": 0, "entropy": 0.0, "paths": [{"probability": 1.0, "entities": []}]}]
 
 
 def test_texts_are_split_into_the_tokenizers_words(tagger):
@@ -232,7 +290,9 @@ def test_windows_change_nothing_where_a_state_depends_on_its_token_alone(make_mo
     whole = windows[0]["text"]
 
     states = [tagger.forward(window)["words"][0] for window in windows]
-    tags, scores = tagger._decode(whole, states)
+    words_emissions, words_mask = tagger._emit(whole, states)
+    paths, _ = model.crf.decode(words_emissions, words_mask)
+    found = tagger._read_words(words_emissions, words_mask, paths)
 
     ids = [token for word in words for token in tokenizer(word, add_special_tokens=False)["input_ids"] or [1]]
     firsts = [index for word in words for index in [True] + [False] * (len(tokenizer.tokenize(word)) - 1)]
@@ -243,9 +303,9 @@ def test_windows_change_nothing_where_a_state_depends_on_its_token_alone(make_mo
     mask = torch.ones(1, len(words), dtype=torch.bool)
     emissions = model.emit(expected[None], mask)
     path = model.crf.decode(emissions, mask)[0][0]
-    assert tags == [LABELS[tag] for tag in path]
+    assert [tag for *_, tag, _ in found] == [LABELS[tag] for tag in path]
     marginals = model.crf.marginals(emissions, mask)[0]
-    assert scores == pytest.approx(marginals.gather(1, path[:, None])[:, 0].tolist(), abs=1e-6)
+    assert [score for *_, score in found] == pytest.approx(marginals.gather(1, path[:, None])[:, 0].tolist(), abs=1e-6)
 
 
 def test_one_chain_is_a_sentence_or_a_text_as_in_training(tagger, model, tokenizer):
