@@ -6,7 +6,6 @@ Detokenises a column file by simple rules, tags the text with the pipeline, and 
 offsets. The same for texts of several sentences, as one chain and split into sentences.
 """
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,22 +17,8 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.training.splitting import Offsets, detokenise
 from modeling_bert_crf.words import split_text
-
-Offsets = list[tuple[int, int]]
-_NO_BLANK_BEFORE = re.compile(r"^([,.;:!?%)\]}\u2019\u201d]|'(s|m|d|re|ve|ll|t)$|n't$|-$|/$|\.{2,}$)")
-_NO_BLANK_AFTER = re.compile(r"^[(\[{“#@$-]$|^/$")
-
-
-def detokenise(words: Sequence[str]) -> tuple[str, Offsets]:
-    """Write words as a text, and say where each stands in it."""
-    text, offsets = "", []
-    for index, word in enumerate(words):
-        if index and not _NO_BLANK_BEFORE.match(word) and not _NO_BLANK_AFTER.match(words[index - 1]):
-            text += " "
-        offsets.append((len(text), len(text) + len(word)))
-        text += word
-    return text, offsets
 
 
 def entities(offsets: Offsets, tags: Sequence[str]) -> set[tuple[int, int, str]]:

@@ -6,6 +6,7 @@ from transformers import BertConfig
 from transformers.configuration_utils import strict
 
 from .schemes import resolve_scheme
+from .words import SPLITTERS
 
 # Where the auto classes and `pipeline` find the code that travels beside the weights.
 AUTO_MAP = {
@@ -22,7 +23,7 @@ CUSTOM_PIPELINES = {
 
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
-    r"""BERT's configuration and the seven fields of the head.
+    r"""BERT's configuration and the eight fields of the head.
 
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
@@ -38,6 +39,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             pipeline splits texts accordingly.
         context_size (`int`, defaults to 0): how many sub-tokens of the neighbouring sentences the encoder sees on
             each side of a sentence, in training as in the pipeline. They are not scored.
+        word_splitter (`str`, defaults to `"tokenizer"`): how the pipeline splits texts into words, as the words of
+            the training data are split: one of `"tokenizer"`, `"words"`, `"clitics"`, `"blanks"` (see `split_text`).
 
     Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
 
@@ -57,6 +60,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     tag_scheme: str | None = "auto"
     text_unit: str = "sentence"
     context_size: int = 0
+    word_splitter: str = "tokenizer"
 
     @property
     def labels(self) -> list[str]:
@@ -83,6 +87,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(f"`context_size` must be at least 0, got {self.context_size}")
         if self.text_unit not in ("sentence", "text"):
             raise ValueError(f"`text_unit` must be 'sentence' or 'text', got {self.text_unit!r}")
+        if self.word_splitter not in SPLITTERS:
+            raise ValueError(f"`word_splitter` must be one of {', '.join(SPLITTERS)}, got {self.word_splitter!r}")
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
         resolve_scheme(self.tag_scheme, self.labels)

@@ -123,11 +123,11 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
     def _split(self, text: str) -> tuple[str, list[tuple[int, int]], list[list[str]]]:
         if not isinstance(text, str):
             raise ValueError(f"a text must be a string, got {text!r}; pass is_split_into_words=True for words")
-        if not self.tokenizer.is_fast:
+        if self.model.config.word_splitter == "tokenizer" and not self.tokenizer.is_fast:
             raise ValueError(
                 "texts need a fast tokenizer, for its offsets; split them and pass is_split_into_words=True"
             )
-        words = split_text(self.tokenizer, text)
+        words = split_text(self.tokenizer, text, self.model.config.word_splitter)
         whole = [range(len(words))]
         chains = split_sentences(text, words) if self.model.config.text_unit == "sentence" else whole
         return text, words, [[text[slice(*words[index])] for index in chain] for chain in chains or whole]

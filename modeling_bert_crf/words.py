@@ -226,11 +226,37 @@ def loses_case(tokenizer: Any) -> bool:
     return tokenizer.tokenize("A") == tokenizer.tokenize("a")
 
 
-def split_text(tokenizer: Any, text: str) -> list[tuple[int, int]]:
-    """Split a text into the tokenizer's own words: character ranges (start, end) without blanks.
+_KEPT_WHOLE = r"(?:https?://|www\.)\S+|[@#]\w+|&\w+;|[:;=]['-]?[()DPp/\\|*]+|<3"
+_NUMBER = r"[$\u20ac\xa3]?\d+(?:[.,:/-]\d+)*%?(?!\w)"
+_PUNCTUATION = r"([^\w\s])\1*"  # a run of one sign
+_PATTERNS = {
+    # Joined by what stands inside words: "don't", "Jean-Paul", "U.S.A", "AT&T".
+    "words": rf"{_KEPT_WHOLE}|{_NUMBER}|\w+(?:[-'\u2019.&/]\w+)*|{_PUNCTUATION}",
+    # The same, with English clitics by themselves: "do" "n't", "Ada" "'s".
+    "clitics": rf"{_KEPT_WHOLE}|{_NUMBER}|(?i:n['\u2019]t|['\u2019](?:s|m|d|re|ve|ll))\b"
+    rf"|\w+?(?=n['\u2019]t\b)|\w+(?:[-.&/]\w+)*|{_PUNCTUATION}",
+    "blanks": r"\S+",
+}
+SPLITTERS = ("tokenizer", *_PATTERNS)
+"""Ways to split a text into words, for `split_text`."""
 
-    These are the words that the model itself finds in `input_ids` when no `word_mask` says otherwise.
+
+def split_text(tokenizer: Any, text: str, splitter: str = "tokenizer") -> list[tuple[int, int]]:
+    """Split a text into words.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        text: any.
+        splitter: one of `SPLITTERS`. `"tokenizer"` gives the tokenizer's own words, those that the model itself finds
+            in `input_ids` when no `word_mask` says otherwise: every sign of punctuation is one. `"words"` keeps
+            addresses, mentions, emoticons, and words with inner signs whole; `"clitics"` splits `'s` and `n't` off;
+            `"blanks"` splits at blanks alone.
+
+    Returns:
+        Character ranges (start, end) without blanks, in order.
     """
+    if splitter != "tokenizer":
+        return [match.span() for match in re.finditer(_PATTERNS[splitter], text)]
     encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     pieces = zip(encoding.word_ids(), encoding["offset_mapping"], strict=True)
     words = [[offsets for _, offsets in group] for _, group in groupby(pieces, key=itemgetter(0))]

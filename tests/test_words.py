@@ -1,11 +1,13 @@
 """Words to sub-tokens and back; windows."""
 
+import itertools
 import random
 
 import pytest
 from transformers import BertTokenizer
 
 from modeling_bert_crf.words import (
+    SPLITTERS,
     WORD_SHAPES,
     encode_document,
     encode_words,
@@ -184,3 +186,33 @@ def test_neighbouring_sentences_are_shown_and_not_scored(tokenizer, size, limit)
             assert seen[0].word_mask[1 + left : 1 + left + own] == alone[0].word_mask[1:-1]
             assert seen[0].word_shape_ids[1 + left : 1 + left + own] == alone[0].word_shape_ids[1:-1]
         assert sum(seen[0].word_mask) == len(document[index])
+
+
+TEXT = "I don't like @Ada_1's U.S. trip... :) see http://a.b/c?d=1 #fun AT&T, 1,000.5 or 50%!!"
+END = "U.S . trip ... :) see http://a.b/c?d=1 #fun AT&T , 1,000.5 or 50% !!"
+
+
+@pytest.mark.parametrize(
+    ("splitter", "words"),
+    [
+        ("blanks", TEXT),
+        ("words", f"I don't like @Ada_1 ' s {END}"),
+        ("clitics", f"I do n't like @Ada_1 's {END}"),
+    ],
+)
+def test_texts_are_split_into_words(tokenizer, splitter, words):
+    assert " ".join(TEXT[start:end] for start, end in split_text(tokenizer, TEXT, splitter)) == words
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_every_splitter_finds_all_that_is_no_blank(tokenizer, splitter):
+    rng = random.Random(1)
+    alphabet = "aB1 '\u2019@#&;:)!.,-/\u4eac\u0301\u200d\U0001f600\n\t$%"
+    for _ in range(300):
+        text = "".join(rng.choices(alphabet, k=rng.randint(0, 30)))
+        words = split_text(tokenizer, text, splitter)
+        assert all(start < end for start, end in words)
+        assert all(one[1] <= other[0] for one, other in itertools.pairwise(words))
+        left = set(range(len(text))) - {index for start, end in words for index in range(start, end)}
+        if splitter != "tokenizer":  # which deletes some characters by itself
+            assert all(text[index].isspace() for index in left)

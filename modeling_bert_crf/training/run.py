@@ -29,6 +29,7 @@ from .data import (
     read_file,
 )
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .splitting import choose_splitter
 from .trainer import CRFTrainingArguments
 
 logger = logging.get_logger(__name__)
@@ -146,6 +147,7 @@ def load_model(
             lstm_dropout=arguments.lstm_dropout,
             text_unit=arguments.text_unit,
             context_size=arguments.context_size,
+            word_splitter=choose_splitter(splits["train"].sentences or [], tokenizer),
         )
     except UserError:
         raise
