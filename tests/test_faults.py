@@ -140,7 +140,15 @@ def test_a_checkpoint_that_is_written_again_is_not_whole_before_its_end(run, sho
     assert last_whole(run) == run / "checkpoint-21"
 
 
-def test_a_run_that_had_stopped_early_is_not_trained_on(files, command, monkeypatch):
+@pytest.fixture
+def steps(monkeypatch):
+    """One entry for each training step of the test."""
+    steps, step = [], CRFTrainer.training_step
+    monkeypatch.setattr(CRFTrainer, "training_step", lambda *a, **k: (steps.append(1), step(*a, **k))[1])
+    return steps
+
+
+def test_a_run_that_had_stopped_early_is_not_trained_on(files, command, monkeypatch, steps):
     """Killed after the evaluation that ended it; a resumed run must remember how long it had waited."""
     options = {"num_train_epochs": 30, "early_stopping_patience": 3, "learning_rate": 0.0, "head_learning_rate": 0.0}
     options |= {"crf_learning_rate": 0.0, "save_total_limit": 9}
@@ -152,13 +160,18 @@ def test_a_run_that_had_stopped_early_is_not_trained_on(files, command, monkeypa
     checkpoints = sorted(path.name for path in (files / "out").glob("checkpoint-*"))
     assert len(checkpoints) == 4
 
-    steps, step = [], CRFTrainer.training_step
-    monkeypatch.setattr(CRFTrainer, "training_step", lambda *a, **k: (steps.append(1), step(*a, **k))[1])
     for epoch in (3, 4):
         steps.clear()
         run_ner.main([*argv, "--resume_from_checkpoint", str(files / "out" / f"checkpoint-{epoch}")])
         assert len(steps) == 4 - epoch
         (files / "out" / "config.json").unlink()
+
+
+def test_a_run_that_had_come_to_its_end_is_not_trained_on(run, short, steps):
+    """Its last step is not the last of an epoch; the host would go on."""
+    steps.clear()
+    run_ner.main(short(resume_from_checkpoint=str(run / "checkpoint-23")))
+    assert steps == []
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(files, short, error_of, monkeypatch):
@@ -227,7 +240,17 @@ class Poison(TrainerCallback):
     ("step", "save", "good"),
     [
         (10, {}, "checkpoint-9"),
-        (22, {"save_strategy": "no", "load_best_model_at_end": None, "logging_steps": 100}, None),
+        (
+            22,
+            {
+                "save_strategy": "no",
+                "eval_strategy": "no",
+                "do_eval": None,
+                "load_best_model_at_end": None,
+                "logging_steps": 100,
+            },
+            None,
+        ),
     ],
     ids=["before a checkpoint", "at the end"],
 )
