@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,8 @@ def writing(what: str, folder: Path) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or (str(error).strip() or repr(error)).splitlines()[0]
+        free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
         raise TrainingError(
-            f"{what} could not be written: {reason}; make room (or mend what else is wrong), then {way_on(folder)}"
+            f"{what} could not be written: {reason} ({free / 1e6:,.0f} MB are free there); make room, or mend what "
+            f"else is wrong, then {way_on(folder)}"
         ) from error
