@@ -17,6 +17,7 @@ from transformers import set_seed
 
 from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, parse_arguments
 from modeling_bert_crf.training.card import write_card
+from modeling_bert_crf.training.checkpoints import TrainingError
 from modeling_bert_crf.training.data import DataError
 from modeling_bert_crf.training.dataset import TaggingCollator
 from modeling_bert_crf.training.demo import demo_arguments
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
     try:
         run(parse_arguments(argv or demo_arguments(Path("runs/demo"))))
-    except (DataError, UserError) as error:
+    except (DataError, TrainingError, UserError) as error:
         sys.exit(f"run_ner.py: error: {error}")
 
 
@@ -63,7 +64,6 @@ def run(arguments: Arguments) -> None:
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
         say(strongest_transitions(model))
-        output.save_model(trainer)
 
     scores = {}
     for split in [split for split in ("validation", "test") if split in datasets]:
@@ -77,6 +77,7 @@ def run(arguments: Arguments) -> None:
     output.write_json("metrics.json", {"scores": scores, **facts})
     if training.do_train:
         output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores))
+        output.save_model(trainer)
         say(output.usage())
     for split, figures in scores.items():
         say(score_line(split, figures))

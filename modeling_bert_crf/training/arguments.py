@@ -11,9 +11,10 @@ from typing import Any, Literal
 import yaml
 from transformers import HfArgumentParser
 from transformers.integrations import get_available_reporting_integrations
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy, get_last_checkpoint
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..schemes import SCHEMES, detect_scheme
+from .checkpoints import find_fault, last_whole
 from .trainer import CRFTrainingArguments
 
 
@@ -214,10 +215,8 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
 
 
 def _check_output(training: CRFTrainingArguments) -> None:
-    checkpoint = training.resume_from_checkpoint
-    if checkpoint is not None and not Path(checkpoint).is_dir():
-        raise UserError(f"--resume_from_checkpoint: {checkpoint} is no checkpoint's folder")
     output = Path(training.output_dir)
+    checkpoint = training.resume_from_checkpoint = _find_checkpoint(training.resume_from_checkpoint, output)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     try:
         tempfile.TemporaryDirectory(dir=existing).cleanup()
@@ -225,9 +224,31 @@ def _check_output(training: CRFTrainingArguments) -> None:
         raise UserError(f"--output_dir {output} must be a folder that can be written: {error.strerror}") from None
     if training.do_train and (output / "config.json").exists():
         raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
-    last = get_last_checkpoint(output) if output.exists() else None
+    last = last_whole(output)
     if training.do_train and last is not None and checkpoint is None:
         raise UserError(
             f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
             "another folder"
         )
+
+
+def _find_checkpoint(wanted: str | None, output: Path) -> str | None:
+    """Return the checkpoint to go on from; `True` means the last whole one, as `Trainer.train` has it."""
+    if wanted is None:
+        return None
+    if wanted.lower() == "true":
+        last = last_whole(output)
+        if last is None:
+            raise UserError(f"--resume_from_checkpoint: {output} holds no whole checkpoint: leave the option away")
+        return str(last)
+    if not Path(wanted).is_dir():
+        raise UserError(f"--resume_from_checkpoint: {wanted} is no checkpoint's folder")
+    if fault := find_fault(Path(wanted)):
+        last = last_whole(Path(wanted).parent)
+        cure = (
+            "there is no whole one beside it: leave the option away"
+            if last is None
+            else f"the last whole one is {last}"
+        )
+        raise UserError(f"--resume_from_checkpoint: {wanted} is not whole ({fault}); {cure}")
+    return wanted

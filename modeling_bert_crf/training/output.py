@@ -2,17 +2,20 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from .checkpoints import writing
 from .data import Sentence
 from .dataset import write_conll
 from .trainer import CRFTrainer
 
 
 class Output:
-    """The output folder. What is written appears whole or not at all; a folder with a `config.json` is finished.
+    """The output folder. What is written appears whole or not at all; a folder with a `config.json` is finished:
+    the model is saved last.
 
     Args:
         folder: where; made at the first writing.
@@ -27,11 +30,12 @@ class Output:
         """Let `writer(path)` write a file."""
         if not self.writes:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         staging = self.folder / f".saving-{name}"
         try:
-            writer(staging)
-            os.replace(staging, self.folder / name)
+            with writing(str(self.folder / name), self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                writer(staging)
+                os.replace(staging, self.folder / name)
         finally:
             staging.unlink(missing_ok=True)
 
@@ -46,12 +50,16 @@ class Output:
     def save_model(self, trainer: CRFTrainer) -> None:
         """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last."""
         staging = self.folder / ".saving-model"
-        trainer.save_model(str(staging))  # in every process: gathering a sharded model takes them all
-        if self.writes:
-            (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
-            for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
-                os.replace(path, self.folder / path.name)
-            staging.rmdir()
+        try:
+            with writing(f"the model in {self.folder}", self.folder):
+                trainer.save_model(str(staging))  # in every process: gathering a sharded model takes them all
+                if self.writes:
+                    (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
+                    for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
+                        os.replace(path, self.folder / path.name)
+        finally:
+            if self.writes:
+                shutil.rmtree(staging, ignore_errors=True)
 
     def usage(self) -> str:
         """Say how to load the model."""

@@ -1,7 +1,9 @@
 """A Trainer that gives encoder, head and CRF each a learning rate, and scores every word of the gold data."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from .checkpoints import STATE, TrainingError, find_fault, way_on, writing
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
 from .metrics import flat_scores, score_tags
@@ -60,6 +63,14 @@ class CRFTrainingArguments(TrainingArguments):
         default="epoch", metadata={"help": "When to write a checkpoint that training can resume from."}
     )
     save_total_limit: int | None = field(default=1, metadata={"help": "How many checkpoints to keep."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True,
+        metadata={"help": "Whether a resumed run remembers how long early stopping has been waiting."},
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={"help": "Hide losses that are no number from the log, at the price of a look at every step."},
+    )
     train_sampling_strategy: str = field(
         default="group_by_length",
         metadata={"help": "Batches of sentences of like length (less padding, the same result), or `random`."},
@@ -107,6 +118,7 @@ class CRFTrainer(Trainer):
 
     args: CRFTrainingArguments
     _frozen_steps: int = 0
+    _train_sampler: Sampler | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -208,11 +220,76 @@ class CRFTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return EpochLengthSampler(size, dataset.lengths, seed)
+        self._train_sampler = EpochLengthSampler(size, dataset.lengths, seed)
+        return self._train_sampler
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Sampler | None:
         # The host would group these by length too, and give the predictions back in that order.
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
+
+    def _init_training_state(
+        self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
+    ) -> tuple[int, int]:
+        """Find where a resumed run goes on: epochs done, and batches done of the next."""
+        epochs_done, batches_done = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
+        if self._train_sampler is not None:
+            # accelerate 1.15 does not tell the epoch to a sampler whose first batches it skips in several processes.
+            self._train_sampler.set_epoch(epochs_done)
+        stopped = False
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, EarlyStoppingCallback) and self.args.early_stopping_patience is not None:
+                callback.early_stopping_patience = self.args.early_stopping_patience
+                stopped |= callback.early_stopping_patience_counter >= callback.early_stopping_patience
+        # A run that had come to its end would be trained a step further.
+        ended = checkpoint is not None and (stopped or self.state.global_step >= max_steps)
+        return (epochs, 0) if ended else (epochs_done, batches_done)
+
+    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        if self.control.should_log or self.control.should_evaluate or self.control.should_save:
+            self._refuse_nan()  # only now: a look at every step would make the device wait
+        super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
+
+    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
+        self._refuse_nan()
+        return super()._finalize_training(*args, **kwargs)
+
+    def _refuse_nan(self) -> None:
+        """Stop before a loss or a weight that is no number is logged, scored or saved.
+
+        Raises:
+            TrainingError: since which step, and how to go on.
+        """
+        parameters = (parameter.detach() for parameter in self.model.parameters())
+        local = [parameter.to_local() if hasattr(parameter, "to_local") else parameter for parameter in parameters]
+        finite = [values.isfinite().all() for values in (self._tr_loss, *local)]
+        if not torch.stack(finite).all():
+            raise TrainingError(
+                f"the loss is no longer a number, after step {self._globalstep_last_logged} and by step "
+                f"{self.state.global_step}: lower --learning_rate, --head_learning_rate or --crf_learning_rate; "
+                f"{way_on(Path(self.args.output_dir))}"
+            )
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint; `checkpoints.find_fault` knows it from one that was not written to its end.
+
+        Raises:
+            TrainingError: if it cannot be written, such as on a full disk; the ones before it are still there.
+        """
+        run = Path(self._get_output_dir(trial))
+        folder = run / f"checkpoint-{self.state.global_step}"
+        if self.args.should_save:  # a killed run may have left one here
+            (folder / STATE).unlink(missing_ok=True)
+        try:
+            with writing(str(folder), run):
+                super()._save_checkpoint(model, trial)
+        except TrainingError:
+            if self.args.should_save and find_fault(folder) is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # so that what process 0 writes next is the last of all
 
     def tag(self, dataset: TaggingDataset, split: str = "test") -> tuple[list[list[str]], dict[str, Any]]:
         """Tag a data set and score it.

@@ -1,0 +1,85 @@
+"""Checkpoints that training can go on from, and what is said when one cannot be written."""
+
+import json
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+STATE = "trainer_state.json"
+"""The file that the Trainer writes last: a checkpoint without it is half-written."""
+
+# What training goes on from, under the names of the Trainer, FSDP or DeepSpeed (which keeps all in one folder).
+_PARTS = {
+    "weights": ("*.safetensors", "pytorch_model*", "global_step*"),
+    "optimiser": ("optimizer*", "global_step*"),
+    "schedule": ("scheduler.pt", "global_step*"),
+    "random state": ("rng_state*.pth",),
+}
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why, and where it can be taken up again."""
+
+
+def find_fault(folder: Path) -> str | None:
+    """Say why training cannot go on from a checkpoint; None if it is whole.
+
+    A killed run leaves a checkpoint half-written or half-deleted, a power cut one with files cut off.
+    """
+    try:
+        json.loads((folder / STATE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return f"{STATE} is missing or cut off"
+    for part, patterns in _PARTS.items():
+        if not any(path for pattern in patterns for path in folder.glob(pattern)):
+            return f"it lacks the {part}"
+    cut = [path.name for path in sorted(folder.rglob("*")) if _is_cut_off(path)]
+    return f"{cut[0]} is cut off" if cut else None
+
+
+def _is_cut_off(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt"):  # compares the file's length with what its head announces
+                return False
+        except (OSError, SafetensorError):
+            return True
+    return path.suffix in (".pt", ".pth", ".bin") and not zipfile.is_zipfile(
+        path
+    )  # a zip's directory stands at its end
+
+
+def last_whole(folder: Path) -> Path | None:
+    """Return the last whole checkpoint of a run in a folder, if there is one."""
+    steps = {path: re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.glob("checkpoint-*")}
+    newest_first = sorted((path for path in steps if steps[path]), key=lambda path: -int(steps[path][1]))
+    return next((path for path in newest_first if find_fault(path) is None), None)
+
+
+def way_on(folder: Path) -> str:
+    """Say where a run in a folder can be taken up again."""
+    last = last_whole(folder)
+    return "there is no checkpoint to go on from" if last is None else f"go on with --resume_from_checkpoint {last}"
+
+
+@contextmanager
+def writing(what: str, folder: Path) -> Iterator[None]:
+    """Turn a failure to write something of the run in a folder, such as a full disk, into one sentence.
+
+    Raises:
+        TrainingError: what could not be written, why, and how to go on.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or (str(error).strip() or repr(error)).splitlines()[0]
+        free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+        raise TrainingError(
+            f"{what} could not be written: {reason} ({free / 1e6:,.0f} MB are free there); make room, or mend what "
+            f"else is wrong, then {way_on(folder)}"
+        ) from error

@@ -1,0 +1,41 @@
+"""The configuration files for many GPUs: nothing here can run them, but they can be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.commands.launch import launch_command_parser
+
+ROOT = Path(__file__).parent.parent
+CONFIGS = sorted((ROOT / "configs").iterdir())
+ACCELERATE = {"one_gpu": ("NO", 1), "eight_gpus": ("MULTI_GPU", 8), "eight_gpus_fsdp2": ("FSDP", 8)}
+ACCELERATE |= {"two_nodes": ("MULTI_GPU", 16)}
+
+
+@pytest.mark.parametrize("name", ACCELERATE)
+def test_accelerate_reads_its_files(name, model):
+    config = load_config_from_file(str(ROOT / "configs" / f"{name}.yaml"))
+
+    assert (config.distributed_type.value, config.num_processes) == ACCELERATE[name]
+    options = vars(launch_command_parser().parse_args(["run_ner.py"]))
+    assert config.fsdp_config.keys() <= options.keys()
+    if config.fsdp_config:
+        layer = model.bert.encoder.layer[0]
+        assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] == type(layer).__name__
+
+
+def test_the_deepspeed_file_leaves_to_the_trainer_what_the_trainer_knows():
+    config = json.loads((ROOT / "configs" / "deepspeed_zero2.json").read_text())
+
+    assert config["zero_optimization"]["stage"] == 2
+    assert {"optimizer", "scheduler"}.isdisjoint(config)  # one learning rate would take the place of three
+    sizes = ("train_batch_size", "train_micro_batch_size_per_gpu", "gradient_accumulation_steps", "gradient_clipping")
+    assert {config[size] for size in sizes} == {"auto"}
+
+
+def test_the_readme_names_every_file():
+    assert {path.stem for path in CONFIGS} == {*ACCELERATE, "deepspeed_zero2"}
+    readme = (ROOT / "README.md").read_text()
+    for path in CONFIGS:
+        assert f"configs/{path.name}" in readme
