@@ -301,31 +301,56 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             inputs_embeds=inputs_embeds,
             **kwargs,
         )
-        hidden = outputs.last_hidden_state  # (B, S, H)
-        grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
+        loss, logits, paths, emissions = self._tag(
+            outputs.last_hidden_state,
+            input_ids,
+            attention_mask,
+            word_mask,
+            word_shape_ids,
+            labels,
+            num_items_in_batch,
+        )
+        return BertBiLSTMCRFOutput(
+            loss=loss,
+            logits=logits,
+            paths=paths,
+            emissions=emissions,
+            hidden_states=outputs.hidden_states,
+            attentions=outputs.attentions,
+        )
 
+    @torch.compiler.disable  # its loops run over words: unrolled, they would be compiled anew for every length
+    def _tag(
+        self,
+        hidden: Tensor,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        word_mask: Tensor | None,
+        word_shape_ids: Tensor | None,
+        labels: Tensor | None,
+        num_items_in_batch: Tensor | int | None,
+    ) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
+        """Do all that follows the encoder, word by word.
+
+        Returns:
+            loss, logits, paths and emissions, as `BertBiLSTMCRFOutput` describes them.
+        """
+        grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
         emissions = self.emit(self._words(hidden, grid, word_shape_ids), grid.mask)  # (B, T, K)
 
         loss = paths = None
-        if tags is not None:
+        if tags is None:
+            log_marginals = self.crf.log_marginals(emissions, grid.mask)
+        else:
             nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask)  # (B,), (B, T, K)
             if partial and self.training and nll.isinf().any():  # `_compact` compares neighbours only
                 row = int(nll.isinf().nonzero()[0])
                 raise ValueError(f"labels must leave a tagging that obeys the scheme, got none in row {row}")
             count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
-        else:
-            log_marginals = self.crf.log_marginals(emissions, grid.mask)
         if tags is None or not self.training:
             paths = grid.scatter(self.crf.decode(emissions, grid.mask)[0], fill=UNKNOWN)
-        return BertBiLSTMCRFOutput(
-            loss=loss,
-            logits=self._logits(log_marginals, grid),
-            paths=paths,
-            emissions=grid.scatter(emissions, fill=0.0),
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return loss, self._logits(log_marginals, grid), paths, grid.scatter(emissions, fill=0.0)
 
     def _run_encoder(
         self,

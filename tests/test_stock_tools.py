@@ -160,19 +160,29 @@ def test_loading_in_half_precision_keeps_the_crf_in_float32(model, batch, tmp_pa
     assert loaded(**batch).loss is None
 
 
-def test_the_encoder_can_be_compiled(model, batch):
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo looks at it
+def test_a_compiled_model_compiles_the_encoder_alone(model, batch):
+    """The CRF's loop would be unrolled, and compiled anew for every length."""
     expected = model(**batch)
     graphs = []
 
     def backend(graph, inputs):
-        graphs.append(graph)
+        graphs.append({str(node.target) for node in graph.graph.nodes})
         return graph.forward
 
-    model.bert = torch.compile(model.bert, backend=backend)
-    output = model(**batch)
+    labels = torch.where(expected.paths == UNKNOWN, UNKNOWN, 0)
+    gradients = torch.autograd.grad(model(**batch, labels=labels).loss, list(model.parameters()), allow_unused=True)
+    compiled = torch.compile(model, backend=backend)
+    output = compiled(**batch, labels=labels)
 
     assert graphs
+    called = set().union(*graphs)
+    assert any("linear" in name for name in called)
+    assert not any(word in name for name in called for word in ("bmm", "lstm", "logsumexp", "gather"))
     torch.testing.assert_close(output.logits, expected.logits)
+    again = torch.autograd.grad(output.loss, list(model.parameters()), allow_unused=True)
+    for one, other in zip(again, gradients, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_parameters_move_with_the_model(model):
