@@ -377,7 +377,7 @@ class LinearChainCRF(nn.Module):
         rows = stand(emissions.detach(), mask) if measured else None
         if measured:
             facts += measure(rows, moves.detach())
-        hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist() if facts[1:] else facts
+        hole, *facts = torch.stack(facts).tolist()
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
             raise ValueError(

@@ -292,7 +292,8 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
     else:
         onward = vectors.onward[1:]
         tags = vectors.before[1:] * onward  # (P-1, K+1, B)
-        norm = tags.sum(1, keepdim=True).clamp_min_(torch.finfo(tags.dtype).tiny)
+        norm = tags.sum(1, keepdim=True)
+        norm.masked_fill_(norm == 0.0, torch.inf)  # no path is allowed: all counts are 0
         tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
         moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
