@@ -443,25 +443,25 @@ CANDIDATES = 2**22
 
 def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
     """Search with every candidate kept: two operations a step, and one to trace it."""
-    first = moves[:, -1]  # (2, K+1 next, 1): from outside
+    width = scores.shape[2]
     candidates = scores[:-1].unsqueeze(3) + moves  # (half-1, 2, K+1 previous, K+1 next, B)
     best = torch.empty_like(scores[1:])  # (half-1, 2, K+1, B), without the position's own score
-    previous = first
-    for candidate, target in zip(candidates.unbind(), best.unbind(), strict=True):
-        candidate.add_(previous.unsqueeze(2))
-        previous = torch.amax(candidate, 1, out=target)
+    previous = moves[:, -1].unsqueeze(2)  # (2, K+1, 1, 1): from outside
+    for candidate, target, column in zip(candidates.unbind(), best.unbind(), best.unsqueeze(3).unbind(), strict=True):
+        torch.amax(candidate.add_(previous), 1, out=target)
+        previous = column
     # The smallest state that is as good as the best: `argmax` is slow on a dimension that is not the last one.
-    width = scores.shape[2]
-    states = torch.arange(width, 0, -1, dtype=torch.int16, device=scores.device)[:, None, None]
-    pointers = width - ((candidates == best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
+    small = torch.uint8 if width < 256 else torch.int16
+    states = torch.arange(width, 0, -1, dtype=small, device=scores.device)[:, None, None]
+    pointers = width - ((candidates >= best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
 
     def trace(state: Tensor) -> list[Tensor]:
-        path = [state]
+        path = [state.unsqueeze(1)]
         for pointer in reversed(pointers.unbind()):
-            path.append(pointer.gather(1, path[-1].unsqueeze(1)).squeeze(1))
-        return path
+            path.append(pointer.gather(1, path[-1]))
+        return [state.squeeze(1) for state in path]
 
-    return scores[-1] + previous, trace
+    return scores[-1] + previous.squeeze(2), trace
 
 
 def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:

@@ -181,6 +181,20 @@ def test_nothing_that_the_guard_admits_leaves_the_range():
         assert (gradient - exact).abs().max() < 1e-6
 
 
+def test_sets_may_force_a_path_that_loses_without_end():
+    """O, B, I: ninety times I, of which each weighs exp(-12), because the last tag is known to be I."""
+    crf = LinearChainCRF(3)
+    crf.allowed_transitions[0, 2] = crf.allowed_starts[2] = False
+    emissions, mask = torch.zeros(1, 92, 3), torch.ones(1, 92, dtype=torch.bool)
+    emissions[..., 2] = -12.0
+    sets = torch.ones(1, 92, 3, dtype=torch.bool)
+    sets[:, 1:, 1] = False
+    sets[:, -1, 0] = False
+    path = torch.tensor([[1] + [2] * 91])
+
+    torch.testing.assert_close(crf(emissions, sets, mask), crf(emissions, path, mask))
+
+
 def test_a_gold_path_that_only_soft_rules_forbid_has_its_finite_loss():
     crf = LinearChainCRF(2)
     crf.transitions.data[:] = -1e4  # every path of two words is "forbidden"
