@@ -160,6 +160,17 @@ def test_the_guard_takes_the_cheapest_safe_tier(tiers, num_tags, scale, forbid, 
     assert (tier.every == 0) == (expected is None)
 
 
+def test_soft_rules_do_not_cost_the_exp_domain(tiers):
+    crf = LinearChainCRF(3)
+    crf.transitions.data[0, 2] = crf.start_transitions.data[2] = -1e4
+    emissions, mask = make_batch((7, 3), 3)
+
+    crf.log_partition(emissions.float(), mask)
+
+    assert [tier.dtype for tier in tiers] == [torch.float64]
+    assert tiers[0].every > 1
+
+
 def test_nothing_that_the_guard_admits_leaves_the_range():
     """Its bound at its worst: scores that pull one way first, and then all the other."""
     for num_tags, spread in itertools.product((2, 3, 33), (1.0, 10.0, 20.0, 40.0, 80.0, 120.0)):
