@@ -518,7 +518,7 @@ class _KnownGradient(torch.autograd.Function):
     def forward(
         ctx: Any, value: Tensor, possible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(possible, tags, moves)
+        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (possible, tags, moves)))
         return value.to(emissions)
 
     @staticmethod

@@ -61,6 +61,14 @@ above. Tag *sets* may cut any of them, so where moves too are forbidden they cou
 A score 1000 or more below the best move's (-1e4 is in use as "forbidden") is left out of r, and its weight is 0: the
 paths around it weigh at least exp(-640) of the best. If no path is left without it, log Z is redone in the log domain.
 
+
+4. The best path
+
+Viterbi's recursion is the forward algorithm with the maximum for the sum, and runs from both ends at once as well: the
+two halves meet at the row's middle after half the steps, and are traced outwards from there. Only maxima are computed
+in the loop. The states that they came from are found afterwards, for small K all at once, else along the path alone.
+It adds scores in float64: of two paths whose scores differ in float32, the better one is found.
+
 References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A, III-B and V-A (scaling).
     J. Lafferty, A. McCallum, F. Pereira, "Conditional random fields", ICML 2001, sec. 3.
@@ -175,7 +183,7 @@ def walks(tags: Tensor, mask: Tensor, num_tags: int) -> Tensor:
 
 def path_scores(chain: Chain, states: Tensor) -> Tensor:
     """Return the score of each row's walk, (B,), less the chain's offset; -inf if it is forbidden."""
-    score = chain.scores.gather(1, states.unsqueeze(1)).sum((0, 1))
+    score = chain.scores.gather(1, states.unsqueeze(1)).sum((0, 1), dtype=widest(states.device))
     return score + chain.moves[states[:-1], states[1:]].sum(0)
 
 
