@@ -54,7 +54,7 @@ R steps without rescaling lose R d more, and a product of two such vectors twice
 
     2 (2 p + R) d  <  64 in float32 (smallest float exp(-87)),  640 in float64 (exp(-708)).
 
-The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
+In float32 weights are rounded, which moves log Z by up to 1e-7 a position. The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
 domain in float64, where nothing can underflow. Known tags (one tag allowed at a position) only shorten the paths
 above. Tag *sets* may cut any of them, so where moves too are forbidden they count as p = T + 1.
 
@@ -145,7 +145,7 @@ class Chain(NamedTuple):
     """The log-scores of walks from outside to outside."""
 
     scores: Tensor  # (P, K+1, B), less the largest of each position
-    moves: Tensor  # (K+1 from, K+1 to), less the largest
+    moves: Tensor  # (K+1 from, K+1 to), less the largest; in the widest float
     peak: Tensor  # (T, 1, B), what was taken from the positions
     best: Tensor  # (), what was taken from the moves, but for that from outside to outside
 
@@ -170,7 +170,7 @@ def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Ch
     scores = nn.functional.pad(scores, (0, 0, 0, 1, 1, 1), value=-torch.inf)
     scores[:, -1].masked_fill_(nn.functional.pad(outside, (0, 0, 1, 1), value=True), 0.0)
     best = moves.detach().amax()
-    moves = (moves - best).to(dtype)
+    moves = moves - best
     moves[-1, -1] = 0.0  # so that waiting outside changes nothing, not even by rounding
     return Chain(scores, moves, peak, best)
 
@@ -227,7 +227,9 @@ def sweep(chain: Chain, tier: Tier) -> Sweep:
         step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0)), 1), moves)
         return Sweep(step, own, own[-1, 0, -1], logs=True)
     weights = chain.scores.exp()
-    step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0)), 1), moves.exp(), tier.every)
+    step, own, log_scale = _exp_recursion(
+        torch.stack((weights, weights.flip(0)), 1), moves.exp().to(tier.dtype), tier.every
+    )
     return Sweep(step, own, own[-1, 0, -1].log() + log_scale, logs=False)
 
 
@@ -235,7 +237,8 @@ def log_partition(chain: Chain, tier: Tier) -> Tensor:
     """Run the forward recursion alone, and return log Z less the chain's offset, (B,)."""
     if not tier.every:
         return sweep(chain, tier).log_z
-    _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], chain.moves.exp().t()[None], tier.every)
+    moves = chain.moves.t()[None].exp().to(tier.dtype)
+    _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], moves, tier.every)
     return own[-1, 0, -1].log() + log_scale
 
 
@@ -304,12 +307,13 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
         norm.masked_fill_(norm == 0.0, torch.inf)  # no path is allowed: all counts are 0
         tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
-        moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
+        with torch.autocast(tags.device.type, enabled=False):
+            moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
     if gold is not None:
         minus = tags.new_full((), -1.0).expand_as(gold[1:])
         tags.scatter_add_(1, gold[1:].unsqueeze(1), minus.unsqueeze(1))
         path = (gold[:-1] * tags.shape[1] + gold[1:]).t()
-        moves.flatten(1).scatter_add_(1, path, minus.t())
+        moves.flatten(1).scatter_add_(1, path, minus.t().to(moves.dtype))
     return Expectation(
         tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype)
     )

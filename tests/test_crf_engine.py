@@ -281,7 +281,7 @@ def test_unused_gradients_cost_nothing():
 def test_inputs_are_left_as_they_are():
     """With one row, side by side is the same memory as below one another."""
     crf = make_crf(3)
-    emissions, mask = make_batch((5,), 3)
+    emissions, mask = make_batch((5,), 3, 7)
     before = emissions.clone()
     tags = torch.randint(3, mask.shape)
 
@@ -358,6 +358,30 @@ def test_a_crf_copies_and_pickles():
     emissions, mask = make_batch((5, 2), 3)
     for twin in (copy.deepcopy(crf), pickle.loads(pickle.dumps(crf))):
         torch.testing.assert_close(twin.log_partition(emissions, mask), crf.log_partition(emissions, mask))
+
+
+def test_autocast_leaves_the_float32_tier_alone(tiers):
+    crf, emissions, tags, mask = make_large(2, 30, 33)
+    inputs = [emissions, *crf.parameters()]
+    plain = crf(emissions, tags, mask)
+    plain_gradients = torch.autograd.grad(plain.sum(), inputs)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = crf(emissions, tags, mask)
+        gradients = torch.autograd.grad(cast.sum(), inputs)
+
+    assert [tier.dtype for tier in tiers] == [torch.float32] * 2
+    assert cast.equal(plain)
+    assert all(one.equal(other) for one, other in zip(gradients, plain_gradients, strict=True))
+
+
+def test_the_entropy_of_many_tags_is_taken_in_float64():
+    """A difference of large sums: in float32 it would have three digits."""
+    crf, emissions, _, mask = make_large(2, 60, 33, scale=300.0)
+
+    found = crf.entropy(emissions, mask)
+
+    torch.testing.assert_close(found.double(), crf.double().entropy(emissions.double(), mask), rtol=1e-6, atol=1e-9)
 
 
 def test_every_tier_gives_the_same_numbers():
