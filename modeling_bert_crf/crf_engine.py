@@ -253,14 +253,12 @@ def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tens
     tiny = torch.finfo(own.dtype).tiny
     peaks = []
     vector, *rest = own.unbind()
-    # Autocast would do the products in half precision.
-    with torch.autocast(own.device.type, enabled=False):
-        for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
-            torch.bmm(moves, vector, out=moved)
-            vector = weights.mul_(moved)
-            if t % every == 0:
-                peaks.append(vector.amax(1, keepdim=True).clamp_min_(tiny))
-                vector.div_(peaks[-1])
+    for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
+        torch.bmm(moves, vector, out=moved)  # autocast lets products with `out` alone
+        vector = weights.mul_(moved)
+        if t % every == 0:
+            peaks.append(vector.amax(1, keepdim=True).clamp_min_(tiny))
+            vector.div_(peaks[-1])
     if not peaks:
         return step, own, own.new_zeros(own.shape[-1])
     return step, own, torch.stack([peak[0, 0] for peak in peaks]).to(widest(own.device)).log().sum(0)
@@ -307,7 +305,7 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
         norm.masked_fill_(norm == 0.0, torch.inf)  # no path is allowed: all counts are 0
         tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
-        with torch.autocast(tags.device.type, enabled=False):
+        with torch.autocast(tags.device.type, enabled=False):  # which would multiply in half precision
             moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
     if gold is not None:
         minus = tags.new_full((), -1.0).expand_as(gold[1:])

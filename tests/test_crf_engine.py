@@ -375,13 +375,24 @@ def test_autocast_leaves_the_float32_tier_alone(tiers):
     assert all(one.equal(other) for one, other in zip(gradients, plain_gradients, strict=True))
 
 
-def test_the_entropy_of_many_tags_is_taken_in_float64():
-    """A difference of large sums: in float32 it would have three digits."""
-    crf, emissions, _, mask = make_large(2, 60, 33, scale=300.0)
+def test_the_float32_tier_is_exact_for_whatever_is_asked(tiers):
+    crf, emissions, _, mask = make_large(2, 90, 33, scale=8.0)
+    sets = torch.rand(20, 3, 33) < 0.3
+    spans = torch.randint(2, (20,)), torch.randint(20, (20,)), sets
 
-    found = crf.entropy(emissions, mask)
+    def ask(emissions):
+        return [
+            crf.entropy(emissions, mask),
+            crf.pairwise_marginals(emissions, mask),
+            crf.log_marginals(emissions, mask),
+            crf.span_log_probs(emissions, mask, *spans),
+        ]
 
-    torch.testing.assert_close(found.double(), crf.double().entropy(emissions.double(), mask), rtol=1e-6, atol=1e-9)
+    narrow = ask(emissions)
+    assert {tier.dtype for tier in tiers} == {torch.float32}
+    crf.double()
+    for found, exact in zip(narrow, ask(emissions.double()), strict=True):
+        torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
 
 
 def test_every_tier_gives_the_same_numbers():
