@@ -54,9 +54,10 @@ R steps without rescaling lose R d more, and a product of two such vectors twice
 
     2 (2 p + R) d  <  64 in float32 (smallest float exp(-87)),  640 in float64 (exp(-708)).
 
-In float32 weights are rounded, which moves log Z by up to 1e-7 a position. The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
-domain in float64, where nothing can underflow. Known tags (one tag allowed at a position) only shorten the paths
-above. Tag *sets* may cut any of them, so where moves too are forbidden they count as p = T + 1.
+The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
+domain in float64, where nothing can underflow. (In float32 the weights are rounded, which moves log Z by up to 1e-7 a
+position.) Known tags (one tag allowed at a position) only shorten the paths above. Tag *sets* may cut any of them, so
+where moves too are forbidden they count as p = T + 1.
 
 A score 1000 or more below the best move's (-1e4 is in use as "forbidden") is left out of r, and its weight is 0: the
 paths around it weigh at least exp(-640) of the best. If no path is left without it, log Z is redone in the log domain.
