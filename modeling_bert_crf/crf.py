@@ -184,7 +184,7 @@ class LinearChainCRF(nn.Module):
             (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the
             mask is False.
         """
-        return self._read(log_marginals, emissions, mask, wide=False)
+        return self._read(log_marginals, emissions, mask)
 
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return P(y_t = k | x), the probability of each tag at each position given the whole sequence.
@@ -271,7 +271,7 @@ class LinearChainCRF(nn.Module):
             int64 (B, S, T), -100 where the mask is False. Arbitrary where the constraints forbid every path.
         """
         given = self._check(emissions, mask)
-        paths = sample(*self._add_up(given, wide=True), num_samples, generator).to(mask.device)
+        paths = sample(*self._add_up(given), num_samples, generator).to(mask.device)
         return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
 
     @torch.no_grad()
@@ -377,7 +377,7 @@ class LinearChainCRF(nn.Module):
         rows = stand(emissions.detach(), mask) if measured else None
         if measured:
             facts += measure(rows, moves.detach())
-        hole, *facts = torch.stack([fact.to(moves.dtype) for fact in facts]).tolist() if facts[1:] else facts
+        hole, *facts = torch.stack(facts).tolist()
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
             raise ValueError(
@@ -404,7 +404,6 @@ class LinearChainCRF(nn.Module):
         given: "_Given",
         run: Callable[[Chain, Tier], Any] = sweep,
         sets: Tensor | None = None,
-        wide: bool = False,
     ) -> Any:
         """Lay out the chain and run the recursions over it in the first tier that is safe.
 
@@ -414,7 +413,7 @@ class LinearChainCRF(nn.Module):
             the chain, and what `run` makes of it.
         """
         rows, mask, moves = given.rows, given.mask, given.moves.detach()
-        tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows, wide))
+        tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows))
         if sets is not None:
             other = (mask[..., None] & ~sets).permute(1, 2, 0)
             rows = torch.cat([rows, rows.masked_fill(other, -torch.inf)], 2)
@@ -429,13 +428,11 @@ class LinearChainCRF(nn.Module):
             result = run(chain, LOG_TIER)
         return chain, result
 
-    def _read(
-        self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor, wide: bool = True
-    ) -> Tensor:
+    def _read(self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor) -> Tensor:
         """Run the recursions and read a differentiable result off what they leave behind."""
         given = self._check(emissions, mask)
         with torch.no_grad():
-            value = formula(*self._add_up(given, wide=wide))
+            value = formula(*self._add_up(given))
         return self._recomputed(value, formula, given)
 
     def _recomputed(self, value: Tensor, formula: Callable[[Chain, Sweep], Tensor], given: "_Given") -> Tensor:
@@ -486,7 +483,7 @@ def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
     return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
 
 
-def _dtypes(rows: Tensor, wide: bool) -> list[torch.dtype]:
+def _dtypes(rows: Tensor) -> list[torch.dtype]:
     """Return the precisions to try, the preferred one first.
 
     On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also out
@@ -495,7 +492,7 @@ def _dtypes(rows: Tensor, wide: bool) -> list[torch.dtype]:
     if rows.device.type == "mps":
         return [torch.float32]
     narrow = rows.dtype == torch.float32 and rows.device.type == "cpu" and rows.shape[1] >= 32
-    return [torch.float32, torch.float64] if narrow and not wide else [torch.float64]
+    return [torch.float32, torch.float64] if narrow else [torch.float64]
 
 
 def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -518,7 +515,7 @@ class _KnownGradient(torch.autograd.Function):
     def forward(
         ctx: Any, value: Tensor, possible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(possible, tags, moves)
+        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (possible, tags, moves)))
         return value.to(emissions)
 
     @staticmethod

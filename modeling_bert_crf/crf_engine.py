@@ -55,11 +55,20 @@ R steps without rescaling lose R d more, and a product of two such vectors twice
     2 (2 p + R) d  <  64 in float32 (smallest float exp(-87)),  640 in float64 (exp(-708)).
 
 The largest R is chosen that obeys it. If not even 1 does, the next tier is taken: float32, float64, and last the log
-domain in float64, where nothing can underflow. Known tags (one tag allowed at a position) only shorten the paths
-above. Tag *sets* may cut any of them, so where moves too are forbidden they count as p = T + 1.
+domain in float64, where nothing can underflow. (In float32 the weights are rounded, which moves log Z by up to 1e-7 a
+position.) Known tags (one tag allowed at a position) only shorten the paths above. Tag *sets* may cut any of them, so
+where moves too are forbidden they count as p = T + 1.
 
 A score 1000 or more below the best move's (-1e4 is in use as "forbidden") is left out of r, and its weight is 0: the
 paths around it weigh at least exp(-640) of the best. If no path is left without it, log Z is redone in the log domain.
+
+
+4. The best path
+
+Viterbi's recursion is the forward algorithm with the maximum for the sum, and runs from both ends at once as well: the
+two halves meet at the row's middle after half the steps, and are traced outwards from there. Only maxima are computed
+in the loop. The states that they came from are found afterwards, for small K all at once, else along the path alone.
+It adds scores in float64: of two paths whose scores differ in float32, the better one is found.
 
 References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A, III-B and V-A (scaling).
@@ -137,7 +146,7 @@ class Chain(NamedTuple):
     """The log-scores of walks from outside to outside."""
 
     scores: Tensor  # (P, K+1, B), less the largest of each position
-    moves: Tensor  # (K+1 from, K+1 to), less the largest
+    moves: Tensor  # (K+1 from, K+1 to), less the largest; in the widest float
     peak: Tensor  # (T, 1, B), what was taken from the positions
     best: Tensor  # (), what was taken from the moves, but for that from outside to outside
 
@@ -162,7 +171,7 @@ def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Ch
     scores = nn.functional.pad(scores, (0, 0, 0, 1, 1, 1), value=-torch.inf)
     scores[:, -1].masked_fill_(nn.functional.pad(outside, (0, 0, 1, 1), value=True), 0.0)
     best = moves.detach().amax()
-    moves = (moves - best).to(dtype)
+    moves = moves - best
     moves[-1, -1] = 0.0  # so that waiting outside changes nothing, not even by rounding
     return Chain(scores, moves, peak, best)
 
@@ -175,7 +184,7 @@ def walks(tags: Tensor, mask: Tensor, num_tags: int) -> Tensor:
 
 def path_scores(chain: Chain, states: Tensor) -> Tensor:
     """Return the score of each row's walk, (B,), less the chain's offset; -inf if it is forbidden."""
-    score = chain.scores.gather(1, states.unsqueeze(1)).sum((0, 1))
+    score = chain.scores.gather(1, states.unsqueeze(1)).sum((0, 1), dtype=widest(states.device))
     return score + chain.moves[states[:-1], states[1:]].sum(0)
 
 
@@ -219,7 +228,9 @@ def sweep(chain: Chain, tier: Tier) -> Sweep:
         step, own = _log_recursion(torch.stack((chain.scores, chain.scores.flip(0)), 1), moves)
         return Sweep(step, own, own[-1, 0, -1], logs=True)
     weights = chain.scores.exp()
-    step, own, log_scale = _exp_recursion(torch.stack((weights, weights.flip(0)), 1), moves.exp(), tier.every)
+    step, own, log_scale = _exp_recursion(
+        torch.stack((weights, weights.flip(0)), 1), moves.exp().to(tier.dtype), tier.every
+    )
     return Sweep(step, own, own[-1, 0, -1].log() + log_scale, logs=False)
 
 
@@ -227,7 +238,8 @@ def log_partition(chain: Chain, tier: Tier) -> Tensor:
     """Run the forward recursion alone, and return log Z less the chain's offset, (B,)."""
     if not tier.every:
         return sweep(chain, tier).log_z
-    _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], chain.moves.exp().t()[None], tier.every)
+    moves = chain.moves.t()[None].exp().to(tier.dtype)
+    _, own, log_scale = _exp_recursion(chain.scores.exp()[:, None], moves, tier.every)
     return own[-1, 0, -1].log() + log_scale
 
 
@@ -242,14 +254,12 @@ def _exp_recursion(own: Tensor, moves: Tensor, every: int) -> tuple[Tensor, Tens
     tiny = torch.finfo(own.dtype).tiny
     peaks = []
     vector, *rest = own.unbind()
-    # Autocast would do the products in half precision.
-    with torch.autocast(own.device.type, enabled=False):
-        for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
-            torch.bmm(moves, vector, out=moved)
-            vector = weights.mul_(moved)
-            if t % every == 0:
-                peaks.append(vector.amax(1, keepdim=True).clamp_min_(tiny))
-                vector.div_(peaks[-1])
+    for t, (moved, weights) in enumerate(zip(step.unbind()[1:], rest, strict=True), start=1):
+        torch.bmm(moves, vector, out=moved)  # autocast lets products with `out` alone
+        vector = weights.mul_(moved)
+        if t % every == 0:
+            peaks.append(vector.amax(1, keepdim=True).clamp_min_(tiny))
+            vector.div_(peaks[-1])
     if not peaks:
         return step, own, own.new_zeros(own.shape[-1])
     return step, own, torch.stack([peak[0, 0] for peak in peaks]).to(widest(own.device)).log().sum(0)
@@ -292,15 +302,17 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
     else:
         onward = vectors.onward[1:]
         tags = vectors.before[1:] * onward  # (P-1, K+1, B)
-        norm = tags.sum(1, keepdim=True).clamp_min_(torch.finfo(tags.dtype).tiny)
+        norm = tags.sum(1, keepdim=True)
+        norm.masked_fill_(norm == 0.0, torch.inf)  # no path is allowed: all counts are 0
         tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
-        moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
+        with torch.autocast(tags.device.type, enabled=False):  # which would multiply in half precision
+            moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
     if gold is not None:
         minus = tags.new_full((), -1.0).expand_as(gold[1:])
         tags.scatter_add_(1, gold[1:].unsqueeze(1), minus.unsqueeze(1))
         path = (gold[:-1] * tags.shape[1] + gold[1:]).t()
-        moves.flatten(1).scatter_add_(1, path, minus.t())
+        moves.flatten(1).scatter_add_(1, path, minus.t().to(moves.dtype))
     return Expectation(
         tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype)
     )
@@ -442,25 +454,25 @@ CANDIDATES = 2**22
 
 def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
     """Search with every candidate kept: two operations a step, and one to trace it."""
-    first = moves[:, -1]  # (2, K+1 next, 1): from outside
+    width = scores.shape[2]
     candidates = scores[:-1].unsqueeze(3) + moves  # (half-1, 2, K+1 previous, K+1 next, B)
     best = torch.empty_like(scores[1:])  # (half-1, 2, K+1, B), without the position's own score
-    previous = first
-    for candidate, target in zip(candidates.unbind(), best.unbind(), strict=True):
-        candidate.add_(previous.unsqueeze(2))
-        previous = torch.amax(candidate, 1, out=target)
+    previous = moves[:, -1].unsqueeze(2)  # (2, K+1, 1, 1): from outside
+    for candidate, target, column in zip(candidates.unbind(), best.unbind(), best.unsqueeze(3).unbind(), strict=True):
+        torch.amax(candidate.add_(previous), 1, out=target)
+        previous = column
     # The smallest state that is as good as the best: `argmax` is slow on a dimension that is not the last one.
-    width = scores.shape[2]
-    states = torch.arange(width, 0, -1, dtype=torch.int16, device=scores.device)[:, None, None]
-    pointers = width - ((candidates == best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
+    small = torch.uint8 if width < 256 else torch.int16
+    states = torch.arange(width, 0, -1, dtype=small, device=scores.device)[:, None, None]
+    pointers = width - ((candidates >= best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
 
     def trace(state: Tensor) -> list[Tensor]:
-        path = [state]
+        path = [state.unsqueeze(1)]
         for pointer in reversed(pointers.unbind()):
-            path.append(pointer.gather(1, path[-1].unsqueeze(1)).squeeze(1))
-        return path
+            path.append(pointer.gather(1, path[-1]))
+        return [state.squeeze(1) for state in path]
 
-    return scores[-1] + previous, trace
+    return scores[-1] + previous.squeeze(2), trace
 
 
 def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:

@@ -177,6 +177,7 @@ def test_an_impossible_gold_path_costs_infinity_with_finite_gradients():
     assert nll[0] == math.inf
     assert nll[1].isfinite()
     assert emissions.grad.isfinite().all()
+    assert not emissions.grad[0].any()
     assert emissions.grad[1].any()
     assert all(parameter.grad.isfinite().all() for parameter in crf.parameters())
 
