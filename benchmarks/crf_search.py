@@ -1,6 +1,6 @@
 """Search for a wrong result of the CRF: random chains against references that share no code with the engine.
 
-    python benchmarks/crf_search.py             # 100,000 small chains and 2,000 long ones; half an hour on one core
+    python benchmarks/crf_search.py             # 100,000 small chains and 2,000 long ones; ten minutes on one core
     python benchmarks/crf_search.py --small 5000 --long 50 --seed 1
 
 Small chains are checked against the sum over all paths, long ones against a plain log-domain recursion, both in

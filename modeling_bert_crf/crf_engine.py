@@ -307,12 +307,12 @@ def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Tensor |
         tags.div_(norm)
         upto, onward = (v.permute(2, 0, 1).contiguous() for v in (vectors.upto[:-1], onward / norm))  # (B, P-1, K+1)
         with torch.autocast(tags.device.type, enabled=False):  # which would multiply in half precision
-            moves = torch.bmm(upto.mT, onward) * chain.moves.exp()
+            moves = torch.bmm(upto.mT, onward).mul_(chain.moves.exp())
     if gold is not None:
         minus = tags.new_full((), -1.0).expand_as(gold[1:])
         tags.scatter_add_(1, gold[1:].unsqueeze(1), minus.unsqueeze(1))
         path = (gold[:-1] * tags.shape[1] + gold[1:]).t()
-        moves.flatten(1).scatter_add_(1, path, minus.t().to(moves.dtype))
+        moves.flatten(1).scatter_add_(1, path, minus.t())
     return Expectation(
         tags[:-1, :-1].permute(2, 0, 1).to(dtype, memory_format=torch.contiguous_format), moves.to(dtype)
     )
@@ -426,15 +426,15 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     # Entry [s, d, b]: the position of row b that the search reaches from end d in step s; `positions` means outside.
     length = mask.sum(1)
     step = torch.arange(half, device=mask.device)
-    away = torch.stack((step - (half - 1), half - step), 1).unsqueeze(2)  # (half, 2, 1), from the left middle
-    source = away + (length - 1) // 2
+    away = torch.stack((step - half, half - 1 - step), 1).unsqueeze(2)  # (half, 2, 1), from the right half's first
+    source = away + length // 2
     source.masked_fill_((source < 0) | (source >= length), positions)
 
     # One more tag, outside, and one more position, where it is the only one.
     table = nn.functional.pad(emissions, (0, 1, 0, 1), value=-torch.inf)
     table[:, -1, -1] = 0.0
     index = source.flatten(0, 1).t()  # (B, 2 half)
-    scores = table.gather(1, index.unsqueeze(2).expand(-1, -1, outside + 1)).permute(1, 2, 0)
+    scores = table[torch.arange(size, device=mask.device)[:, None], index].permute(1, 2, 0)  # (2 half, K+1, B)
     scores = scores.to(torch.float64, memory_format=torch.contiguous_format).view(half, 2, outside + 1, size)
 
     both = torch.stack((moves, moves.t())).unsqueeze(3)  # (2, K+1 previous, K+1 next, 1)
@@ -490,9 +490,9 @@ def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Ten
 
     def trace(state: Tensor) -> list[Tensor]:
         path = [state]
-        for vector in reversed(vectors[:-1].transpose(2, 3).flatten(1, 2).unbind()):  # (2 x B, K+1)
-            candidates = into.index_select(0, (path[-1] + row).flatten()) + vector
-            path.append(candidates.argmax(1).view_as(state))
+        for vector in reversed(vectors[:-1].transpose(2, 3).unbind()):  # (2, B, K+1)
+            candidates = into.index_select(0, (path[-1] + row).flatten()).view_as(vector) + vector
+            path.append(candidates.argmax(2))
         return path
 
     return before, trace
