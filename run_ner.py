@@ -64,16 +64,19 @@ def run(arguments: Arguments) -> None:
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
         say(strongest_transitions(model))
+        if "validation" in datasets:
+            trainer.calibrate(datasets["validation"])
 
     scores = {}
     for split in [split for split in ("validation", "test") if split in datasets]:
         tags, scores[split] = trainer.tag(datasets[split], split)
+        scores[split]["calibration"] = trainer.calibration(datasets[split])
         say(report(split, scores[split]))
         if split == "test":
             output.write_predictions("predictions.conll", datasets[split].sentences, tags)
             say(highlight(datasets[split].sentences[:4], tags))
 
-    facts = run_facts(arguments, model.config.labels)
+    facts = run_facts(arguments, model.config)
     output.write_json("metrics.json", {"scores": scores, **facts})
     if training.do_train:
         output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores))

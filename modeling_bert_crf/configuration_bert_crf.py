@@ -23,7 +23,7 @@ CUSTOM_PIPELINES = {
 
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
-    r"""BERT's configuration and the eight fields of the head.
+    r"""BERT's configuration and the nine fields of the head.
 
     Args:
         lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
@@ -41,6 +41,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             each side of a sentence, in training as in the pipeline. They are not scored.
         word_splitter (`str`, defaults to `"tokenizer"`): how the pipeline splits texts into words, as the words of
             the training data are split: one of `"tokenizer"`, `"words"`, `"clitics"`, `"blanks"` (see `split_text`).
+        temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
+            the share of right answers; fitted on held-out data. It changes no path.
 
     Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
 
@@ -61,6 +63,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     text_unit: str = "sentence"
     context_size: int = 0
     word_splitter: str = "tokenizer"
+    temperature: float | int = 1.0
 
     @property
     def labels(self) -> list[str]:
@@ -83,6 +86,8 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(f"`word_shape_size` must be at least 0, got {self.word_shape_size}")
         if not 0 <= self.lstm_dropout < 1:
             raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
+        if not 0 < self.temperature < float("inf"):
+            raise ValueError(f"`temperature` must be above 0 and finite, got {self.temperature}")
         if self.context_size < 0:
             raise ValueError(f"`context_size` must be at least 0, got {self.context_size}")
         if self.text_unit not in ("sentence", "text"):

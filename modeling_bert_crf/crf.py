@@ -66,6 +66,8 @@ class LinearChainCRF(nn.Module):
         start_transitions: float (K,), score of starting with a tag.
         end_transitions: float (K,), score of ending with a tag.
         transitions: float (K, K), score of going from tag i to tag j.
+        temperature: float, 1 at first: what the three are divided by wherever they are used. Divide the emissions by
+            it too, and all probabilities become flatter or steeper, while the order of the paths stays as it is.
         allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. Where False, no path may pass: its
             probability is 0 and it is never decoded. All True at first; not in the `state_dict`.
 
@@ -81,6 +83,7 @@ class LinearChainCRF(nn.Module):
         self.start_transitions = nn.Parameter(torch.zeros(num_tags))
         self.end_transitions = nn.Parameter(torch.zeros(num_tags))
         self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags))
+        self.temperature = 1.0
         self.register_buffer("allowed_starts", torch.ones(num_tags, dtype=torch.bool), persistent=False)
         self.register_buffer("allowed_ends", torch.ones(num_tags, dtype=torch.bool), persistent=False)
         self.register_buffer("allowed_transitions", torch.ones(num_tags, num_tags, dtype=torch.bool), persistent=False)
@@ -329,7 +332,8 @@ class LinearChainCRF(nn.Module):
 
     @property
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.start_transitions, self.end_transitions, self.transitions
+        scores = self.start_transitions, self.end_transitions, self.transitions
+        return scores if self.temperature == 1.0 else tuple(score / self.temperature for score in scores)
 
     def _moves(self, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
         """Write the scores of all moves as the engine's one matrix, (K+1, K+1), with -inf where they are forbidden."""

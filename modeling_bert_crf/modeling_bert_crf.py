@@ -157,6 +157,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         width = 2 * config.lstm_units if config.num_lstm_layers else word_size
         self.classifier = nn.Linear(width, config.num_labels)
         self.crf = LinearChainCRF(config.num_labels)
+        self.set_temperature(config.temperature)
         self._write_rules()
         self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
         self.post_init()
@@ -220,6 +221,10 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
         """Learn from the tokenizer which sub-tokens begin a word, for calls that pass no `word_mask`."""
         roles = token_roles(tokenizer, self.config.vocab_size)
         self.token_roles.copy_(torch.tensor(roles, dtype=torch.int8))
+
+    def set_temperature(self, temperature: float) -> None:
+        """Divide all scores by `temperature`: for a calibration, after training. Paths stay as they are."""
+        self.config.temperature = self.crf.temperature = float(temperature)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         embeddings = super().resize_token_embeddings(*args, **kwargs)
@@ -407,7 +412,8 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             float (B, T, K), the CRF's emissions.
         """
         words = self.dropout(words)
-        return self.classifier(words if self.lstm is None else self.lstm(words, mask))
+        emissions = self.classifier(words if self.lstm is None else self.lstm(words, mask))
+        return emissions if self.crf.temperature == 1.0 else emissions / self.crf.temperature
 
     def _logits(self, log_marginals: Tensor, grid: WordGrid) -> Tensor:
         log_marginals = log_marginals.clamp_min(LOG_ZERO)

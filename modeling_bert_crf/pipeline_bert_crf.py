@@ -158,8 +158,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         by_word = aggregation_strategy == AggregationStrategy.NONE
 
         def describe(paths: Tensor) -> list[list[dict[str, Any]]]:
-            read = self._read_words if by_word else self._read_entities
-            return self._describe(text, read(emissions, mask, paths), by_word, ignore_labels)
+            found = (read_words if by_word else read_entities)(self.model, emissions, mask, paths)
+            return self._describe(text, found, by_word, ignore_labels)
 
         with torch.inference_mode():
             if num_paths is None:
@@ -194,43 +194,6 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
             return grid.new_zeros(*mask.shape, self.model.config.num_labels), mask
         return self.model.emit(grid, mask), mask
 
-    @torch.inference_mode()
-    def _read_words(self, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
-        """Return each word with its tag and the tag's probability."""
-        labels = self.model.config.labels
-        marginals = self.model.crf.marginals(emissions, mask).gather(2, paths.clamp_min(0)[..., None]).squeeze(2)
-        return [
-            (row, index, index + 1, labels[tag], score)
-            for row, (path, scores) in enumerate(zip(paths.tolist(), marginals.tolist(), strict=True))
-            for index, (tag, score) in enumerate(zip(path, scores, strict=True))
-            if tag >= 0
-        ]
-
-    @torch.inference_mode()
-    def _read_entities(self, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
-        """Return each entity with its type and its probability."""
-        labels = self.model.config.labels
-        scheme = scheme_of(labels)
-        tags = [[labels[tag] for tag in path if tag >= 0] for path in paths.tolist()]
-        spans = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, scheme)]
-        if not spans:
-            return []
-        # The entity's tags; and beside them, where there are words, every tag that does not make it longer.
-        apart = ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
-        firsts = [max(start - 1, 0) for _, start, _, _ in spans]
-        sets = torch.ones(len(spans), max(end - start for _, start, end, _ in spans) + 2, len(labels)).bool()
-        for allowed, first, (row, start, end, _) in zip(sets, firsts, spans, strict=True):
-            path = paths[row, start:end].cpu()
-            if first < start:
-                allowed[0] = apart[:, path[0]]
-            allowed[start - first : end - first] = torch.eye(len(labels)).bool()[path]
-            allowed[end - first] = apart[path[-1]]
-        rows = torch.tensor([row for row, *_ in spans])
-        log_probabilities = self.model.crf.span_log_probs(
-            emissions, mask, *(tensor.to(mask.device) for tensor in (rows, torch.tensor(firsts), sets))
-        )
-        return [(*span, score) for span, score in zip(spans, log_probabilities.exp().tolist(), strict=True)]
-
     @staticmethod
     def _describe(
         text: Text, found: list[Found], by_word: bool, ignore_labels: Sequence[str]
@@ -249,6 +212,45 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
             entry |= {"word": text.text[start:stop], "start": start, "end": stop}
             described[row].append(entry | ({"index": index} if by_word else {}))
         return described
+
+
+@torch.inference_mode()
+def read_words(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
+    """Return each word of paths (B, T) with its tag and the tag's probability."""
+    labels = model.config.labels
+    marginals = model.crf.marginals(emissions, mask).gather(2, paths.clamp_min(0)[..., None]).squeeze(2)
+    return [
+        (row, index, index + 1, labels[tag], score)
+        for row, (path, scores) in enumerate(zip(paths.tolist(), marginals.tolist(), strict=True))
+        for index, (tag, score) in enumerate(zip(path, scores, strict=True))
+        if tag >= 0
+    ]
+
+
+@torch.inference_mode()
+def read_entities(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
+    """Return the entities of paths (B, T), each with its type and the probability that exactly its words are one."""
+    labels = model.config.labels
+    scheme = scheme_of(labels)
+    tags = [[labels[tag] for tag in path if tag >= 0] for path in paths.tolist()]
+    spans = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, scheme)]
+    if not spans:
+        return []
+    # The entity's tags; and beside them, where there are words, every tag that does not make it longer.
+    apart = ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
+    firsts = [max(start - 1, 0) for _, start, _, _ in spans]
+    sets = torch.ones(len(spans), max(end - start for _, start, end, _ in spans) + 2, len(labels)).bool()
+    for allowed, first, (row, start, end, _) in zip(sets, firsts, spans, strict=True):
+        path = paths[row, start:end].cpu()
+        if first < start:
+            allowed[0] = apart[:, path[0]]
+        allowed[start - first : end - first] = torch.eye(len(labels)).bool()[path]
+        allowed[end - first] = apart[path[-1]]
+    rows = torch.tensor([row for row, *_ in spans])
+    log_probabilities = model.crf.span_log_probs(
+        emissions, mask, *(tensor.to(mask.device) for tensor in (rows, torch.tensor(firsts), sets))
+    )
+    return [(*span, score) for span, score in zip(spans, log_probabilities.exp().tolist(), strict=True)]
 
 
 __all__ = ["BertBiLSTMCRFPipeline"]

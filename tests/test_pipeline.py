@@ -10,6 +10,7 @@ from conftest import LABELS
 from transformers import TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf.pipeline_bert_crf import read_words
 from modeling_bert_crf.schemes import continues, tags_to_spans
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -292,7 +293,7 @@ def test_windows_change_nothing_where_a_state_depends_on_its_token_alone(make_mo
     states = [tagger.forward(window)["words"][0] for window in windows]
     words_emissions, words_mask = tagger._emit(whole, states)
     paths, _ = model.crf.decode(words_emissions, words_mask)
-    found = tagger._read_words(words_emissions, words_mask, paths)
+    found = read_words(model, words_emissions, words_mask, paths)
 
     ids = [token for word in words for token in tokenizer(word, add_special_tokens=False)["input_ids"] or [1]]
     firsts = [index for word in words for index in [True] + [False] * (len(tokenizer.tokenize(word)) - 1)]

@@ -38,6 +38,9 @@ def report(split: str, scores: dict[str, Any]) -> str:
             f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
         )
         lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
+    if calibration := scores.get("calibration"):
+        before = f"{calibration['error_at_1']:.3f} without the temperature"
+        lines.append(f"calibration error of the entities' probabilities: {calibration['error']:.3f} ({before})")
     return "\n".join(lines)
 
 

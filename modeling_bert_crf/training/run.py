@@ -252,7 +252,7 @@ def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[
         )
 
 
-def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
+def run_facts(arguments: Arguments, config: BertBiLSTMCRFConfig) -> dict[str, Any]:
     """Say what a run was: for `metrics.json` and the model card. Paths are cut to their last part."""
     model, data, training = arguments
     shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
@@ -275,8 +275,9 @@ def run_facts(arguments: Arguments, labels: list[str]) -> dict[str, Any]:
         "model_name": Path(training.output_dir).resolve().name,
         "base_model": base.name if base.exists() else str(base),
         "dataset": Path(source).name if Path(source).exists() else source,
-        "labels": list(labels),
-        "types": sorted({split_tag(label)[1] for label in labels} - {""}),
+        "labels": config.labels,
+        "types": sorted({split_tag(label)[1] for label in config.labels} - {""}),
+        "temperature": round(config.temperature, 4),
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
         "versions": {
             "modeling_bert_crf": __version__,

@@ -16,6 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from .calibration import calibration_error, entity_confidences, fit_temperature
 from .checkpoints import STATE, TrainingError, find_fault, way_on, writing
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
@@ -303,6 +304,20 @@ class CRFTrainer(Trainer):
         """
         tags = dataset.tags_of(self.predict(dataset, metric_key_prefix=split).predictions)
         return tags, score_tags(dataset.gold, tags, dataset.scheme)
+
+    def calibrate(self, dataset: TaggingDataset) -> None:
+        """Give the model the temperature that fits held-out data. Does nothing where its weights are spread out."""
+        if (model := self._tagger()) is not None:
+            model.set_temperature(fit_temperature(model, dataset))
+
+    def calibration(self, dataset: TaggingDataset) -> dict[str, float]:
+        """Return the `calibration_error` of the entities' probabilities, as they are and at temperature 1."""
+        if (model := self._tagger()) is None:
+            return {}
+        temperatures = {"error": model.config.temperature, "error_at_1": 1.0}
+        return {
+            name: calibration_error(entity_confidences(model, dataset, value)) for name, value in temperatures.items()
+        }
 
     def evaluation_loop(
         self, dataloader: Any, description: str, prediction_loss_only: bool | None = None, **kwargs: Any

@@ -1,0 +1,106 @@
+"""How far probabilities can be believed: a temperature fitted on held-out data, and the error that is left.
+
+C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, sec. 2 and 4.2.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from ..crf import UNKNOWN
+from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from ..pipeline_bert_crf import read_entities
+from ..schemes import tags_to_spans
+from .dataset import TaggingCollator, TaggingDataset
+
+BINS = 10
+
+
+class Batch(NamedTuple):
+    """What the CRF needs of some rows of a data set."""
+
+    emissions: Tensor  # (B, T, K), at temperature 1
+    tags: Tensor  # (B, T)
+    mask: Tensor  # (B, T)
+
+
+def fit_temperature(model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
+    """Find the temperature that makes a data set's gold tags most probable; the model is left as it was.
+
+    Returns:
+        From 0.1 to 10; 1 if no tag of the data set is known.
+    """
+    batches = list(_batches(model, dataset))
+    if not any((batch.tags != UNKNOWN).any() for batch in batches):
+        return 1.0
+    before = model.crf.temperature
+
+    @torch.inference_mode()
+    def loss(log_temperature: float) -> float:
+        model.crf.temperature = math.exp(log_temperature)
+        rows = (model.crf(batch.emissions / model.crf.temperature, batch.tags, batch.mask) for batch in batches)
+        losses = torch.cat(list(rows))
+        return float(losses[losses.isfinite()].double().sum())
+
+    try:
+        return math.exp(minimize_scalar(loss, bounds=(-math.log(10), math.log(10)), method="bounded").x)
+    finally:
+        model.crf.temperature = before
+
+
+def entity_confidences(
+    model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset, temperature: float
+) -> list[tuple[float, bool]]:
+    """Return the probability of every entity that the model finds, and whether it is right."""
+    labels, found = model.config.labels, []
+    before, model.crf.temperature = model.crf.temperature, temperature
+    try:
+        for batch in _batches(model, dataset):
+            emissions = batch.emissions / temperature
+            paths = model.crf.decode(emissions, batch.mask)[0]
+            gold = {
+                (row, *span)
+                for row, tags in enumerate(batch.tags.tolist())
+                for span in tags_to_spans([labels[tag] if tag >= 0 else "O" for tag in tags], dataset.scheme)
+            }
+            entities = read_entities(model, emissions, batch.mask, paths)
+            found += [(score, (row, start, end, kind) in gold) for row, start, end, kind, score in entities]
+    finally:
+        model.crf.temperature = before
+    return found
+
+
+def calibration_error(confidences: Sequence[tuple[float, bool]]) -> float:
+    """Return the expected calibration error: the mean distance, over ten equal ranges of the probability, weighted by
+    their entities, between the mean probability and the share of right entities. 0 for no entities."""
+    bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
+    for score, right in confidences:
+        bins[min(int(score * BINS), BINS - 1)].append((score, right))
+    distances = (abs(sum(score for score, _ in one) - sum(right for _, right in one)) for one in bins)
+    return sum(distances) / max(1, len(confidences))
+
+
+def _batches(
+    model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset, batch_size: int = 32
+) -> Iterator[Batch]:
+    collate = TaggingCollator(model.config.pad_token_id or 0)
+    order = sorted(range(len(dataset)), key=dataset.lengths.__getitem__)
+    training, temperature = model.training, model.crf.temperature
+    for start in range(0, len(order), batch_size):
+        inputs = collate([dataset[index] for index in order[start : start + batch_size]])
+        inputs = {name: values.to(model.device) for name, values in inputs.items()}
+        labels = inputs.pop("labels")
+        lengths = inputs["word_mask"].sum(1, keepdim=True)
+        model.eval()
+        with torch.inference_mode():
+            words = model.encode(**inputs)
+            mask = torch.arange(words.shape[1], device=words.device) < lengths
+            emissions = model.emit(words, mask).float() * temperature
+        model.train(training)
+        tags = torch.full_like(mask, UNKNOWN, dtype=torch.int64)
+        tags[mask] = labels[inputs["word_mask"].bool()]
+        yield Batch(emissions, tags, mask)
