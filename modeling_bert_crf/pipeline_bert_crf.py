@@ -47,6 +47,9 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         delimiter (`str`, defaults to a blank): what joins given words into the text that offsets count in.
         stride (`int`, *optional*): sub-tokens that neighbouring windows of a long text share; by default a quarter of
             a window.
+        threshold (`float`, defaults to 0.0): leave out what is less probable, for more precision and less recall.
+        decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` that with
+            the most right tags to be expected. Both obey the scheme.
         batch_size (`int`, defaults to 1): windows that the encoder reads at once.
         num_paths (`int`, *optional*): return the most probable taggings instead of the best one's entities: for each
             chain of the text a dictionary `start, end, entropy, paths`. `entropy` (in nats) says how unsure the model
@@ -82,12 +85,19 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         delimiter: str | None = None,
         stride: int | None = None,
         num_paths: int | None = None,
+        threshold: float | None = None,
+        decoding: str | None = None,
         **unknown: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if unknown:
             raise TypeError(f"unknown argument of the pipeline: {', '.join(sorted(unknown))}")
         preprocess = {"is_split_into_words": is_split_into_words, "delimiter": delimiter, "stride": stride}
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be from 0 to 1, got {threshold}")
+        if decoding not in (None, "viterbi", "marginal"):
+            raise ValueError(f"decoding must be 'viterbi' or 'marginal', got {decoding!r}")
         postprocess: dict[str, Any] = {"ignore_labels": ignore_labels, "num_paths": num_paths}
+        postprocess |= {"threshold": threshold, "decoding": decoding}
         if aggregation_strategy is not None:
             postprocess["aggregation_strategy"] = AggregationStrategy(aggregation_strategy)
         return (
@@ -152,6 +162,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         aggregation_strategy: AggregationStrategy = AggregationStrategy.SIMPLE,
         ignore_labels: Sequence[str] = ("O",),
         num_paths: int | None = None,
+        threshold: float = 0.0,
+        decoding: str = "viterbi",
     ) -> list[dict[str, Any]]:
         text: Text = all_outputs[0]["text"]
         emissions, mask = self._emit(text, [output["words"][0] for output in all_outputs])
@@ -159,11 +171,14 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
 
         def describe(paths: Tensor) -> list[list[dict[str, Any]]]:
             found = (read_words if by_word else read_entities)(self.model, emissions, mask, paths)
-            return self._describe(text, found, by_word, ignore_labels)
+            kept = [one for one in found if one[4] >= threshold and one[3] not in ignore_labels]
+            return self._describe(text, kept, by_word)
 
         with torch.inference_mode():
             if num_paths is None:
-                by_chain = describe(self.model.crf.decode(emissions, mask)[0])
+                crf = self.model.crf
+                decode = crf.decode if decoding == "viterbi" else crf.decode_by_marginals
+                by_chain = describe(decode(emissions, mask)[0])
                 return [entry for chain in by_chain for entry in chain]
             paths, scores = self.model.crf.nbest(emissions, mask, num_paths)
             log_probabilities = scores - self.model.crf.log_partition(emissions, mask)[:, None]
@@ -195,17 +210,13 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         return self.model.emit(grid, mask), mask
 
     @staticmethod
-    def _describe(
-        text: Text, found: list[Found], by_word: bool, ignore_labels: Sequence[str]
-    ) -> list[list[dict[str, Any]]]:
+    def _describe(text: Text, found: list[Found], by_word: bool) -> list[list[dict[str, Any]]]:
         """Write what was found as the host's dictionaries, for each chain."""
         offsets = [0]  # of each chain's words in the text's
         for chain in text.chains:
             offsets.append(offsets[-1] + sum(len(window.words) for window in chain))
         described: list[list[dict[str, Any]]] = [[] for _ in text.chains]
         for row, first, end, name, score in found:
-            if name in ignore_labels:
-                continue
             index = offsets[row] + first
             start, stop = text.words[index][0], text.words[offsets[row] + end - 1][1]
             entry = {"entity" if by_word else "entity_group": name, "score": score}

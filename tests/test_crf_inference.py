@@ -54,6 +54,29 @@ def test_the_n_best_paths(seed, forbidden):
 
 @cases
 @constraints
+def test_the_path_with_most_right_tags_to_expect(seed, forbidden):
+    _, crf, emissions, mask, lengths, tables = random_case(seed, forbidden)
+    crf.temperature = 1.5 if seed % 2 else 1.0
+    with torch.no_grad():
+        for parameter in crf.parameters():
+            parameter.mul_(crf.temperature)  # of no effect, if the temperature divides all of them
+
+    paths, counts = crf.decode_by_marginals(emissions, mask)
+
+    for row, (length, table) in enumerate(zip(lengths, tables, strict=True)):
+        if posterior := probabilities(table):
+            expected = {
+                path: math.fsum(p * sum(map(int.__eq__, path, other)) for other, p in posterior.items())
+                for path, score in table.items()
+                if score > -math.inf
+            }
+            assert counts[row].item() == pytest.approx(max(expected.values()), abs=1e-6)
+            assert expected[tuple(paths[row, :length].tolist())] == pytest.approx(max(expected.values()), abs=1e-6)
+        assert (paths[row, length:] == UNKNOWN).all()
+
+
+@cases
+@constraints
 def test_the_entropy(seed, forbidden):
     _, crf, emissions, mask, _, tables = random_case(seed, forbidden)
 

@@ -11,7 +11,7 @@ from transformers import TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.pipeline_bert_crf import read_words
-from modeling_bert_crf.schemes import continues, tags_to_spans
+from modeling_bert_crf.schemes import continues, first_violation, tags_to_spans
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.words import encode_words, join_windows
@@ -323,3 +323,28 @@ def test_one_chain_is_a_sentence_or_a_text_as_in_training(tagger, model, tokeniz
     assert [entry["entity"] for entry in split] == [entry["entity"] for half in apart for entry in half]
     assert [entry["score"] for entry in split] == pytest.approx([e["score"] for half in apart for e in half], abs=1e-5)
     assert [entry["score"] for entry in split] != pytest.approx([entry["score"] for entry in whole], abs=1e-3)
+
+
+def test_a_threshold_leaves_out_what_is_less_probable(tagger):
+    everything = [entity for found in tagger(SENTENCES[:3], is_split_into_words=True) for entity in found]
+    cut = sorted(entity["score"] for entity in everything)[1]
+    kept = [entity for found in tagger(SENTENCES[:3], is_split_into_words=True, threshold=cut) for entity in found]
+    assert kept == [entity for entity in everything if entity["score"] >= cut]
+    assert len(kept) == len(everything) - 1
+    with pytest.raises(ValueError, match="threshold must be from 0 to 1, got 2"):
+        tagger("a", threshold=2)
+
+
+def test_marginal_decoding_obeys_the_scheme(tagger, model):
+    words = SENTENCES[0]
+    with torch.no_grad():
+        model.crf.transitions.mul_(3)
+    arguments = {"is_split_into_words": True, "aggregation_strategy": "none", "ignore_labels": []}
+    result = tagger(words, decoding="marginal", **arguments)[0]
+    best = tagger(words, **arguments)[0]
+
+    tags = [entry["entity"] for entry in result]
+    assert first_violation(tags, "IOB2") is None
+    assert sum(entry["score"] for entry in result) >= sum(entry["score"] for entry in best) - 1e-6
+    with pytest.raises(ValueError, match="decoding must be 'viterbi' or 'marginal', got 'greedy'"):
+        tagger("a", decoding="greedy")
