@@ -164,7 +164,8 @@ class LinearChainCRF(nn.Module):
     def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
 
-        Searched in float64, so that rounding decides nothing. Of equally good paths it is always the same one that is
+        Searched in float64, or where many tags make that slow in float32: the path may then be worse than the best one
+        by what float32 cannot tell apart. Of equally good paths it is always the same one that is
         found, whatever batch the row is in: the two tags at the row's middle are chosen first (the left one the
         smallest that a best path has there, then the right one), then outwards, each the smallest.
 
@@ -174,8 +175,8 @@ class LinearChainCRF(nn.Module):
                 is then arbitrary).
         """
         given = self._check(emissions, mask, measured=False)
-        paths, scores = viterbi(*_widened(given.emissions, mask, given.moves))
-        return paths.to(mask.device).clamp_max(self.num_tags - 1), scores.to(given.emissions)
+        paths, scores = viterbi(given.emissions.to(self._dtypes(given.emissions)[0]), mask, given.moves)
+        return paths.clamp_max(self.num_tags - 1), scores.to(given.emissions)
 
     @torch.no_grad()
     def decode_by_marginals(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,8 +191,8 @@ class LinearChainCRF(nn.Module):
         """
         marginals = self.marginals(emissions, mask)
         moves = self._moves(*(torch.zeros_like(score) for score in self._scores))
-        paths, counts = viterbi(*_widened(marginals, mask, moves))
-        return paths.to(mask.device).clamp_max(self.num_tags - 1), counts.to(marginals)
+        paths, counts = viterbi(marginals, mask, moves)
+        return paths.clamp_max(self.num_tags - 1), counts.to(marginals)
 
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
@@ -359,6 +360,17 @@ class LinearChainCRF(nn.Module):
         onward = torch.cat([transitions, end[:, None]], 1)
         return torch.cat([onward, torch.cat([start, start.new_zeros(1)])[None]]).to(widest(start.device))
 
+    def _dtypes(self, scores: Tensor) -> list[torch.dtype]:
+        """Return the precisions to try, the preferred one first.
+
+        On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also
+        out of reach of TF32, whose products have 10 significant bits.
+        """
+        if scores.device.type == "mps":
+            return [torch.float32]
+        narrow = scores.dtype == torch.float32 and scores.device.type == "cpu" and self.num_tags >= 32
+        return [torch.float32, torch.float64] if narrow else [torch.float64]
+
     def _needs_gradient(self, emissions: Tensor) -> bool:
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (emissions, *self._scores))
 
@@ -433,7 +445,7 @@ class LinearChainCRF(nn.Module):
             the chain, and what `run` makes of it.
         """
         rows, mask, moves = given.rows, given.mask, given.moves.detach()
-        tier = given.range.tier(given.emissions.shape, given.sets, _dtypes(rows))
+        tier = given.range.tier(given.emissions.shape, given.sets, self._dtypes(rows))
         if sets is not None:
             other = (mask[..., None] & ~sets).permute(1, 2, 0)
             rows = torch.cat([rows, rows.masked_fill(other, -torch.inf)], 2)
@@ -501,18 +513,6 @@ def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
         return tags
     tags = tags[..., None]
     return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
-
-
-def _dtypes(rows: Tensor) -> list[torch.dtype]:
-    """Return the precisions to try, the preferred one first.
-
-    On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also out
-    of reach of TF32, whose products have 10 significant bits.
-    """
-    if rows.device.type == "mps":
-        return [torch.float32]
-    narrow = rows.dtype == torch.float32 and rows.device.type == "cpu" and rows.shape[1] >= 32
-    return [torch.float32, torch.float64] if narrow else [torch.float64]
 
 
 def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -68,7 +68,7 @@ paths around it weigh at least exp(-640) of the best. If no path is left without
 Viterbi's recursion is the forward algorithm with the maximum for the sum, and runs from both ends at once as well: the
 two halves meet at the row's middle after half the steps, and are traced outwards from there. Only maxima are computed
 in the loop. The states that they came from are found afterwards, for small K all at once, else along the path alone.
-It adds scores in float64: of two paths whose scores differ in float32, the better one is found.
+In float32 each position's scores are taken less their largest, so that sums stay small and keep their digits.
 
 References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A, III-B and V-A (scaling).
@@ -416,17 +416,25 @@ def nbest(emissions: Tensor, mask: Tensor, moves: Tensor, count: int) -> tuple[T
 
 
 def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the best paths, (B, T), and their scores, (B,), from both ends at once.
+    """Find the best paths, (B, T), and their scores, (B,), from both ends at once, in the precision of the emissions.
 
     The rows' middles stand one above the other, so that a row's result cannot depend on the batch. The forward and the
     backward recursion meet there after half the steps; then both halves are traced outwards.
     """
+    if emissions.dtype == torch.float32:  # add up what paths lose against the best tags: it keeps more digits
+        peak = emissions.amax(2, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
+        paths, scores = _search(emissions - peak, mask, moves.float())
+        return paths, scores + peak.squeeze(2).masked_fill(~mask, 0.0).sum(1, dtype=widest(mask.device))
+    return _search(emissions, mask, moves)
+
+
+def _search(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
     size, positions, outside = emissions.shape
     half = max(1, (positions + 1) // 2)
     # Entry [s, d, b]: the position of row b that the search reaches from end d in step s; `positions` means outside.
     length = mask.sum(1)
-    step = torch.arange(half, device=mask.device)
-    away = torch.stack((step - half, half - 1 - step), 1).unsqueeze(2)  # (half, 2, 1), from the right half's first
+    left, right = torch.arange(-half, half, device=mask.device).view(2, half)
+    away = torch.stack((left, right.flip(0)), 1).unsqueeze(2)  # (half, 2, 1), from the right half's first
     source = away + length // 2
     source.masked_fill_((source < 0) | (source >= length), positions)
 
@@ -434,17 +442,18 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     table = nn.functional.pad(emissions, (0, 1, 0, 1), value=-torch.inf)
     table[:, -1, -1] = 0.0
     index = source.flatten(0, 1).t()  # (B, 2 half)
-    scores = table[torch.arange(size, device=mask.device)[:, None], index].permute(1, 2, 0)  # (2 half, K+1, B)
-    scores = scores.to(torch.float64, memory_format=torch.contiguous_format).view(half, 2, outside + 1, size)
+    scores = table[torch.arange(size, device=mask.device)[:, None], index]  # (B, 2 half, K+1)
+    scores = scores.view(size, half, 2, outside + 1).permute(1, 3, 2, 0).contiguous()  # (half, K+1, 2, B)
 
-    both = torch.stack((moves, moves.t())).unsqueeze(3)  # (2, K+1 previous, K+1 next, 1)
+    both = torch.stack((moves.t(), moves), 2).unsqueeze(3)  # (K+1 next, K+1 previous, 2, 1)
     small = half * both.numel() * size <= CANDIDATES
     last, trace = (_viterbi_small if small else _viterbi_large)(scores, both)
-    meeting = (last[0][:, None] + moves[..., None] + last[1]).flatten(0, 1)  # (left x right, B)
+    left, right = last.unbind(1)  # (K+1, B)
+    meeting = (left[:, None] + moves[..., None] + right).flatten(0, 1)  # (left x right, B)
     best, pair = meeting.max(0)
-    path = torch.stack(trace(torch.stack((pair // (outside + 1), pair % (outside + 1)))))  # (half, 2, B), outwards
+    path = trace(torch.stack((pair // (outside + 1), pair % (outside + 1))))  # (half, 2, B)
     paths = index.new_full((size, positions + 1), UNKNOWN)
-    paths.scatter_(1, index, path.flip(0).flatten(0, 1).t())
+    paths.scatter_(1, index, path.flatten(0, 1).t())
     return paths[:, :-1], best
 
 
@@ -452,47 +461,47 @@ CANDIDATES = 2**22
 """Up to how many scores of one more move the search keeps, rather than computing those along the path again."""
 
 
-def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
+def _viterbi_small(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Search with every candidate kept: two operations a step, and one to trace it."""
-    width = scores.shape[2]
-    candidates = scores[:-1].unsqueeze(3) + moves  # (half-1, 2, K+1 previous, K+1 next, B)
-    best = torch.empty_like(scores[1:])  # (half-1, 2, K+1, B), without the position's own score
-    previous = moves[:, -1].unsqueeze(2)  # (2, K+1, 1, 1): from outside
-    for candidate, target, column in zip(candidates.unbind(), best.unbind(), best.unsqueeze(3).unbind(), strict=True):
-        torch.amax(candidate.add_(previous), 1, out=target)
-        previous = column
+    width = len(moves)
+    candidates = scores[:-1].unsqueeze(1) + moves  # (half-1, K+1 next, K+1 previous, 2, B)
+    best = torch.empty_like(scores[1:])  # (half-1, K+1, 2, B), without the position's own score
+    previous = moves[:, -1]  # (K+1, 2, 1): from outside
+    for candidate, target in zip(candidates.unbind(), best.unbind(), strict=True):
+        previous = torch.amax(candidate.add_(previous), 1, out=target)
     # The smallest state that is as good as the best: `argmax` is slow on a dimension that is not the last one.
-    small = torch.uint8 if width < 256 else torch.int16
-    states = torch.arange(width, 0, -1, dtype=small, device=scores.device)[:, None, None]
-    pointers = width - ((candidates >= best.unsqueeze(2)) * states).amax(2).long()  # (half-1, 2, K+1, B)
+    states = torch.arange(width, 0, -1, dtype=scores.dtype, device=scores.device)[:, None, None]
+    pointers = width - candidates.ge_(best.unsqueeze(2)).mul_(states).amax(2).long()  # (half-1, K+1, 2, B)
 
-    def trace(state: Tensor) -> list[Tensor]:
-        path = [state.unsqueeze(1)]
-        for pointer in reversed(pointers.unbind()):
-            path.append(pointer.gather(1, path[-1]))
-        return [state.squeeze(1) for state in path]
+    def trace(state: Tensor) -> Tensor:
+        path = state.new_empty(len(scores), 1, *state.shape)
+        path[-1] = state
+        *rest, near = path.unbind()
+        for pointer, far in zip(reversed(pointers.unbind()), reversed(rest), strict=True):
+            near = torch.gather(pointer, 0, near, out=far)
+        return path.squeeze(1)
 
-    return scores[-1] + previous.squeeze(2), trace
+    return scores[-1] + previous, trace
 
 
-def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], list[Tensor]]]:
+def _viterbi_large(scores: Tensor, moves: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Search with scores alone, and find the best previous state again along the path."""
     vectors = torch.empty_like(scores)
-    candidate = scores.new_empty(*moves.shape[:3], scores.shape[3])
+    candidate = scores.new_empty(*moves.shape[:3], scores.shape[3])  # (K+1 next, K+1 previous, 2, B)
     torch.add(scores[0], moves[:, -1], out=vectors[0])
     before, *rest = vectors.unbind()
     for own, vector in zip(scores.unbind()[1:], rest, strict=True):
-        torch.add(before.unsqueeze(2), moves, out=candidate)
+        torch.add(moves, before, out=candidate)
         before = torch.amax(candidate, 1, out=vector).add_(own)
 
-    into = moves[..., 0].transpose(1, 2).flatten(0, 1)  # (2 x K+1 next, K+1 previous)
-    row = torch.tensor([[0], [len(into) // 2]], device=scores.device)
+    into = moves[..., 0].permute(2, 0, 1).flatten(0, 1)  # (2 x K+1 next, K+1 previous)
+    row = torch.tensor([[0], [len(moves)]], device=scores.device)
 
-    def trace(state: Tensor) -> list[Tensor]:
+    def trace(state: Tensor) -> Tensor:
         path = [state]
-        for vector in reversed(vectors[:-1].transpose(2, 3).unbind()):  # (2, B, K+1)
-            candidates = into.index_select(0, (path[-1] + row).flatten()).view_as(vector) + vector
+        for vector in reversed(vectors[:-1].permute(0, 2, 3, 1).unbind()):  # (2, B, K+1)
+            candidates = into.index_select(0, (path[-1] + row).flatten()).view(vector.shape) + vector
             path.append(candidates.argmax(2))
-        return path
+        return torch.stack(path[::-1])
 
     return before, trace

@@ -340,14 +340,14 @@ def test_the_decoded_path_is_the_best_one_in_float64(scale):
 def test_a_device_without_float64_leaves_wide_sums_to_the_cpu(monkeypatch):
     """As MPS would: the CPU plays the device, float32 tier first, a warning before anything wider."""
     crf, emissions, tags, mask = make_large(2, 20, 5)
-    expected = crf(emissions, tags, mask).detach(), crf.decode(emissions, mask)[0]
+    expected = crf(emissions, tags, mask).detach(), crf.nbest(emissions, mask, 2)[0]
     import modeling_bert_crf.crf as module
 
     monkeypatch.setattr(module, "widest", lambda device: torch.float32)
     module._warn_of_cpu.cache_clear()
     with pytest.warns(UserWarning, match="cpu has no float64: the CRF does its sums on the CPU where they need it"):
-        paths, _ = crf.decode(emissions, mask)
-    crf.decode(emissions, mask)  # warnings are errors: it is said once
+        paths, _ = crf.nbest(emissions, mask, 2)
+    crf.nbest(emissions, mask, 2)  # warnings are errors: it is said once
 
     assert paths.equal(expected[1])
     torch.testing.assert_close(crf(emissions, tags, mask), expected[0])
