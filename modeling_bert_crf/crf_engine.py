@@ -127,7 +127,8 @@ class Range(NamedTuple):
 
 def stand(emissions: Tensor, mask: Tensor) -> Tensor:
     """Stand rows (B, T, K) side by side, (T, K, B), and blank what is masked: no value there may have an effect."""
-    return emissions.permute(1, 2, 0).contiguous().masked_fill(~mask.t().unsqueeze(1), 0.0)
+    rows = emissions.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)  # fresh, whatever the shape
+    return rows.masked_fill_(~mask.t().unsqueeze(1), 0.0)
 
 
 def measure(rows: Tensor, moves: Tensor) -> list[Tensor]:
@@ -167,7 +168,7 @@ def lay_out(rows: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Ch
     """
     outside = ~mask.t()  # (T, B)
     peak = rows.detach().amax(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).min)  # finite, whatever is forbidden
-    scores = (rows.to(dtype) - peak).masked_fill(outside.unsqueeze(1), -torch.inf)
+    scores = (rows.to(dtype) - peak).masked_fill_(outside.unsqueeze(1), -torch.inf)
     scores = nn.functional.pad(scores, (0, 0, 0, 1, 1, 1), value=-torch.inf)
     scores[:, -1].masked_fill_(nn.functional.pad(outside, (0, 0, 1, 1), value=True), 0.0)
     best = moves.detach().amax()
@@ -214,11 +215,11 @@ class Sweep(NamedTuple):
 
     @property
     def after(self) -> Tensor:
-        return self.step.flip(0)[:, 1]
+        return self.step[:, 1].flip(0)
 
     @property
     def onward(self) -> Tensor:
-        return self.own.flip(0)[:, 1]  # both, since flipping a strided tensor is slow
+        return self.own[:, 1].flip(0)
 
 
 def sweep(chain: Chain, tier: Tier) -> Sweep:
