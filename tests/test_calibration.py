@@ -41,7 +41,7 @@ def test_the_temperature_undoes_a_wrong_scale(sampled, scale):
 
     temperature = fit_temperature(model, dataset)
 
-    assert temperature == pytest.approx(scale, rel=0.1)
+    assert temperature == pytest.approx(scale, rel=0.2)
     assert model.crf.temperature == 1.0
     errors = {value: calibration_error(entity_confidences(model, dataset, value)) for value in (1.0, temperature)}
     assert errors[temperature] < 0.07

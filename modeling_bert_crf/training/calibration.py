@@ -4,7 +4,7 @@ C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural netwo
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,10 +14,12 @@ from torch import Tensor
 from ..crf import UNKNOWN
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from ..pipeline_bert_crf import read_entities
-from ..schemes import tags_to_spans
+from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 
 BINS = 10
+TINY = 1e-6
+"""The least probability that the loss believes in: one entity must not decide alone."""
 
 
 class Batch(NamedTuple):
@@ -29,48 +31,50 @@ class Batch(NamedTuple):
 
 
 def fit_temperature(model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
-    """Find the temperature that makes a data set's gold tags most probable; the model is left as it was.
+    """Find the temperature at which the probabilities of the entities that the model finds say best which are right.
+
+    That is, the smallest log loss of "this entity is right". Not that of the gold paths: entities that the model
+    misses would flatten the probabilities of those that it finds.
 
     Returns:
-        From 0.1 to 10; 1 if no tag of the data set is known.
+        From 0.1 to 10; 1 if the model finds no entity. The model is left as it was.
     """
     batches = list(_batches(model, dataset))
-    if not any((batch.tags != UNKNOWN).any() for batch in batches):
+    if not _confidences(model, batches, dataset.scheme, 1.0):
         return 1.0
-    before = model.crf.temperature
 
-    @torch.inference_mode()
     def loss(log_temperature: float) -> float:
-        model.crf.temperature = math.exp(log_temperature)
-        rows = (model.crf(batch.emissions / model.crf.temperature, batch.tags, batch.mask) for batch in batches)
-        losses = torch.cat(list(rows))
-        return float(losses[losses.isfinite()].double().sum())
+        found = _confidences(model, batches, dataset.scheme, math.exp(log_temperature))
+        chances = [min(max(score if right else 1 - score, TINY), 1.0) for score, right in found]
+        return -math.fsum(map(math.log, chances)) / len(chances)
 
-    try:
-        return math.exp(minimize_scalar(loss, bounds=(-math.log(10), math.log(10)), method="bounded").x)
-    finally:
-        model.crf.temperature = before
+    return math.exp(minimize_scalar(loss, bounds=(-math.log(10), math.log(10)), method="bounded").x)
 
 
 def entity_confidences(
     model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset, temperature: float
 ) -> list[tuple[float, bool]]:
     """Return the probability of every entity that the model finds, and whether it is right."""
-    labels, found = model.config.labels, []
-    before, model.crf.temperature = model.crf.temperature, temperature
-    try:
-        for batch in _batches(model, dataset):
+    return _confidences(model, _batches(model, dataset), dataset.scheme, temperature)
+
+
+def _confidences(
+    model: BertBiLSTMCRFForTokenClassification, batches: Iterable[Batch], scheme: str | None, temperature: float
+) -> list[tuple[float, bool]]:
+    labels, found, before = model.config.labels, [], model.crf.temperature
+    for batch in batches:
+        gold = {
+            (row, *span)
+            for row, tags in enumerate(batch.tags.tolist())
+            for span in tags_to_spans([labels[tag] if tag >= 0 else OUTSIDE for tag in tags], scheme)
+        }
+        model.crf.temperature = temperature
+        try:
             emissions = batch.emissions / temperature
-            paths = model.crf.decode(emissions, batch.mask)[0]
-            gold = {
-                (row, *span)
-                for row, tags in enumerate(batch.tags.tolist())
-                for span in tags_to_spans([labels[tag] if tag >= 0 else "O" for tag in tags], dataset.scheme)
-            }
-            entities = read_entities(model, emissions, batch.mask, paths)
-            found += [(score, (row, start, end, kind) in gold) for row, start, end, kind, score in entities]
-    finally:
-        model.crf.temperature = before
+            entities = read_entities(model, emissions, batch.mask, model.crf.decode(emissions, batch.mask)[0])
+        finally:
+            model.crf.temperature = before
+        found += [(score, (row, start, end, kind) in gold) for row, start, end, kind, score in entities]
     return found
 
 
