@@ -22,6 +22,15 @@ from modeling_bert_crf.training.trainer import CRFTrainer
 KILLS = Path(__file__).parent / "kills.py"
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """As in `kills`: sums over another number of threads round in another order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def short(files, command):
     """The options of a run of 23 steps, two an epoch, with all that a kill may upset."""
