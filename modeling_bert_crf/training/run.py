@@ -147,7 +147,7 @@ def load_model(
             lstm_dropout=arguments.lstm_dropout,
             text_unit=arguments.text_unit,
             context_size=arguments.context_size,
-            word_splitter=choose_splitter(splits["train"].sentences or [], tokenizer),
+            word_splitter=choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer),
         )
     except UserError:
         raise
