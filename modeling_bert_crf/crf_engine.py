@@ -424,8 +424,10 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     """
     if emissions.dtype == torch.float32:  # add up what paths lose against the best tags: it keeps more digits
         peak = emissions.amax(2, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
-        paths, scores = _search(emissions - peak, mask, moves.float())
-        return paths, scores + peak.squeeze(2).masked_fill(~mask, 0.0).sum(1, dtype=widest(mask.device))
+        paths, _ = _search(emissions - peak, mask, moves.float())
+        chain = lay_out(stand(emissions, mask), mask, moves, widest(mask.device))
+        scores = path_scores(chain, walks(paths, mask, emissions.shape[2])) + chain.offset()
+        return paths, torch.where(scores > -torch.inf, scores, -torch.inf)
     return _search(emissions, mask, moves)
 
 

@@ -416,3 +416,12 @@ def test_every_tier_gives_the_same_numbers():
     for narrow, wide, log in zip(*results, strict=True):
         torch.testing.assert_close(wide, log, rtol=1e-11, atol=1e-11)
         torch.testing.assert_close(narrow.double(), log, rtol=1e-5, atol=1e-6)
+
+
+def test_the_score_of_a_path_found_in_float32_is_exact():
+    crf, emissions, _, mask = make_large(3, 400, 33)
+    paths, scores = crf.decode(20 * emissions, mask)
+
+    exact = copy.deepcopy(crf).double().path_score(20 * emissions.double(), paths.clamp_min(0), mask)
+
+    assert (scores - exact).abs().max() <= exact.abs().max() * 2e-7
