@@ -424,10 +424,11 @@ def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Ten
     """
     if emissions.dtype == torch.float32:  # add up what paths lose against the best tags: it keeps more digits
         peak = emissions.amax(2, keepdim=True).clamp_min(torch.finfo(torch.float32).min)
-        paths, _ = _search(emissions - peak, mask, moves.float())
-        chain = lay_out(stand(emissions, mask), mask, moves, widest(mask.device))
-        scores = path_scores(chain, walks(paths, mask, emissions.shape[2])) + chain.offset()
-        return paths, torch.where(scores > -torch.inf, scores, -torch.inf)
+        paths, best = _search(emissions - peak, mask, moves.float())
+        states = walks(paths, mask, emissions.shape[2])
+        own = emissions.gather(2, paths.clamp(0, emissions.shape[2] - 1).unsqueeze(2)).squeeze(2)
+        scores = own.masked_fill(~mask, 0.0).sum(1, dtype=moves.dtype) + moves[states[:-1], states[1:]].sum(0)
+        return paths, torch.where(best > -torch.inf, scores, -torch.inf)
     return _search(emissions, mask, moves)
 
 
