@@ -28,7 +28,8 @@ def crf_health(
     state = scores_of(model)
     training = model.training
     model.eval()
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "word_mask", "word_shape_ids")}
+    names = ("input_ids", "attention_mask", "word_mask", "word_shape_ids")
+    inputs = {name: batch[name] for name in names if name in batch}  # a collator may leave the shapes out
     words = model.encode(**inputs)
     lengths = (batch["word_mask"].bool() & batch["attention_mask"].bool()).sum(1, keepdim=True)
     mask = torch.arange(words.shape[1], device=words.device) < lengths
