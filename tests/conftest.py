@@ -1,6 +1,7 @@
 """Fixtures: a tokenizer, an encoder and a tagger made in memory; no network."""
 
 import os
+import shutil
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -122,3 +123,19 @@ def error_of():
         return info.value.code
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The machine's own Chromium, without a window and without a network. Continuous integration must have one."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None and not os.environ.get("CI"):
+        pytest.skip("no Chromium on this machine")
+    switches = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    switches += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=switches)
+        yield chromium
+        chromium.close()
