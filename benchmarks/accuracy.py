@@ -19,12 +19,15 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from torch import nn
 from transformers import (
     AutoTokenizer,
     BertForTokenClassification,
@@ -35,7 +38,7 @@ from transformers import (
 )
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.crf import UNKNOWN, LinearChainCRF
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.training.data import find_labels, read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -57,19 +60,7 @@ class System:
     softmax_rate: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
     arguments: dict[str, Any] = field(default_factory=dict)
-
-
-SYSTEMS = {f"softmax {rate:g}": System(softmax_rate=rate) for rate in RATES} | {
-    "default": System(),
-    "no BiLSTM": System(config={"num_lstm_layers": 0}),
-    # Transitions that stay 0 and forbid nothing leave each word a softmax of its own.
-    "no CRF": System(config={"tag_scheme": None}, arguments={"crf_learning_rate": 0.0}),
-    "no word shape": System(config={"word_shape_size": 0}),
-    "no frozen start": System(arguments={"frozen_steps": 0.0}),
-    "one learning rate": System(arguments={"head_learning_rate": ENCODER_RATE, "crf_learning_rate": ENCODER_RATE}),
-}
-ABLATIONS = [name for name in SYSTEMS if name.startswith(("no ", "one "))]
-ABLATED = ("wnut17", "ncbi_disease")
+    trainer: type[CRFTrainer] = CRFTrainer
 
 
 def queue() -> Iterator[tuple[str, str, int]]:
@@ -81,8 +72,8 @@ def queue() -> Iterator[tuple[str, str, int]]:
             yield data, "default", seed
             if chosen := best_rate(data):
                 yield data, chosen, seed
-    for name in ABLATIONS:
-        yield from ((data, name, SEEDS[0]) for data in ABLATED)
+    for name, where in CHANGED.items():
+        yield from ((data, name, SEEDS[0]) for data in where)
 
 
 def best_rate(data: str) -> str | None:
@@ -124,27 +115,53 @@ def claim(data: str, system: str, seed: int) -> bool:
 
 
 def run(folder: Path, encoder: str, system: System, epochs: int, seed: int) -> dict[str, Any]:
-    """Train one tagger and score it."""
+    """Train one tagger and score it; ours also by the ways of decoding that cost no training."""
     set_seed(seed)
     splits = {name: read_conll(folder / f"{name}.conll") for name in ("train", "dev", "test")}
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     labels = find_labels(splits["train"], "IOB2")
+    context = system.config.get("context_size", 0)
+    datasets = {name: TaggingDataset(split, tokenizer, labels, context_size=context) for name, split in splits.items()}
     output = Path("runs") / f"accuracy-{os.getpid()}"
     make = make_ours if system.softmax_rate is None else make_softmax
-    trainer, tag, datasets = make(encoder, tokenizer, labels, splits, system, output, epochs, seed)
+    trainer = make(encoder, tokenizer, datasets, system, common(output, epochs, seed))
     start, cpu = time.monotonic(), time.process_time()
     trainer.train()
     seconds = {"train_wall": time.monotonic() - start, "train_cpu": time.process_time() - cpu}
     result: dict[str, Any] = {"epochs": epochs, "batch": BATCH, "seed": seed}
     result["curve"] = [entry["eval_f1"] for entry in trainer.state.log_history if "eval_f1" in entry]
     for name in ("dev", "test"):
-        start = time.monotonic()
-        tags = tag(datasets[name])
-        seconds[f"{name}_wall"] = time.monotonic() - start
-        result[name] = score_tags(datasets[name].gold, tags, "IOB2")
-        result[name]["counts"] = count(datasets[name].gold, tags)
+        start, cpu = time.monotonic(), time.process_time()
+        tags = trainer.tag(datasets[name])[0]
+        seconds |= {f"{name}_wall": time.monotonic() - start, f"{name}_cpu": time.process_time() - cpu}
+        result[name] = score(datasets[name].gold, tags)
+    if system.softmax_rate is None:
+        for way, decode in WAYS_TO_DECODE.items():
+            with decode(trainer.model):
+                result[way] = {
+                    name: score(datasets[name].gold, trainer.tag(datasets[name])[0]) for name in ("dev", "test")
+                }
     shutil.rmtree(output)
     return result | {"seconds": seconds, "words": {name: sum(len(s.words) for s in splits[name]) for name in splits}}
+
+
+def score(gold: Sequence[list[str]], tags: Sequence[list[str]]) -> dict[str, Any]:
+    return score_tags(gold, tags, "IOB2") | {"counts": count(gold, tags)}
+
+
+def by_marginals(model: BertBiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
+    """Decode the tagging with the most right tags to be expected."""
+    return patch.object(model.crf, "decode", model.crf.decode_by_marginals)
+
+
+def without_constraints(model: BertBiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
+    """Decode paths that the tag scheme forbids, too."""
+    free = LinearChainCRF(model.config.num_labels)
+    free.load_state_dict(model.crf.state_dict())
+    return patch.object(model.crf, "decode", free.decode)
+
+
+WAYS_TO_DECODE = {"by marginals": by_marginals, "without constraints": without_constraints}
 
 
 def common(output: Path, epochs: int, seed: int) -> dict[str, Any]:
@@ -156,67 +173,87 @@ def common(output: Path, epochs: int, seed: int) -> dict[str, Any]:
 
 
 def make_ours(
-    encoder: str,
-    tokenizer: Any,
-    labels: list[str],
-    splits: dict[str, Any],
-    system: System,
-    output: Path,
-    epochs: int,
-    seed: int,
-) -> tuple[Any, Any, dict[str, TaggingDataset]]:
-    model = BertBiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer, **system.config)
-    datasets = {name: TaggingDataset(split, tokenizer, labels) for name, split in splits.items()}
-    trainer = CRFTrainer(
+    encoder: str, tokenizer: Any, datasets: dict[str, TaggingDataset], system: System, options: dict[str, Any]
+) -> CRFTrainer:
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(
+        encoder, datasets["train"].labels, tokenizer, **system.config
+    )
+    return system.trainer(
         model=model,
-        args=CRFTrainingArguments(
-            **{**common(output, epochs, seed), "learning_rate": ENCODER_RATE, **system.arguments}
-        ),
+        args=CRFTrainingArguments(**options | {"learning_rate": ENCODER_RATE} | system.arguments),
         train_dataset=datasets["train"],
         eval_dataset=datasets["dev"],
         data_collator=TaggingCollator(tokenizer.pad_token_id),
     )
-    return trainer, lambda dataset: trainer.tag(dataset)[0], datasets
+
+
+class LayerDecayTrainer(CRFTrainer):
+    """Each encoder layer at 0.9 of the rate of the layer above it, the embeddings at the lowest."""
+
+    def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
+        layers = model.config.num_hidden_layers
+        below = {
+            parameter: layers - 1 - int(found[1]) if (found := re.search(r"layer\.(\d+)\.", name)) else layers
+            for name, parameter in model.bert.named_parameters()
+        }
+        groups = []
+        for group in super().parameter_groups(model):
+            if not group["name"].startswith("encoder"):
+                groups.append(group)
+                continue
+            for depth in range(layers + 1):
+                own = [parameter for parameter in group["params"] if below[parameter] == depth]
+                groups.append(group | {"params": own, "lr": group["lr"] * 0.9**depth})
+        return groups
+
+
+class SoftmaxTrainer(Trainer):
+    """The host's Trainer, with the way from argmax to the tags of words."""
+
+    def tag(self, dataset: TaggingDataset) -> tuple[list[list[str]]]:
+        predicted = self.predict(dataset).predictions.argmax(-1)
+        for row, path in zip(dataset, predicted, strict=True):
+            words = np.array(row["word_mask"], dtype=bool)
+            path[: len(words)][~words] = UNKNOWN
+            path[len(words) :] = UNKNOWN
+        return (dataset.tags_of(predicted),)
 
 
 def make_softmax(
-    encoder: str,
-    tokenizer: Any,
-    labels: list[str],
-    splits: dict[str, Any],
-    system: System,
-    output: Path,
-    epochs: int,
-    seed: int,
-) -> tuple[Any, Any, dict[str, TaggingDataset]]:
+    encoder: str, tokenizer: Any, datasets: dict[str, TaggingDataset], system: System, options: dict[str, Any]
+) -> SoftmaxTrainer:
+    labels = datasets["train"].labels
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-    model = BertForTokenClassification.from_pretrained(encoder, **names)
-    datasets = {name: TaggingDataset(split, tokenizer, labels) for name, split in splits.items()}
 
     def compute_metrics(prediction: Any) -> dict[str, float]:
         prediction.predictions = prediction.predictions.argmax(-1)
         return make_compute_metrics(labels)(prediction)
 
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(
-            **common(output, epochs, seed), learning_rate=system.softmax_rate, dataloader_pin_memory=False
-        ),
+    return SoftmaxTrainer(
+        model=BertForTokenClassification.from_pretrained(encoder, **names),
+        args=TrainingArguments(**options, learning_rate=system.softmax_rate, dataloader_pin_memory=False),
         train_dataset=datasets["train"],
         eval_dataset=datasets["dev"],
         data_collator=DataCollatorForTokenClassification(tokenizer),
         compute_metrics=compute_metrics,
     )
 
-    def tag(dataset: TaggingDataset) -> list[list[str]]:
-        predicted = trainer.predict(dataset).predictions.argmax(-1)
-        for row, path in zip(dataset, predicted, strict=True):
-            words = np.array(row["word_mask"], dtype=bool)
-            path[: len(words)][~words] = UNKNOWN
-            path[len(words) :] = UNKNOWN
-        return dataset.tags_of(predicted)
 
-    return trainer, tag, datasets
+SYSTEMS = {f"softmax {rate:g}": System(softmax_rate=rate) for rate in RATES} | {
+    "default": System(),
+    "no BiLSTM": System(config={"num_lstm_layers": 0}),
+    # Transitions that stay 0 and forbid nothing leave each word a softmax of its own.
+    "no CRF": System(config={"tag_scheme": None}, arguments={"crf_learning_rate": 0.0}),
+    "no word shape": System(config={"word_shape_size": 0}),
+    "no frozen start": System(arguments={"frozen_steps": 0.0}),
+    "one learning rate": System(arguments={"head_learning_rate": ENCODER_RATE, "crf_learning_rate": ENCODER_RATE}),
+    "layer decay 0.9": System(trainer=LayerDecayTrainer),
+    "context 64": System(config={"context_size": 64}),
+}
+CHANGES = [name for name in SYSTEMS if name != "default" and SYSTEMS[name].softmax_rate is None]
+"""One part of the default left out or added: one run each."""
+CHANGED = dict.fromkeys(CHANGES, ("wnut17", "ncbi_disease")) | {"context 64": ("ncbi_disease",)}
+"""On which data; the sentences of the others stand in no order."""
 
 
 def count(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> list[list[int]]:
@@ -280,7 +317,7 @@ def table() -> None:
     print("\n| data | default against | seeds | difference in test F1 | 95 % interval | share of resamples ≤ 0 |")
     print("|---|---|--:|--:|---|--:|")
     for data in EPOCHS:
-        for other in dict.fromkeys([best_rate(data), *ABLATIONS]):
+        for other in dict.fromkeys([best_rate(data), *CHANGES]):
             if other and (result := compare(data, "default", other)):
                 print(
                     f"| {data} | {other} | {result['seeds']} | {result['difference']:+.2f} "
