@@ -23,9 +23,10 @@ from modeling_bert_crf.training.dataset import TaggingCollator
 from modeling_bert_crf.training.demo import demo_arguments
 from modeling_bert_crf.training.health import strongest_transitions
 from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training.recipe import group_table
 from modeling_bert_crf.training.report import highlight, overview, report, score_line
 from modeling_bert_crf.training.run import load_model, make_datasets, read_splits, run_facts
-from modeling_bert_crf.training.trainer import CRFTrainer, group_table
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
 

@@ -43,7 +43,8 @@ from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.training.data import find_labels, read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.metrics import make_compute_metrics, score_tags
-from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
+from modeling_bert_crf.training.recipe import CRFTrainingArguments
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 RESULTS = Path(__file__).parent / "accuracy"
 EPOCHS = {"wnut17": 4, "ncbi_disease": 3, "uner_danish_ddt": 4}

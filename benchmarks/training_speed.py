@@ -23,7 +23,7 @@ from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.dataset import TaggingDataset
-from modeling_bert_crf.training.trainer import EpochLengthSampler
+from modeling_bert_crf.training.recipe import EpochLengthSampler
 
 LABELS = ["O", *(f"{prefix}-{kind}" for kind in "ABCD" for prefix in "BI")]
 ROWS, LENGTH = 16, 64

@@ -11,7 +11,8 @@ from peft import LoraConfig, TaskType, get_peft_model
 from test_trainer import make_sentences
 
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
+from modeling_bert_crf.training.recipe import CRFTrainingArguments
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 TEXT = "Ada Lovelace visited Paris ."
 

@@ -20,7 +20,8 @@ import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
+from modeling_bert_crf.training.recipe import CRFTrainingArguments
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 # Seven sentences of unequal lengths, one of them cut into windows, one of a single word: eight rows.
 WORDS = ["Ada sang", "rain", "the rain in Paris , yesterday", "in " * 70, "Lovelace visited Paris .", "Ada", ", ."]

@@ -14,7 +14,8 @@ from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.health import crf_health, scores_of
 from modeling_bert_crf.training.metrics import make_compute_metrics
-from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments, EpochLengthSampler, group_table
+from modeling_bert_crf.training.recipe import CRFTrainingArguments, EpochLengthSampler, group_table
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 
 def make_sentences():

@@ -15,7 +15,7 @@ from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from ..schemes import SCHEMES, detect_scheme
 from .checkpoints import find_fault, last_whole
-from .trainer import CRFTrainingArguments
+from .recipe import CRFTrainingArguments
 
 
 class UserError(ValueError):

@@ -29,8 +29,8 @@ from .data import (
     read_file,
 )
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .recipe import CRFTrainingArguments
 from .splitting import choose_splitter
-from .trainer import CRFTrainingArguments
 
 logger = logging.get_logger(__name__)
 

@@ -1,9 +1,6 @@
 """A Trainer that gives encoder, head and CRF each a learning rate, and scores every word of the gold data."""
 
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,110 +8,19 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, Trainer, TrainingArguments, get_scheduler
-from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
+from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
+from transformers.trainer_utils import EvalLoopOutput
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .calibration import calibration_error, entity_confidences, fit_temperature
-from .checkpoints import STATE, TrainingError, find_fault, way_on, writing
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
 from .metrics import flat_scores, score_tags
+from .recipe import CRFTrainingArguments, EpochLengthSampler
+from .restarts import RestartableTrainer
 
 
-@dataclass
-class CRFTrainingArguments(TrainingArguments):
-    """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
-
-    learning_rate: float = field(
-        default=5e-5,
-        metadata={
-            "help": "Peak learning rate of the encoder. Small encoders bear more (1e-4), large ones less (1e-5)."
-        },
-    )
-    head_learning_rate: float = field(
-        default=1e-3,
-        metadata={"help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing."},
-    )
-    crf_learning_rate: float = field(
-        default=1e-2,
-        metadata={
-            "help": "Peak learning rate of the CRF's transitions. At the encoder's rate they would hardly move."
-        },
-    )
-    frozen_steps: float = field(
-        default=0.1,
-        metadata={
-            "help": "Steps at the start in which the encoder stands still while the new head learns to read it; below "
-            "1, the share of all steps. The encoder then warms up by itself. 0 for a tagger that is trained further."
-        },
-    )
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={"help": "Stop after so many evaluations without a better F1; by default train to the end."},
-    )
-    weight_decay: float = field(
-        default=0.01, metadata={"help": "Weight decay; never on biases, LayerNorm or the CRF's transitions."}
-    )
-    warmup_steps: float = field(
-        default=0.1, metadata={"help": "Steps of linear warm-up; below 1, the share of all steps."}
-    )
-    save_strategy: SaveStrategy | str = field(
-        default="epoch", metadata={"help": "When to write a checkpoint that training can resume from."}
-    )
-    save_total_limit: int | None = field(default=1, metadata={"help": "How many checkpoints to keep."})
-    restore_callback_states_from_checkpoint: bool = field(
-        default=True,
-        metadata={"help": "Whether a resumed run remembers how long early stopping has been waiting."},
-    )
-    logging_nan_inf_filter: bool = field(
-        default=False,
-        metadata={"help": "Hide losses that are no number from the log, at the price of a look at every step."},
-    )
-    train_sampling_strategy: str = field(
-        default="group_by_length",
-        metadata={"help": "Batches of sentences of like length (less padding, the same result), or `random`."},
-    )
-    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
-    per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per device and training step."})
-    per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.label_smoothing_factor != 0:
-            raise ValueError(
-                "label_smoothing_factor must be 0: the Trainer would replace the CRF's loss by a cross-entropy, got "
-                f"{self.label_smoothing_factor}"
-            )
-        if self.frozen_steps < 0:
-            raise ValueError(f"frozen_steps must be at least 0, got {self.frozen_steps}")
-        if self.frozen_steps and self.ddp_find_unused_parameters is None:
-            self.ddp_find_unused_parameters = True  # those of an encoder that stands still
-        if self.device.type == "cpu":
-            self.dataloader_pin_memory = False  # torch warns that it cannot
-
-    def get_frozen_steps(self, num_training_steps: int) -> int:
-        """Return how many of the steps the encoder stands still."""
-        share = self.frozen_steps
-        return int(share if share >= 1 else num_training_steps * share)
-
-
-class EpochLengthSampler(LengthGroupedSampler):
-    """Batches of like length, in an order that depends on seed and epoch alone: the same in every process, and the
-    same again when training resumes."""
-
-    def __init__(self, batch_size: int, lengths: list[int], seed: int):
-        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
-        self.seed = seed
-        self.set_epoch(0)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer before each epoch."""
-        self.generator.manual_seed(self.seed + epoch)
-
-
-class CRFTrainer(Trainer):
+class CRFTrainer(RestartableTrainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
@@ -228,69 +134,12 @@ class CRFTrainer(Trainer):
         # The host would group these by length too, and give the predictions back in that order.
         return SequentialSampler(eval_dataset) if self.args.world_size <= 1 else None
 
-    def _init_training_state(
-        self, max_steps: int, steps_per_epoch: int, epochs: int, checkpoint: str | None, trial: Any
-    ) -> tuple[int, int]:
-        """Find where a resumed run goes on: epochs done, and batches done of the next."""
-        epochs_done, batches_done = super()._init_training_state(max_steps, steps_per_epoch, epochs, checkpoint, trial)
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
+        epochs_done, batches_done = super()._init_training_state(*args, **kwargs)
         if self._train_sampler is not None:
             # accelerate 1.15 does not tell the epoch to a sampler whose first batches it skips in several processes.
             self._train_sampler.set_epoch(epochs_done)
-        stopped = False
-        for callback in self.callback_handler.callbacks:
-            if isinstance(callback, EarlyStoppingCallback) and self.args.early_stopping_patience is not None:
-                callback.early_stopping_patience = self.args.early_stopping_patience
-                stopped |= callback.early_stopping_patience_counter >= callback.early_stopping_patience
-        # A run that had come to its end would be trained a step further.
-        ended = checkpoint is not None and (stopped or self.state.global_step >= max_steps)
-        return (epochs, 0) if ended else (epochs_done, batches_done)
-
-    def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        if self.control.should_log or self.control.should_evaluate or self.control.should_save:
-            self._refuse_nan()  # only now: a look at every step would make the device wait
-        super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
-
-    def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
-        self._refuse_nan()
-        return super()._finalize_training(*args, **kwargs)
-
-    def _refuse_nan(self) -> None:
-        """Stop before a loss or a weight that is no number is logged, scored or saved.
-
-        Raises:
-            TrainingError: since which step, and how to go on.
-        """
-        parameters = (parameter.detach() for parameter in self.model.parameters())
-        local = [parameter.to_local() if hasattr(parameter, "to_local") else parameter for parameter in parameters]
-        finite = [values.isfinite().all() for values in (self._tr_loss, *local)]
-        if not torch.stack(finite).all():
-            raise TrainingError(
-                f"the loss is no longer a number, after step {self._globalstep_last_logged} and by step "
-                f"{self.state.global_step}: lower --learning_rate, --head_learning_rate or --crf_learning_rate; "
-                f"{way_on(Path(self.args.output_dir))}"
-            )
-
-    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
-        """Write a checkpoint; `checkpoints.find_fault` knows it from one that was not written to its end.
-
-        Raises:
-            TrainingError: if it cannot be written, such as on a full disk; the ones before it are still there.
-        """
-        run = Path(self._get_output_dir(trial))
-        folder = run / f"checkpoint-{self.state.global_step}"
-        if self.args.should_save:  # a killed run may have left one here
-            (folder / STATE).unlink(missing_ok=True)
-        try:
-            with writing(str(folder), run):
-                super()._save_checkpoint(model, trial)
-        except TrainingError:
-            if self.args.should_save and find_fault(folder) is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()  # so that what process 0 writes next is the last of all
+        return epochs_done, batches_done
 
     def tag(self, dataset: TaggingDataset, split: str = "test") -> tuple[list[list[str]], dict[str, Any]]:
         """Tag a data set and score it.
@@ -350,16 +199,3 @@ def _scorer(dataset: TaggingDataset) -> Any:
         return flat_scores(score_tags(dataset.gold, dataset.tags_of(prediction.predictions), dataset.scheme))
 
     return compute_metrics
-
-
-def group_table(groups: list[dict[str, Any]]) -> str:
-    """Draw the parameter groups as the table that a run starts with."""
-    rows = [("group", "parameters", "learning rate", "decay")]
-    for group in groups:
-        count = sum(parameter.numel() for parameter in group["params"])
-        rows.append((group["name"], f"{count:,}", f"{group['lr']:g}", f"{group['weight_decay']:g}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(cells))
-        for cells in (zip(row, widths, strict=True) for row in rows)
-    )

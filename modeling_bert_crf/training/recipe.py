@@ -1,0 +1,113 @@
+"""How a tagger is trained: the defaults, and the order of the batches."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import SaveStrategy
+
+
+@dataclass
+class CRFTrainingArguments(TrainingArguments):
+    """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
+
+    learning_rate: float = field(
+        default=5e-5,
+        metadata={
+            "help": "Peak learning rate of the encoder. Small encoders bear more (1e-4), large ones less (1e-5)."
+        },
+    )
+    head_learning_rate: float = field(
+        default=1e-3,
+        metadata={"help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing."},
+    )
+    crf_learning_rate: float = field(
+        default=1e-2,
+        metadata={
+            "help": "Peak learning rate of the CRF's transitions. At the encoder's rate they would hardly move."
+        },
+    )
+    frozen_steps: float = field(
+        default=0.1,
+        metadata={
+            "help": "Steps at the start in which the encoder stands still while the new head learns to read it; below "
+            "1, the share of all steps. The encoder then warms up by itself. 0 for a tagger that is trained further."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={"help": "Stop after so many evaluations without a better F1; by default train to the end."},
+    )
+    weight_decay: float = field(
+        default=0.01, metadata={"help": "Weight decay; never on biases, LayerNorm or the CRF's transitions."}
+    )
+    warmup_steps: float = field(
+        default=0.1, metadata={"help": "Steps of linear warm-up; below 1, the share of all steps."}
+    )
+    save_strategy: SaveStrategy | str = field(
+        default="epoch", metadata={"help": "When to write a checkpoint that training can resume from."}
+    )
+    save_total_limit: int | None = field(default=1, metadata={"help": "How many checkpoints to keep."})
+    restore_callback_states_from_checkpoint: bool = field(
+        default=True,
+        metadata={"help": "Whether a resumed run remembers how long early stopping has been waiting."},
+    )
+    logging_nan_inf_filter: bool = field(
+        default=False,
+        metadata={"help": "Hide losses that are no number from the log, at the price of a look at every step."},
+    )
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={"help": "Batches of sentences of like length (less padding, the same result), or `random`."},
+    )
+    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per device and training step."})
+    per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_smoothing_factor != 0:
+            raise ValueError(
+                "label_smoothing_factor must be 0: the Trainer would replace the CRF's loss by a cross-entropy, got "
+                f"{self.label_smoothing_factor}"
+            )
+        if self.frozen_steps < 0:
+            raise ValueError(f"frozen_steps must be at least 0, got {self.frozen_steps}")
+        if self.frozen_steps and self.ddp_find_unused_parameters is None:
+            self.ddp_find_unused_parameters = True  # those of an encoder that stands still
+        if self.device.type == "cpu":
+            self.dataloader_pin_memory = False  # torch warns that it cannot
+
+    def get_frozen_steps(self, num_training_steps: int) -> int:
+        """Return how many of the steps the encoder stands still."""
+        share = self.frozen_steps
+        return int(share if share >= 1 else num_training_steps * share)
+
+
+class EpochLengthSampler(LengthGroupedSampler):
+    """Batches of like length, in an order that depends on seed and epoch alone: the same in every process, and the
+    same again when training resumes."""
+
+    def __init__(self, batch_size: int, lengths: list[int], seed: int):
+        super().__init__(batch_size, lengths=lengths, generator=torch.Generator())
+        self.seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the Trainer before each epoch."""
+        self.generator.manual_seed(self.seed + epoch)
+
+
+def group_table(groups: list[dict[str, Any]]) -> str:
+    """Draw the parameter groups as the table that a run starts with."""
+    rows = [("group", "parameters", "learning rate", "decay")]
+    for group in groups:
+        count = sum(parameter.numel() for parameter in group["params"])
+        rows.append((group["name"], f"{count:,}", f"{group['lr']:g}", f"{group['weight_decay']:g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(cells))
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    )
