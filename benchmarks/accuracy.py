@@ -1,7 +1,7 @@
 """Heads and recipes against a tuned softmax: the same encoder, epochs, batch and checkpoint rule for all.
 
-    python benchmarks/accuracy.py run DATA ENCODER [--only REGEX]      what is left of the queue, one run after another
-    python benchmarks/accuracy.py table                               the tables, from all runs that are there
+    python benchmarks/accuracy.py DATA ENCODER [--only REGEX]      what is left of the queue, one run after another
+    python benchmarks/accuracy_table.py                           the tables and the plot, from all runs that are there
 
 DATA holds a folder for each data set with train.conll, dev.conll and test.conll; ENCODER is a BERT checkpoint. A run
 is some minutes' work on one thread. It leaves one JSON file in benchmarks/accuracy/, with scores, times and each
@@ -268,77 +268,13 @@ def count(gold: Sequence[list[str]], predicted: Sequence[list[str]]) -> list[lis
     return counts
 
 
-def f1(counts: np.ndarray) -> Any:
-    """F1 in per cent of counts (..., 3)."""
-    return 200 * counts[..., 0] / np.maximum(counts[..., 1] + counts[..., 2], 1)
-
-
-def compare(data: str, ours: str, other: str, split: str = "test", rounds: int = 10_000) -> dict[str, float] | None:
-    """Pair two systems' runs of the same seeds, resample the sentences: the mean difference and its 95 % interval."""
-    pairs = [(load(data, ours, seed), load(data, other, seed)) for seed in SEEDS]
-    pairs = [pair for pair in pairs if None not in pair]
-    if not pairs:
-        return None
-    counts = np.array([[run[split]["counts"] for run in pair] for pair in pairs])  # (seeds, 2, sentences, 3)
-    rng = np.random.default_rng(0)
-    differences = []
-    for _ in range(rounds):
-        chosen = rng.integers(counts.shape[2], size=counts.shape[2])
-        weights = np.bincount(chosen, minlength=counts.shape[2])
-        scores = f1(np.einsum("abnc,n->abc", counts, weights))
-        differences.append((scores[:, 0] - scores[:, 1]).mean())
-    scores = f1(counts.sum(2))
-    low, high = np.percentile(differences, [2.5, 97.5])
-    below = float(np.mean(np.array(differences) <= 0))
-    return {
-        "seeds": len(pairs),
-        "difference": float((scores[:, 0] - scores[:, 1]).mean()),
-        "low": float(low),
-        "high": float(high),
-        "p": below,
-    }
-
-
-def table() -> None:
-    """Print the table of systems, and that of differences."""
-    print("| data | system | dev strict F1 | test strict F1 | test by seed | train s (CPU) | test words/s |")
-    print("|---|---|--:|--:|---|--:|--:|")
-    for data in EPOCHS:
-        for system in SYSTEMS:
-            runs = [run for seed in SEEDS if (run := load(data, system, seed)) is not None]
-            if runs:
-                dev, test = ([100 * run[split]["strict"]["f1"] for run in runs] for split in ("dev", "test"))
-                by_seed = " ".join(f"{score:.1f}" for score in test)
-                cpu = np.mean([run["seconds"]["train_cpu"] for run in runs])
-                speed = np.mean([run["words"]["test"] / run["seconds"]["test_wall"] for run in runs])
-                print(
-                    f"| {data} | {system} | {np.mean(dev):.2f} | {np.mean(test):.2f} | {by_seed} | {cpu:.0f} "
-                    f"| {speed:.0f} |"
-                )
-    print("\n| data | default against | seeds | difference in test F1 | 95 % interval | share of resamples ≤ 0 |")
-    print("|---|---|--:|--:|---|--:|")
-    for data in EPOCHS:
-        for other in dict.fromkeys([best_rate(data), *CHANGES]):
-            if other and (result := compare(data, "default", other)):
-                print(
-                    f"| {data} | {other} | {result['seeds']} | {result['difference']:+.2f} "
-                    f"| {result['low']:+.2f} to {result['high']:+.2f} | {result['p']:.3f} |"
-                )
-
-
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run", help="work on the queue")
-    runner.add_argument("data", type=Path)
-    runner.add_argument("encoder")
-    runner.add_argument("--only", default="", help="regular expression on 'DATA SYSTEM SEED'")
-    commands.add_parser("table", help="print the tables")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("encoder")
+    parser.add_argument("--only", default="", help="regular expression on 'DATA SYSTEM SEED'")
     arguments = parser.parse_args(argv)
-    if arguments.command == "run":
-        run_queue(arguments.data, arguments.encoder, arguments.only)
-    else:
-        table()
+    run_queue(arguments.data, arguments.encoder, arguments.only)
 
 
 if __name__ == "__main__":
