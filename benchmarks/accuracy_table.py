@@ -1,7 +1,7 @@
 """The tables and the plot of the runs that `accuracy.py` has made: python benchmarks/accuracy_table.py
 
 Intervals are those of a paired bootstrap over the sentences: both systems' runs of the same seeds on the same
-resampled sentences, 10,000 times. They cover which sentences are tested; how much the seeds matter is seen beside them.
+resampled sentences, 10,000 times. They cover which sentences are tested; the seeds are seen beside them.
 """
 
 from itertools import product
