@@ -9,7 +9,7 @@ import torch
 from test_crf import make_batch, make_crf
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from modeling_bert_crf import LinearChainCRF, crf_engine
+from modeling_bert_crf import LinearChainCRF, crf_decoding, crf_engine
 from modeling_bert_crf.crf import UNKNOWN
 
 FLOAT32, FLOAT64 = (crf_engine.Tier(dtype, 3) for dtype in (torch.float32, torch.float64))
@@ -293,10 +293,10 @@ def test_inputs_are_left_as_they_are():
     assert emissions.equal(before)
 
 
-@pytest.mark.parametrize("kept", [crf_engine.CANDIDATES, 0], ids=["candidates kept", "candidates found again"])
+@pytest.mark.parametrize("kept", [crf_decoding.CANDIDATES, 0], ids=["candidates kept", "candidates found again"])
 def test_ties_do_not_depend_on_the_batch(kept, monkeypatch):
     """Scores of few values tie all the time; every tagging found is a best one, and the same alone and in a batch."""
-    monkeypatch.setattr(crf_engine, "CANDIDATES", kept)
+    monkeypatch.setattr(crf_decoding, "CANDIDATES", kept)
     for seed in range(40):
         torch.manual_seed(seed)
         crf = LinearChainCRF(3)
@@ -319,7 +319,7 @@ def test_ties_do_not_depend_on_the_batch(kept, monkeypatch):
 def test_both_searches_find_the_same_paths(monkeypatch):
     crf, emissions, _, mask = make_large(4, 61, 7)
     kept = crf.decode(emissions, mask)
-    monkeypatch.setattr(crf_engine, "CANDIDATES", 0)
+    monkeypatch.setattr(crf_decoding, "CANDIDATES", 0)
     again = crf.decode(emissions, mask)
 
     assert kept[0].equal(again[0])
@@ -398,10 +398,10 @@ def test_the_float32_tier_is_exact_for_whatever_is_asked(tiers):
 def test_every_tier_gives_the_same_numbers():
     crf, emissions, _, mask = make_large(3, 40, 4)
     moves = crf._moves(*crf._scores).detach()
-    rows = crf_engine.stand(emissions.detach(), mask)
     results = []
     for tier in (FLOAT32, FLOAT64, crf_engine.LOG_TIER):
-        chain = crf_engine.lay_out(rows, mask, moves, tier.dtype)
+        table = crf_engine.tabulate(emissions.detach(), tier.dtype)
+        chain = crf_engine.lay_out(table, crf_engine.peaks(table), ~mask, moves)
         vectors = crf_engine.sweep(chain, tier)
         counts = crf_engine.expectation(chain, vectors, torch.float64)
         results.append(
