@@ -140,8 +140,8 @@ class LinearChainCRF(nn.Module):
                 return (log_z + chain.offset()).to(given.emissions)
             chain, vectors = self._add_up(given)
             counts = expectation(chain, vectors, given.emissions.dtype)
-        possible = vectors.log_z > -torch.inf
-        return _KnownGradient.apply(vectors.log_z + chain.offset(), possible, *counts, given.emissions, *self._scores)
+        log_z, impossible = vectors.log_z + chain.offset(), vectors.log_z == -torch.inf
+        return _KnownGradient.apply(log_z, impossible, *counts, given.emissions, *self._scores)
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
@@ -311,6 +311,15 @@ class LinearChainCRF(nn.Module):
         exists = mask[:, None] & (scores > -torch.inf)[..., None]
         return paths.to(mask.device).masked_fill(~exists, UNKNOWN), scores
 
+    def tier(self, emissions: Tensor, mask: Tensor) -> str:
+        """Name the arithmetic in which the sums over these rows are done, without doing them.
+
+        Returns:
+            "float32 exp", "float64 exp", or the slow "float64 log", which only scores far apart ask for. The rows of a
+            batch share one. Tag sets may ask for a later one, and so does a row whose paths are all softly forbidden.
+        """
+        return str(self._tier(self._check(emissions, mask)))
+
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
 
@@ -332,8 +341,8 @@ class LinearChainCRF(nn.Module):
                 log_weight = path_scores(chain, gold)
             else:
                 log_z, log_weight = (log_z + chain.offset()).chunk(2)
-            possible = log_weight > -torch.inf
-            nll = torch.where(possible, log_z - log_weight, torch.inf)
+            impossible = log_weight == -torch.inf
+            nll = (log_z - log_weight).masked_fill_(impossible, torch.inf)
             if with_log_marginals:
                 marginals = log_marginals(chain, vectors)[: len(mask)]
             if needs_gradient:
@@ -341,7 +350,7 @@ class LinearChainCRF(nn.Module):
                 if sets is not None:
                     counts = [torch.sub(*count.chunk(2)) for count in counts]
         if counts:
-            nll = _KnownGradient.apply(nll, possible, *counts, given.emissions, *self._scores)
+            nll = _KnownGradient.apply(nll, impossible, *counts, given.emissions, *self._scores)
         if with_log_marginals:
             marginals = self._recomputed(marginals, log_marginals, given)
         return nll.to(given.emissions), marginals
@@ -422,18 +431,21 @@ class LinearChainCRF(nn.Module):
         if sets_given:
             sets, *facts = facts
         elif tags is not None:
-            lowest, highest, strange, *facts = facts
+            lowest, highest, *facts = facts
             partial = lowest < 0
-            if strange or highest >= self.num_tags or (partial and not partly):
-                self._refuse_tags(tags, mask, partly)
+            if partial or highest >= self.num_tags:
+                self._check_tags(tags, mask, partly)
         range_ = Range(*facts) if measured else None
         return _Given(emissions, mask, moves, table, peak, range_, partial, bool(sets))
 
-    def _refuse_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
+    def _check_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
         wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
-        row, position = wrong.nonzero()[0].tolist()
-        rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
-        raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+        for row, position in wrong.nonzero()[:1].tolist():
+            rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
+            raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+
+    def _tier(self, given: "_Given") -> Tier:
+        return given.range.tier(*given.emissions.shape[1:], given.sets, self._dtypes(given.emissions))
 
     def _add_up(
         self,
@@ -449,7 +461,7 @@ class LinearChainCRF(nn.Module):
             the chain, and what `run` makes of it.
         """
         emissions, mask, moves = given.emissions.detach(), given.mask, given.moves.detach()
-        tier = given.range.tier(*emissions.shape[1:], given.sets, self._dtypes(emissions))
+        tier = self._tier(given)
         if sets is not None:
             emissions = torch.cat([emissions, emissions.masked_fill(~sets, -torch.inf)])
             mask = torch.cat([mask, mask])
@@ -506,11 +518,9 @@ def _lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype)
 
 
 def _facts_of_tags(tags: Tensor, outside: Tensor) -> list[Tensor]:
-    """Return the smallest tag, the largest, and whether any is negative and not unknown."""
+    """Return the smallest tag and the largest."""
     tags = tags.masked_fill(outside, 0)
-    if not tags.numel():
-        return [tags.sum()] * 3
-    return [tags.amin(), tags.amax(), ((tags < 0) & (tags != UNKNOWN)).any()]
+    return list(tags.aminmax()) if tags.numel() else [tags.sum()] * 2
 
 
 def _facts_of_sets(sets: Tensor, mask: Tensor) -> list[Tensor]:
@@ -545,16 +555,16 @@ class _KnownGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, possible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
+        ctx: Any, value: Tensor, impossible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (possible, tags, moves)))
+        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (impossible, tags, moves)))
         return value.to(emissions)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        possible, tags, moves = ctx.saved_tensors
-        gradient = torch.where(possible, gradient, 0.0)[:, None, None]
+        impossible, tags, moves = ctx.saved_tensors
+        gradient = gradient.masked_fill(impossible, 0.0)[:, None, None]
         moves = (gradient * moves).sum(0)
         return None, None, None, None, gradient * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]
 

@@ -77,8 +77,8 @@ def _search(table: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]
     half, width, last = max(1, (positions + 1) // 2), len(moves), len(table) - 1
     # Entry [s, d, b]: the position of row b that the search reaches from end d in step s, as a row of the table.
     length = mask.sum(1)
-    left = torch.arange(-half, 0, device=mask.device)
-    position = torch.stack((left, -1 - left), 1).unsqueeze(2) + length // 2  # (half, 2, B), from the right half's first
+    left = torch.arange(-half, 0, device=mask.device)  # from the first position of the right half
+    position = torch.stack((left, -1 - left), 1).unsqueeze(2) + length // 2  # (half, 2, B)
     absent = (position < 0) | (position >= length)
     first = positions * torch.arange(size, device=mask.device)
     places = (position + first).masked_fill_(absent, last).flatten()

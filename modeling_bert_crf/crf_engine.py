@@ -51,22 +51,23 @@ IOB2, 3 for BIOES. The largest weight of a position and of a move is 1.
 Nothing grows fast: a sum over K + 1 states is at most K + 1 times its largest entry, so that in R steps without
 rescaling no entry grows by more than (K + 1)^R.
 
-Nothing shrinks fast, if p is 1: whatever state is best at t - 1, every state at t can be reached from it by a move that
-costs at most r. So no entry of before_t is less than exp(-r) of the largest one of upto_{t-1}; and that of upto_t is not
-less than that either, since some x_t is 1. In R steps all entries lose at most R r. Nothing depends on e: the scores may
-be of any size. (x_t itself may underflow: such a tag weighs less than the smallest float, so that its absence is no
-error. Its log probability is taken from its score.)
+Nothing shrinks fast, if p is 1: every state at t can be reached from the best one at t - 1, by a move that costs at
+most r. So no entry of before_t is less than exp(-r) of the largest one of upto_{t-1}; nor is the largest one of
+upto_t, since some x_t is 1. In R steps all entries lose at most R r. Nothing depends on e: the scores may be of any
+size. (x_t itself may underflow: such a tag weighs less than the smallest float, so that its absence is no error. Its
+log probability is taken from its score.)
 
-If p is more, some path of p moves leads from the best state at t - p to any state at t, through p - 1 positions where it
-loses at most e: p l in all, with l = r + (1 - 1/p) e. Paths of R moves are made of such pieces, from one state with
-x = 1 to the next, and lose R l. At their ends a piece may not fit: the best state at the last rescaling may lead nowhere
-in the moves that are left, so that the path starts up to p moves before it, where the largest entry was (K + 1)^p times
-smaller; the last piece may have up to p - 1 moves more; and a last move may lead outside. That is at most
-(p + 2) l + p ln(K + 1) more, and p + 2 is at most 4 (p - 1).
+If p is more, some path of p moves leads from the best state at t - p to any state at t, through p - 1 positions where
+it loses at most e: p l in all, with l = r + (1 - 1/p) e. Longer paths are made of such pieces, from one state with x =
+1 to the next, and lose R l in R steps. At their ends the pieces may not fit. The best state at the last rescaling may
+lead nowhere in the moves that are left: then the path begins up to p moves before it, where the largest entry may have
+been (K + 1)^p times smaller. The last piece may have p - 1 moves more than the others. A last move may lead outside.
+That is at most (p + 2) l + p ln(K + 1) more, and p + 2 is at most 4 (p - 1).
 
-With d = l + ln(K + 1) both together: within R steps of rescaling, entries that ought not to be 0 lie within
-exp(-+(R + 4 (p - 1)) d) of the largest one then. Gradients are products of two such vectors, divided by their sum c_t.
-It is at least as large as the product at a state with x_t = 1, so what lies within rounding of it is in range if
+With d = l + ln(K + 1) both together: until the next rescaling, entries that ought not to be 0 are between exp(-(R + 4
+(p - 1)) d) and exp(R d) times the largest one at the last. Gradients are products of two such vectors, divided by
+their sum c_t, which is at least the product at the state with x_t = 1. So everything that is not lost in the rounding
+of c_t is in range if
 
     2 (R + 4 (p - 1)) d  <  64 in float32 (smallest float exp(-87)),  640 in float64 (exp(-708)).
 
