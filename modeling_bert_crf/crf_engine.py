@@ -364,18 +364,22 @@ def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     return (joint - norm).exp(), moves
 
 
+def _log(weights: Tensor) -> Tensor:
+    return weights.to(widest(weights.device)).log()  # in float32 a log of size 60 is off by 2e-6
+
+
 def _log_vectors(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     """Return the logs of `upto` and `onward`, also of what is smaller than the smallest weight."""
     scores = chain.scores
     before, after = vectors.before[1:], vectors.after[:-1]  # without the ends, where they say nothing
     if not vectors.logs:
-        before, after = before.log(), after.log()
+        before, after = _log(before), _log(after)
     return torch.cat([scores[:1], before + scores[1:]]), torch.cat([after + scores[:-1], scores[-1:]])
 
 
 def _log_joint(chain: Chain, vectors: Sweep) -> Tensor:
     """Return log P(y_t = k | x) but for a constant, (P, B, K+1); it says nothing at the ends."""
-    joint = vectors.before + vectors.after if vectors.logs else (vectors.before * vectors.after).log()
+    joint = vectors.before + vectors.after if vectors.logs else _log(vectors.before * vectors.after)
     return joint + chain.scores
 
 
