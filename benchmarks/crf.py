@@ -161,21 +161,25 @@ def largest_errors() -> dict[str, dict[str, float]]:
 
 def draw(results: dict[str, Any]) -> str:
     """Draw how many times as fast as pytorch-crf each program trains and decodes, as SVG."""
-    bars, y = [], 30
-    colours = {"ours": "#2a7ae2", "pyt-crf": "#aaaaaa"}
-    for cell, programs in results["sizes"].items():
-        for kind in ("train", "decode"):
-            bars.append(f'<text x="8" y="{y + 12}">{cell} {kind}</text>')
-            for name, colour in colours.items():
-                if name in programs:
-                    ratio = programs["pytorch-crf"][f"{kind} ms"] / programs[name][f"{kind} ms"]
-                    bars.append(f'<rect x="190" y="{y}" width="{16 * ratio:.0f}" height="11" fill="{colour}"/>')
-                    bars.append(f'<text x="{196 + 16 * ratio:.0f}" y="{y + 10}">{ratio:.1f}</text>')
-                    y += 13
+    ratios = {
+        (cell, kind, name): programs["pytorch-crf"][f"{kind} ms"] / programs[name][f"{kind} ms"]
+        for cell, programs in results["sizes"].items()
+        for kind in ("train", "decode")
+        for name in ("ours", "pyt-crf")
+        if name in programs
+    }
+    bars, y, unit = [], 24, 380 / max(ratios.values())
+    for (cell, kind, name), ratio in ratios.items():
+        if name == "ours":
             y += 6
+            bars.append(f'<text x="8" y="{y + 12}">{cell} {kind}</text>')
+        colour = "#2a7ae2" if name == "ours" else "#aaaaaa"
+        bars.append(f'<rect x="190" y="{y}" width="{unit * ratio:.0f}" height="11" fill="{colour}"/>')
+        bars.append(f'<text x="{196 + unit * ratio:.0f}" y="{y + 10}">{ratio:.1f}</text>')
+        y += 13
     title = '<text x="8" y="18">Times as fast as pytorch-crf 0.7.2 (blue: this package, grey: pyt-crf 0.1.2)</text>'
     style = "<style>text{font:11px sans-serif}</style>"
-    size = f'width="620" height="{y}"'
+    size = f'width="620" height="{y + 6}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{title}{"".join(bars)}</svg>\n'
 
 
