@@ -337,7 +337,7 @@ class LinearChainCRF(nn.Module):
             else:
                 chain, log_z = self._add_up(given, log_partition, sets)
             if sets is None:
-                gold = walk(*(given.to(log_z.device) for given in (tags, ~mask)), self.num_tags)
+                gold = walk(tags.to(log_z.device), ~mask.to(log_z.device), self.num_tags)
                 log_weight = path_scores(chain, gold)
             else:
                 log_z, log_weight = (log_z + chain.offset()).chunk(2)
@@ -435,8 +435,8 @@ class LinearChainCRF(nn.Module):
             partial = lowest < 0
             if partial or highest >= self.num_tags:
                 self._check_tags(tags, mask, partly)
-        range_ = Range(*facts) if measured else None
-        return _Given(emissions, mask, moves, table, peak, range_, partial, bool(sets))
+        measures = Range(*facts) if measured else None
+        return _Given(emissions, mask, moves, table, peak, measures, partial, bool(sets))
 
     def _check_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
         wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)

@@ -450,3 +450,13 @@ def test_a_score_that_is_not_a_number_gives_a_loss_that_is_not_one():
 
     assert nll[0].isnan()
     assert nll[1].isfinite()
+
+
+def test_results_are_ordinary_tensors():
+    """Loops run in inference mode, whose tensors autograd and operations in place refuse."""
+    crf = make_crf(3)
+    emissions, mask = make_batch((4, 2), 3)
+
+    results = [*crf.decode(emissions, mask), *crf.decode_by_marginals(emissions, mask), crf.marginals(emissions, mask)]
+
+    assert not any(result.is_inference() for result in results)
