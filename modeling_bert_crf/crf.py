@@ -6,7 +6,8 @@ r"""Linear-chain conditional random field: score, sum over, search and sample th
 Shapes use three letters: B sequences, T positions, K tags. Scores are natural logs, so adding scores multiplies
 weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
 
-The class checks its arguments, and gives the results of the recursions in `crf_engine.py` their gradients. Results and
+The class checks its arguments, and gives the results of `crf_engine.py` (sums) and `crf_decoding.py` (maxima) their
+gradients. Results and
 gradients are exact to rounding for scores of any size; a forbidden move has weight 0, in the sums and in the search
 alike.
 
@@ -25,9 +26,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .crf_decoding import UNKNOWN, nbest, viterbi
 from .crf_engine import (
     LOG_TIER,
-    UNKNOWN,
     Chain,
     Range,
     Sweep,
@@ -38,15 +39,14 @@ from .crf_engine import (
     log_marginals,
     log_partition,
     measure,
-    nbest,
     pairwise_marginals,
     path_scores,
+    peaks,
     sample,
     span_log_probs,
-    stand,
     sweep,
-    viterbi,
-    walks,
+    tabulate,
+    walk,
     widest,
 )
 
@@ -140,8 +140,8 @@ class LinearChainCRF(nn.Module):
                 return (log_z + chain.offset()).to(given.emissions)
             chain, vectors = self._add_up(given)
             counts = expectation(chain, vectors, given.emissions.dtype)
-        possible = vectors.log_z > -torch.inf
-        return _KnownGradient.apply(vectors.log_z + chain.offset(), possible, *counts, given.emissions, *self._scores)
+        log_z, impossible = vectors.log_z + chain.offset(), vectors.log_z == -torch.inf
+        return _KnownGradient.apply(log_z, impossible, *counts, given.emissions, *self._scores)
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
@@ -155,9 +155,8 @@ class LinearChainCRF(nn.Module):
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
         given = self._check(emissions, mask, tags, partly=False, measured=False)
-        rows = stand(given.emissions, mask)
-        chain = lay_out(rows, mask, given.moves, given.moves.dtype)
-        score = path_scores(chain, walks(tags, mask, self.num_tags)) + chain.offset()
+        chain = _lay_out(given.emissions, mask, given.moves, given.moves.dtype)
+        score = path_scores(chain, walk(tags, ~mask, self.num_tags)) + chain.offset()
         return torch.where(score > -torch.inf, score, -torch.inf).to(given.emissions)
 
     @torch.no_grad()
@@ -176,7 +175,7 @@ class LinearChainCRF(nn.Module):
         """
         given = self._check(emissions, mask, measured=False)
         paths, scores = viterbi(given.emissions.to(self._dtypes(given.emissions)[0]), mask, given.moves)
-        return paths.clamp_max(self.num_tags - 1), scores.to(given.emissions)
+        return paths, scores.to(given.emissions)
 
     @torch.no_grad()
     def decode_by_marginals(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,7 +191,7 @@ class LinearChainCRF(nn.Module):
         marginals = self.marginals(emissions, mask)
         moves = self._moves(*(torch.zeros_like(score) for score in self._scores))
         paths, counts = viterbi(marginals, mask, moves)
-        return paths.clamp_max(self.num_tags - 1), counts.to(marginals)
+        return paths, counts.to(marginals)
 
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
@@ -312,6 +311,15 @@ class LinearChainCRF(nn.Module):
         exists = mask[:, None] & (scores > -torch.inf)[..., None]
         return paths.to(mask.device).masked_fill(~exists, UNKNOWN), scores
 
+    def tier(self, emissions: Tensor, mask: Tensor) -> str:
+        """Name the arithmetic in which the sums over these rows are done, without doing them.
+
+        Returns:
+            "float32 exp", "float64 exp", or the slow "float64 log", which only scores far apart ask for. The rows of a
+            batch share one. Tag sets may ask for a later one, and so does a row whose paths are all softly forbidden.
+        """
+        return str(self._tier(self._check(emissions, mask)))
+
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
 
@@ -329,12 +337,12 @@ class LinearChainCRF(nn.Module):
             else:
                 chain, log_z = self._add_up(given, log_partition, sets)
             if sets is None:
-                gold = walks(tags, mask, self.num_tags).to(log_z.device)
+                gold = walk(tags.to(log_z.device), ~mask.to(log_z.device), self.num_tags)
                 log_weight = path_scores(chain, gold)
             else:
                 log_z, log_weight = (log_z + chain.offset()).chunk(2)
-            possible = log_weight > -torch.inf
-            nll = torch.where(possible, log_z - log_weight, torch.inf)
+            impossible = log_weight == -torch.inf
+            nll = (log_z - log_weight).masked_fill_(impossible, torch.inf)
             if with_log_marginals:
                 marginals = log_marginals(chain, vectors)[: len(mask)]
             if needs_gradient:
@@ -342,7 +350,7 @@ class LinearChainCRF(nn.Module):
                 if sets is not None:
                     counts = [torch.sub(*count.chunk(2)) for count in counts]
         if counts:
-            nll = _KnownGradient.apply(nll, possible, *counts, given.emissions, *self._scores)
+            nll = _KnownGradient.apply(nll, impossible, *counts, given.emissions, *self._scores)
         if with_log_marginals:
             marginals = self._recomputed(marginals, log_marginals, given)
         return nll.to(given.emissions), marginals
@@ -354,11 +362,12 @@ class LinearChainCRF(nn.Module):
 
     def _moves(self, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
         """Write the scores of all moves as the engine's one matrix, (K+1, K+1), with -inf where they are forbidden."""
-        start = torch.where(self.allowed_starts, start, -torch.inf)
-        end = torch.where(self.allowed_ends, end, -torch.inf)
-        transitions = torch.where(self.allowed_transitions, transitions, -torch.inf)
+        never = start.new_full((), -torch.inf)
+        start = torch.where(self.allowed_starts, start, never)
+        end = torch.where(self.allowed_ends, end, never)
+        transitions = torch.where(self.allowed_transitions, transitions, never)
         onward = torch.cat([transitions, end[:, None]], 1)
-        return torch.cat([onward, torch.cat([start, start.new_zeros(1)])[None]]).to(widest(start.device))
+        return torch.cat([onward, nn.functional.pad(start, (0, 1))[None]]).to(widest(start.device))
 
     def _dtypes(self, scores: Tensor) -> list[torch.dtype]:
         """Return the precisions to try, the preferred one first.
@@ -403,12 +412,15 @@ class LinearChainCRF(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not measured):
             moves = self._moves(*self._scores)  # what is measured has a gradient of its own
 
+        outside = ~mask
         facts = [(mask[:, 1:] > mask[:, :-1]).any()]
         if tags is not None:
-            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, mask)
-        rows = stand(emissions.detach(), mask) if measured else None
+            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, outside)
+        table = peak = None
         if measured:
-            facts += measure(rows, moves.detach())
+            table = tabulate(emissions.detach(), self._dtypes(emissions)[0])
+            peak = peaks(table)
+            facts += measure(table, peak, outside, moves.detach())
         hole, *facts = torch.stack(facts).tolist()
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
@@ -419,17 +431,21 @@ class LinearChainCRF(nn.Module):
         if sets_given:
             sets, *facts = facts
         elif tags is not None:
-            lowest, highest, strange, *facts = facts
+            lowest, highest, *facts = facts
             partial = lowest < 0
-            if strange or highest >= self.num_tags or (partial and not partly):
-                self._refuse_tags(tags, mask, partly)
-        return _Given(emissions, mask, moves, rows, Range(*facts) if measured else None, partial, bool(sets))
+            if partial or highest >= self.num_tags:
+                self._check_tags(tags, mask, partly)
+        measures = Range(*facts) if measured else None
+        return _Given(emissions, mask, moves, table, peak, measures, partial, bool(sets))
 
-    def _refuse_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
+    def _check_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
         wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
-        row, position = wrong.nonzero()[0].tolist()
-        rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
-        raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+        for row, position in wrong.nonzero()[:1].tolist():
+            rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
+            raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
+
+    def _tier(self, given: "_Given") -> Tier:
+        return given.range.tier(*given.emissions.shape[1:], given.sets, self._dtypes(given.emissions))
 
     def _add_up(
         self,
@@ -444,19 +460,19 @@ class LinearChainCRF(nn.Module):
         Returns:
             the chain, and what `run` makes of it.
         """
-        rows, mask, moves = given.rows, given.mask, given.moves.detach()
-        tier = given.range.tier(given.emissions.shape, given.sets, self._dtypes(rows))
+        emissions, mask, moves = given.emissions.detach(), given.mask, given.moves.detach()
+        tier = self._tier(given)
         if sets is not None:
-            other = (mask[..., None] & ~sets).permute(1, 2, 0)
-            rows = torch.cat([rows, rows.masked_fill(other, -torch.inf)], 2)
+            emissions = torch.cat([emissions, emissions.masked_fill(~sets, -torch.inf)])
             mask = torch.cat([mask, mask])
-        if tier.dtype == torch.float64:
-            rows, mask, moves = _widened(rows, mask, moves)
-        chain = lay_out(rows, mask, moves, tier.dtype)
+        if sets is None and tier.dtype == given.table.dtype:
+            chain = lay_out(given.table, given.peak, ~mask, moves)
+        else:
+            chain = _lay_out(emissions, mask, moves, tier.dtype)
         result = run(chain, tier)
         log_z = result if isinstance(result, Tensor) else result.log_z
         if given.range.soft and tier.every and (log_z == -torch.inf).any():
-            chain = lay_out(*_widened(rows, mask, moves), LOG_TIER.dtype)
+            chain = _lay_out(emissions, mask, moves, LOG_TIER.dtype)
             result = run(chain, LOG_TIER)
         return chain, result
 
@@ -471,8 +487,7 @@ class LinearChainCRF(nn.Module):
         """Give a value, computed without a graph, the gradient of its formula in the log domain."""
 
         def differentiable(emissions: Tensor, *scores: Tensor) -> Tensor:
-            rows = stand(emissions, given.mask)
-            chain = lay_out(*_widened(rows, given.mask, self._moves(*scores)), LOG_TIER.dtype)
+            chain = _lay_out(emissions, given.mask, self._moves(*scores), LOG_TIER.dtype)
             return formula(chain, sweep(chain, LOG_TIER)).to(given.emissions)
 
         value = value.to(given.emissions)
@@ -487,18 +502,25 @@ class _Given(NamedTuple):
     emissions: Tensor  # (B, T, K), float32 or float64
     mask: Tensor  # (B, T)
     moves: Tensor  # (K+1, K+1)
-    rows: Tensor | None  # (T, K, B), emissions without a graph, as the engine reads them
+    table: Tensor | None  # emissions without a graph, as the engine reads them
+    peak: Tensor | None
     range: Range | None
     partial: bool  # are tags unknown, or given as sets?
     sets: bool  # is any of the sets neither one tag nor all?
 
 
-def _facts_of_tags(tags: Tensor, mask: Tensor) -> list[Tensor]:
-    """Return the smallest tag, the largest, and whether any is negative and not unknown."""
-    tags = tags.masked_fill(~mask, 0)
-    if not tags.numel():
-        return [tags.sum()] * 3
-    return [tags.amin(), tags.amax(), ((tags < 0) & (tags != UNKNOWN)).any()]
+def _lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
+    """Lay out a chain in a precision, wherever there is that precision; differentiable."""
+    if dtype == torch.float64:
+        emissions, mask, moves = _widened(emissions, mask, moves)
+    table = tabulate(emissions, dtype)
+    return lay_out(table, peaks(table), ~mask, moves)
+
+
+def _facts_of_tags(tags: Tensor, outside: Tensor) -> list[Tensor]:
+    """Return the smallest tag and the largest."""
+    tags = tags.masked_fill(outside, 0)
+    return list(tags.aminmax()) if tags.numel() else [tags.sum()] * 2
 
 
 def _facts_of_sets(sets: Tensor, mask: Tensor) -> list[Tensor]:
@@ -533,16 +555,16 @@ class _KnownGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, possible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
+        ctx: Any, value: Tensor, impossible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
     ) -> Tensor:
-        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (possible, tags, moves)))
+        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (impossible, tags, moves)))
         return value.to(emissions)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        possible, tags, moves = ctx.saved_tensors
-        gradient = torch.where(possible, gradient, 0.0)[:, None, None]
+        impossible, tags, moves = ctx.saved_tensors
+        gradient = gradient.masked_fill(impossible, 0.0)[:, None, None]
         moves = (gradient * moves).sum(0)
         return None, None, None, None, gradient * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]
 
