@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .export import export
 from .tag import tag
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -28,3 +29,4 @@ def main(
 # Register each command here: app.command("name")(function). Modules import torch inside the function, so that --help
 # is quick. A user's mistake ends in `raise typer.BadParameter(...)`, or in one sentence on stderr and `typer.Exit(1)`.
 app.command("tag")(tag)
+app.command("export")(export)
