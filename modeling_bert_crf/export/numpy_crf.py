@@ -117,21 +117,21 @@ class NumpyCRF:
         swept, outside = self.sweep(emissions, mask), emissions.shape[2]
         walk = np.pad(np.where(mask, paths, outside), ((0, 0), (1, 1)), constant_values=outside)  # (B, P)
         own = np.take_along_axis(swept.scores, walk.T[..., None], 2)[..., 0].T  # (B, P)
-        walked = np.cumsum(np.pad(self.moves[walk[:, :-1], walk[:, 1:]], ((0, 0), (1, 0))) + own, axis=1)
+        step = np.pad(self.moves[walk[:, :-1], walk[:, 1:]], ((0, 0), (1, 0))) + own
+        walked = np.cumsum(_finite(step), axis=1)  # a path that is forbidden was the best of none
         first, last = start + 1, end  # places
         inside = walked[row, last] - walked[row, first] + own[row, first]
 
         moves = np.where(np.pad(apart, (0, 1), constant_values=True), self.moves, -np.inf)
         left = (swept.scores + swept.before)[first - 1, row] + moves[:, walk[row, first]].T  # (N, K+1)
         right = moves[walk[row, last]] + (swept.scores + swept.after)[last + 1, row]
-        return np.exp(_log_sum(left, 1) + inside + _log_sum(right, 1) - swept.log_z[row])
+        weights = _log_sum(left, 1) + inside + _log_sum(right, 1)
+        return np.where(np.isneginf(swept.log_z[row]), 0.0, np.exp(weights - _finite(swept.log_z[row])))
 
     @staticmethod
     def _with_outside(emissions: NDArray, places: int) -> Array:
         """Add the state outside, and one place outside behind the positions, or two, one on each side."""
-        table = np.pad(
-            emissions.astype(np.float64), ((0, 0), (places - 1, 1), (0, 1)), constant_values=-np.inf
-        )
+        table = np.pad(emissions.astype(np.float64), ((0, 0), (places - 1, 1), (0, 1)), constant_values=-np.inf)
         table[:, -1, -1] = 0.0
         table[:, : places - 1, -1] = 0.0
         return table

@@ -116,9 +116,7 @@ class OnnxTagger:
             texts = split(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
         return prepare(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
 
-    def emit(
-        self, chains: Sequence[Sequence[Window]]
-    ) -> Iterator[tuple[list[int], Emissions, NDArray[np.bool_]]]:
+    def emit(self, chains: Sequence[Sequence[Window]]) -> Iterator[tuple[list[int], Emissions, NDArray[np.bool_]]]:
         """Score the tags of chains of words, in batches of like length.
 
         Args:
@@ -168,8 +166,8 @@ class OnnxTagger:
         if not found:
             return
         rows = sorted({row for row, *_ in found})  # the others are spared the sums
-        place_of = {row: place for place, row in enumerate(rows)}
-        spans = [(place_of[row], start, end) for row, start, end, _ in found]
+        index = {row: number for number, row in enumerate(rows)}
+        spans = [(index[row], start, end) for row, start, end, _ in found]
         scores = self.crf.span_probabilities(emissions[rows], mask[rows], paths[rows], spans, self._apart)
         yield from ((*one, score) for one, score in zip(found, scores.tolist(), strict=True))
 
@@ -241,8 +239,8 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
 def _pad(rows: Sequence[NDArray]) -> NDArray:
     """Put rows (n, ...) of unequal lengths one above the other, (B, T, ...)."""
     grid = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
-    for place, row in zip(grid, rows, strict=True):
-        place[: len(row)] = row
+    for line, row in zip(grid, rows, strict=True):
+        line[: len(row)] = row
     return grid
 
 
