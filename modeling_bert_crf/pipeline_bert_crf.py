@@ -17,7 +17,7 @@ from .words import Window
 
 FOUND = "entities"
 """The column that a data set gets."""
-BATCH_TOKENS, CPU_BATCH_TOKENS = 16_384, 1024
+BATCH_TOKENS, CPU_BATCH_TOKENS = 16_384, 512
 """Sub-tokens that are read at once. On a CPU more gains nothing."""
 CRF_WORDS = 2**14
 """Words, padding included, that are decoded at once: a step of the CRF's costs the same for one chain or hundreds."""
@@ -52,7 +52,7 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` that with
             the most right tags to be expected. Both obey the scheme.
         batch_tokens (`int`, *optional*): sub-tokens that the encoder reads at once and words that the BiLSTM does,
-            padding included; by default 1,024 on a CPU, where more gains nothing, and 16,384 elsewhere.
+            padding included; by default 512 on a CPU, where more gains nothing, and 16,384 elsewhere.
         batch_size (`int`, *optional*): windows that the encoder reads at once, whatever their length.
         num_paths (`int`, *optional*): return the most probable taggings instead of the best one's entities: for each
             chain of the text a dictionary `start, end, entropy, paths`. `entropy` (in nats) says how unsure the model
