@@ -17,7 +17,7 @@ from .words import Window
 
 FOUND = "entities"
 """The column that a data set gets."""
-BATCH_TOKENS, CPU_BATCH_TOKENS = 16_384, 1024
+BATCH_TOKENS, CPU_BATCH_TOKENS = 16_384, 512
 """Sub-tokens that are read at once. On a CPU more gains nothing."""
 CRF_WORDS = 2**14
 """Words, padding included, that are decoded at once: a step of the CRF's costs the same for one chain or hundreds."""
@@ -52,7 +52,7 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
         decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` that with
             the most right tags to be expected. Both obey the scheme.
         batch_tokens (`int`, *optional*): sub-tokens that the encoder reads at once and words that the BiLSTM does,
-            padding included; by default 1,024 on a CPU, where more gains nothing, and 16,384 elsewhere.
+            padding included; by default 512 on a CPU, where more gains nothing, and 16,384 elsewhere.
         batch_size (`int`, *optional*): windows that the encoder reads at once, whatever their length.
         num_paths (`int`, *optional*): return the most probable taggings instead of the best one's entities: for each
             chain of the text a dictionary `start, end, entropy, paths`. `entropy` (in nats) says how unsure the model
@@ -109,6 +109,7 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
                 "datasets.distributed.split_dataset_by_node"
             )
         if is_data_set(inputs):
+            progress = False  # `datasets` shows its own
             column = column or ("tokens" if by_words else "text")
             return tag_data_set(inputs, column, FOUND, self._fields(**steps.postprocess), run)
         if isinstance(inputs, str):
@@ -117,9 +118,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
             if by_words and not all(isinstance(words, list | tuple) for words in inputs):
                 inputs = [inputs]
             return share(inputs, run) if split_between_processes else run(inputs)
-        if not hasattr(inputs, "__iter__") and hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"):
-            inputs = map(inputs.__getitem__, range(len(inputs)))  # a torch data set
-        if not isinstance(inputs, Iterable) or isinstance(inputs, Mapping | bytes):
+        readable = isinstance(inputs, Iterable) or (hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"))
+        if not readable or isinstance(inputs, Mapping | bytes):
             raise ValueError(f"inputs must be a text, a list of texts or an iterator over texts, got {inputs!r}")
         return self._stream(inputs, steps, progress)
 
@@ -172,6 +172,8 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
     def _stream(self, sentences: Iterable[Any], steps: Steps, progress: bool) -> Iterator[list[dict[str, Any]]]:
         """Tag a chunk at a time."""
         total = len(sentences) if hasattr(sentences, "__len__") else None
+        if not hasattr(sentences, "__iter__"):  # a torch data set
+            sentences = map(sentences.__getitem__, range(total))
         by_words = steps.preprocess.get("is_split_into_words", False)
         with logging.tqdm(total=total, desc="tagging", unit="text", disable=not progress) as bar:
             for chunk in chunks(_checked(sentence, by_words) for sentence in sentences):
@@ -211,12 +213,11 @@ class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
 
         `advance` is told of each batch how many texts begin in it.
         """
-        if batch_tokens is None:
-            default = CPU_BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS
+        default = CPU_BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS
         windows = [window for text in texts for chain in text.chains for window in chain]
         openings = {0, *accumulate(sum(map(len, text.chains)) for text in texts)}
         states: list[Any] = [None] * len(windows)
-        size = batch_tokens if batch_tokens or batch_size else default
+        size = batch_tokens or (None if batch_size else default)
         for batch in batches_by_length([len(window.input_ids) for window in windows], size, batch_size):
             for index, state in zip(batch, self._encode([windows[index] for index in batch]), strict=True):
                 states[index] = state[: len(windows[index].words)]
