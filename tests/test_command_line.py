@@ -13,13 +13,13 @@ from conftest import LABELS, WORDS
 from rich.text import Text
 from typer.testing import CliRunner
 
+from bert_crf_command import inputs
+from bert_crf_command.app import app
+from bert_crf_command.errors import CommandError
+from bert_crf_command.inputs import Item
+from bert_crf_command.outputs import BLOCK, find_entities, output_file
+from bert_crf_command.terminal import write_terminal
 from modeling_bert_crf import BertBiLSTMCRFPipeline
-from modeling_bert_crf.command_line import inputs
-from modeling_bert_crf.command_line.app import app
-from modeling_bert_crf.command_line.errors import CommandError
-from modeling_bert_crf.command_line.inputs import Item
-from modeling_bert_crf.command_line.outputs import BLOCK, find_entities, output_file
-from modeling_bert_crf.command_line.terminal import write_terminal
 from modeling_bert_crf.training.data import read_conll
 
 TEXTS = ["Ada Lovelace visited Paris, in the rain.", "rain in Paris . Ada"]
@@ -340,6 +340,15 @@ def test_help_and_version():
     assert CliRunner().invoke(app, ["--version"]).stdout == "bert-crf 0.1.0\n"
 
 
+def test_help_does_not_wait_for_torch():
+    program = "import sys; from bert_crf_command.app import app; app(standalone_mode=False); print(*sys.modules)"
+    for argv in (["--help"], ["tag", "--help"], ["--version"]):
+        done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=True)
+        loaded = done.stdout.splitlines()[-1].split()
+        assert "bert_crf_command.tag" in loaded
+        assert not {"torch", "transformers", "numpy", "modeling_bert_crf"} & {*loaded}
+
+
 def test_ctrl_c_ends_quietly_and_leaves_nothing(run, tmp_path, monkeypatch):
     def interrupted(file, source):
         assert list(tmp_path.glob(".saving-*"))
@@ -360,7 +369,7 @@ def test_a_full_disk_is_said_in_one_sentence(monkeypatch):
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(folder, tmp_path):
     (tmp_path / "many.txt").write_text("Ada visited Paris in the rain\n" * 250)
-    command = f"{sys.executable} -m modeling_bert_crf.command_line tag {folder} --file {tmp_path}/many.txt | head -n 1"
+    command = f"{sys.executable} -m bert_crf_command tag {folder} --file {tmp_path}/many.txt | head -n 1"
     done = subprocess.run(
         ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

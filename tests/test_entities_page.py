@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from modeling_bert_crf.command_line.inputs import Item
-from modeling_bert_crf.command_line.page import write_page
+from bert_crf_command.inputs import Item
+from bert_crf_command.page import write_page
 
 HOSTILE = (
     "<script>window.ran = 1; alert(1)</script>",
