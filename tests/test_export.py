@@ -16,7 +16,7 @@ from oracle import marginals as true_marginals
 from typer.testing import CliRunner
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
-from modeling_bert_crf.command_line.app import app
+from bert_crf_command.app import app
 from modeling_bert_crf.export import onnx as writing
 from modeling_bert_crf.export.numpy_crf import NumpyCRF
 from modeling_bert_crf.export.runtime import OnnxTagger

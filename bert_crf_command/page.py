@@ -9,7 +9,7 @@ from modeling_bert_crf.pages.render import render
 
 from .outputs import Result, colours, pieces
 
-HUES = (212, 28, 140, 330, 265, 52, 185, 0)
+HUES = (255, 60, 150, 350, 300, 100, 200, 25)  # of oklch, whose hues are all equally bright
 
 
 def write_page(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:

@@ -26,7 +26,7 @@ def main(
     """Use a BERT -> BiLSTM -> CRF tagger."""
 
 
-# Register each command here: app.command("name")(function). Modules import torch inside the function, so that --help
-# is quick. A user's mistake ends in `raise typer.BadParameter(...)`, or in one sentence on stderr and `typer.Exit(1)`.
+# Register each command here: app.command("name")(function). Its module imports `modeling_bert_crf` in the function, so
+# that --help is quick. A user's mistake ends in `typer.BadParameter`, or in a sentence on stderr and `typer.Exit(1)`.
 app.command("tag")(tag)
 app.command("export")(export)
