@@ -15,8 +15,8 @@ from oracle import Chain, log_sum
 from oracle import marginals as true_marginals
 from typer.testing import CliRunner
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
 from bert_crf_command.app import app
+from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
 from modeling_bert_crf.export import onnx as writing
 from modeling_bert_crf.export.numpy_crf import NumpyCRF
 from modeling_bert_crf.export.runtime import OnnxTagger
@@ -205,8 +205,10 @@ def test_a_path_as_good_as_the_models_own_is_a_tie(module_model, tokenizer, tmp_
         return {**tables(crf), "start_transitions": tables(crf)["start_transitions"] + [0, 1e-9, 0, 0, 0]}
 
     monkeypatch.setattr(writing, "_tables", prefer_another)
-    found = writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES)["float32"]
-    assert (found["equal_paths"], found["ties"]) == (0, 4)
+    gold = [["B-LOC"] + ["O"] * (len(words) - 1) for words in SENTENCES]
+    parity = writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES, gold)
+    found = parity["float32"]
+    assert (found["equal_paths"], found["ties"], found["f1"], parity["f1"]) == (0, 4, 1, 0)
     assert [one["margin"] for one in found["differences"]] == [0, 0, 0, 0]
 
 
