@@ -8,9 +8,11 @@ from itertools import chain
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from conftest import LABELS, WORDS
+from onnx import numpy_helper
 from oracle import Chain, log_sum
 from oracle import marginals as true_marginals
 from typer.testing import CliRunner
@@ -19,6 +21,7 @@ from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
 from modeling_bert_crf.export import onnx as writing
 from modeling_bert_crf.export.numpy_crf import NumpyCRF
+from modeling_bert_crf.export.quantization import smooth
 from modeling_bert_crf.export.runtime import OnnxTagger
 from modeling_bert_crf.schemes import constraints, continues
 
@@ -119,6 +122,25 @@ def test_eight_bits_give_a_sentence_one_result_in_every_batch(exported):
     tagger = OnnxTagger(exported[0], int8=True, threads=1)
     alone = [tagger([words], is_split_into_words=True)[0] for words in SENTENCES]
     assert_same(tagger(SENTENCES * 3, is_split_into_words=True), alone * 3)
+
+
+def test_smoothing_evens_out_channels_and_changes_no_output(exported, tmp_path):
+    encoder = onnx.load(exported[0] / "encoder.onnx")
+    norms = [node.input[1] for node in encoder.graph.node if node.op_type == "LayerNormalization"]
+    for constant in encoder.graph.initializer:
+        if constant.name in norms:
+            gain = numpy_helper.to_array(constant) * np.where(np.arange(36) % 7, 1, 40).astype(np.float32)
+            constant.CopyFrom(numpy_helper.from_array(gain, constant.name))
+    smoothed = smooth(onnx.ModelProto.FromString(encoder.SerializeToString()))
+    smoothed_products = [node for node in smoothed.graph.node if node.input[0].endswith("_smoothed")]
+    assert len(smoothed_products) == 8  # query, key, value and the way up, in both layers
+
+    feed = {"input_ids": np.arange(14).reshape(2, 7), "attention_mask": np.ones((2, 7), np.int64)}
+    outputs = []
+    for model in (encoder, smoothed):
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        outputs.append(session.run(None, feed)[0])
+    assert np.allclose(*outputs, rtol=1e-4, atol=1e-4)
 
 
 def test_a_stream_is_read_as_it_is_asked_for(tagger):

@@ -26,12 +26,11 @@ import numpy as np
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import Tensor, nn
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .parity import Parity, compare
+from .quantization import quantize
 
 OPSET, IR_VERSION = 20, 10
 MODULES = ("export/runtime.py", "export/numpy_crf.py", "texts.py", "words.py", "schemes.py")
@@ -72,7 +71,7 @@ def export(
     with _staging(folder) as staging:
         _write(model, tokenizer, staging)
         if int8:
-            _quantize(staging)
+            quantize(staging / "encoder.onnx", staging / "encoder.int8.onnx")
         parity = compare(model, tokenizer, staging, sentences, gold, int8)
         (staging / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", "utf-8")
     return parity
@@ -154,23 +153,6 @@ def _quiet_exporter() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _quantize(folder: Path) -> None:
-    """Write the encoder's weights in 8 bits, its matrix products with a scale per channel; activations when it runs.
-
-    One scale per matrix would cost WNUT-17 two and a half points of F1; the embeddings cost nothing.
-    """
-    prepared = folder / "prepared.onnx"
-    quant_pre_process(folder / "encoder.onnx", prepared, skip_symbolic_shape=True)
-    quantize_dynamic(
-        prepared,
-        folder / "encoder.int8.onnx",
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul", "Gather"],
-    )
-    prepared.unlink()
 
 
 def _head(model: BertBiLSTMCRFForTokenClassification) -> onnx.ModelProto:
