@@ -8,7 +8,7 @@ Ships with every checkpoint: standard library only; a tokenizer comes in as an a
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
@@ -88,6 +88,17 @@ def encode_document(
     Returns:
         For each sentence its windows, as `encode_words` returns them.
     """
+    return next(encode_documents(tokenizer, [sentences], max_length, stride, context_size))
+
+
+def encode_documents(
+    tokenizer: Any,
+    documents: Sequence[Sequence[Sequence[str]]],
+    max_length: int | None = None,
+    stride: int | None = None,
+    context_size: int = 0,
+) -> Iterator[list[list[Window]]]:
+    """Do what `encode_document` does for many documents, at the price of one call of the tokenizer."""
     limit = tokenizer.model_max_length if max_length is None else max_length
     capacity = limit - 2
     if capacity < 1:
@@ -95,17 +106,19 @@ def encode_document(
     stride = capacity // 4 if stride is None else stride
     if not 0 <= stride < capacity:
         raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
-    words = [word for sentence in sentences for word in sentence]
-    pieces = [piece[:capacity] for piece in _pieces(tokenizer, words)]
-    borders = [0, *accumulate(map(len, pieces))]  # sub-tokens before each word, and in all
-    ends = [0, *accumulate(map(len, sentences))]
-    return [
-        [
-            _window(tokenizer, words, pieces, stretch, scored, sentence.start)
-            for stretch, scored in _rows(borders, sentence, capacity, stride, context_size)
+    pieces_of = _pieces(tokenizer, {word for document in documents for sentence in document for word in sentence})
+    for document in documents:
+        words = [word for sentence in document for word in sentence]
+        pieces = [pieces_of[word][:capacity] for word in words]
+        borders = [0, *accumulate(map(len, pieces))]  # sub-tokens before each word, and in all
+        ends = [0, *accumulate(map(len, document))]
+        yield [
+            [
+                _window(tokenizer, words, pieces, stretch, scored, sentence.start)
+                for stretch, scored in _rows(borders, sentence, capacity, stride, context_size)
+            ]
+            for sentence in (range(*pair) for pair in pairwise(ends))
         ]
-        for sentence in (range(*pair) for pair in pairwise(ends))
-    ]
 
 
 def _rows(
@@ -121,12 +134,15 @@ def _rows(
     yield from ((stretch, range(*scored)) for stretch, scored in zip(stretches, cuts, strict=True))
 
 
-def _pieces(tokenizer: Any, words: Sequence[str]) -> list[list[int]]:
+def _pieces(tokenizer: Any, words: Collection[str]) -> dict[str, list[int]]:
     if not words:
-        return []
+        return {}
     # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it too.
-    pieces = tokenizer(list(words), add_special_tokens=False, verbose=False)["input_ids"]
-    return [piece or [tokenizer.unk_token_id] for piece in pieces]
+    words = list(words)
+    encoding = tokenizer(
+        words, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+    )
+    return {word: ids or [tokenizer.unk_token_id] for word, ids in zip(words, encoding["input_ids"], strict=True)}
 
 
 def _stretches(borders: list[int], sentence: range, capacity: int, stride: int) -> Iterator[range]:
@@ -255,12 +271,28 @@ def split_text(tokenizer: Any, text: str, splitter: str = "tokenizer") -> list[t
     Returns:
         Character ranges (start, end) without blanks, in order.
     """
+    return split_texts(tokenizer, [text], splitter)[0]
+
+
+def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer") -> list[list[tuple[int, int]]]:
+    """Do what `split_text` does for many texts, at the price of one call of the tokenizer."""
     if splitter != "tokenizer":
-        return [match.span() for match in re.finditer(_PATTERNS[splitter], text)]
-    encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    pieces = zip(encoding.word_ids(), encoding["offset_mapping"], strict=True)
-    words = [[offsets for _, offsets in group] for _, group in groupby(pieces, key=itemgetter(0))]
-    return [(offsets[0][0], offsets[-1][1]) for offsets in words]
+        pattern = re.compile(_PATTERNS[splitter])
+        return [[match.span() for match in pattern.finditer(text)] for text in texts]
+    encoding = tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
+    words = []
+    for index, offsets in enumerate(encoding["offset_mapping"]):
+        pieces = groupby(zip(encoding.word_ids(index), offsets, strict=True), key=itemgetter(0))
+        spans = [[span for _, span in group] for _, group in pieces]
+        words.append([(span[0][0], span[-1][1]) for span in spans])
+    return words
 
 
 # . ! ? and the ellipsis, the full stop and marks of Chinese and Japanese; then closing quotes and brackets.

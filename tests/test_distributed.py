@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import LABELS
+from test_batching import equal
 from torch import distributed
 from transformers import AutoTokenizer, Trainer, TrainerCallback, set_seed
 
 import run_ner
-from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
@@ -231,6 +232,21 @@ def fully_sharded(folder):
     return answer
 
 
+def tag_together(folder):
+    """Tag five texts by two processes; and five of which the second cannot read its first."""
+    model, _ = load(folder)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(f"{folder}/model"))
+    tagged = []
+    preprocess = tagger.preprocess
+    tagger.preprocess = lambda texts, **arguments: tagged.extend(texts) or preprocess(texts, **arguments)
+    answer = {"found": gather(tagger(WORDS[:5], split_between_processes=True)), "tagged": gather(tagged)}
+    try:
+        tagger(["Ada", 3, *WORDS[2:5]], split_between_processes=True)
+    except (ValueError, RuntimeError) as error:
+        answer["failed"] = gather(repr(error))
+    return answer
+
+
 def work(folder):
     """What two processes do; the first writes what came out."""
     answers = {
@@ -241,6 +257,7 @@ def work(folder):
         "frozen": frozen_start(folder),
         "resumed": resume_within_an_epoch(folder),
         "sharded": fully_sharded(folder),
+        "pipeline": tag_together(folder),
     }
     if distributed.get_rank() == 0:
         Path(folder, "answers.json").write_text(json.dumps(answers))
@@ -309,6 +326,21 @@ def test_the_host_fills_up_the_last_batch_with_rows_of_the_first(answers):
     for epoch in answers["13 rows"]:
         assert len(epoch) == 16
         assert set(epoch) == set(range(13))
+
+
+def test_the_pipeline_shares_a_list_between_processes(answers, folder):
+    model, _ = load(folder)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(f"{folder}/model"))
+    together = answers["pipeline"]
+
+    assert together["tagged"] == [WORDS[0:5:2], WORDS[1:5:2]]
+    for found in together["found"]:
+        assert equal(found, tagger(WORDS[:5], batch_size=1))
+    told = "a text must be a string, got 3"
+    for error, start in zip(together["failed"], ("RuntimeError", "ValueError"), strict=True):
+        assert error.startswith(start)
+        assert told in error
+    assert "process 1 failed" in together["failed"][0]
 
 
 def test_the_frozen_start_leaves_the_processes_equal(answers):

@@ -17,6 +17,9 @@ SHIPPED = sorted(path.name for path in PACKAGE.glob("*.py") if path.name != "__i
 
 TEXTS = ["Ada Lovelace visited Paris in the rain .", "rain , yesterday"]
 
+# What a call may ask for besides entities.
+ARGUMENTS = [{"num_paths": 3}, {"threshold": 0.2}, {"decoding": "marginal"}, {"batch_tokens": 9}, {"batch_size": 2}]
+
 # Loads a folder by every auto class and as a pipeline, writes what each says, and saves the model again.
 SCRIPT = """
 import importlib.util, json, sys, warnings
@@ -36,7 +39,9 @@ for auto in (AutoModel, AutoModelForTokenClassification):
     said[auto.__name__] = [type(model).__name__, output.paths.tolist(), output.logits.tolist()]
 for task in ("token-classification", "ner"):
     tagger = pipeline(task, model=source, trust_remote_code=True)
-    said[task] = [type(tagger).__name__, tagger(texts)]
+    said[task] = [type(tagger).__name__, tagger(texts), *tagger(iter(texts))]
+for arguments in {arguments!r}:
+    said[str(arguments)] = tagger(texts, **arguments)
 model.save_pretrained(copy)
 tokenizer.save_pretrained(copy)
 json.dump(said, open(out, "w"))
@@ -49,7 +54,7 @@ def strangers(tmp_path_factory):
 
     def run(source, copy):
         folder = tmp_path_factory.mktemp("stranger")
-        script = SCRIPT.format(checkout=str(PACKAGE.parent), texts=TEXTS)
+        script = SCRIPT.format(checkout=str(PACKAGE.parent), texts=TEXTS, arguments=ARGUMENTS)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
         result = subprocess.run(
@@ -67,10 +72,13 @@ def strangers(tmp_path_factory):
 
 
 def test_a_saved_model_loads_where_the_package_is_not(strangers, model, tokenizer, tmp_path):
+    model.set_temperature(1.7)
+    model.config.word_splitter = "words"
     model.save_pretrained(tmp_path / "first")
     tokenizer.save_pretrained(tmp_path / "first")
     output = model(**tokenizer(TEXTS, return_tensors="pt", padding=True))
-    entities = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(TEXTS)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    entities = tagger(TEXTS)
 
     said = strangers(tmp_path / "first", tmp_path / "second")
     again = strangers(tmp_path / "second", tmp_path / "third")
@@ -80,7 +88,9 @@ def test_a_saved_model_loads_where_the_package_is_not(strangers, model, tokenize
     for auto in ("AutoModel", "AutoModelForTokenClassification"):
         assert said[auto] == ["BertBiLSTMCRFForTokenClassification", output.paths.tolist(), output.logits.tolist()]
     for task in ("token-classification", "ner"):
-        assert said[task] == ["BertBiLSTMCRFPipeline", entities]
+        assert said[task] == ["BertBiLSTMCRFPipeline", entities, *entities]
+    for arguments in ARGUMENTS:
+        assert said[str(arguments)] == tagger(TEXTS, **arguments)
     assert again == said
     for name in [*SHIPPED, "config.json", "model.safetensors"]:
         assert (tmp_path / "third" / name).read_bytes() == (tmp_path / "first" / name).read_bytes(), name

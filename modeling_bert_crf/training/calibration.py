@@ -12,8 +12,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ..crf import UNKNOWN
+from ..entities import read_entities
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from ..pipeline_bert_crf import read_entities
 from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 

@@ -60,14 +60,16 @@ def read_file(
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    if path.suffix in (".json", ".jsonl"):
-        sentences = _read_json_lines(path, words, tags, labels, document)
-    else:
-        sentences = _read_columns(path, words, tags)
     empty = True
-    for sentence in sentences:
-        empty = False
-        yield sentence
+    with path.open("rb") as file:
+        lines = number_lines(file, str(path))
+        if path.suffix in (".json", ".jsonl"):
+            sentences = _read_json_lines(lines, str(path), words, tags, labels, document)
+        else:
+            sentences = read_columns(lines, str(path), words, tags)
+        for sentence in sentences:
+            empty = False
+            yield sentence
     if empty:
         raise DataError(f"{path}: must hold at least one sentence, got none")
 
@@ -81,17 +83,33 @@ def read_conll(path: str | Path) -> list[Sentence]:
     return list(read_file(path))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Number the lines of a UTF-8 file. They end at a line feed alone: Unicode's other breaks may stand in a word."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                raise DataError(f"{path}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]]:
+    """Number the lines of a UTF-8 file. They end at a line feed alone: Unicode's other breaks may stand in a word.
+
+    Raises:
+        DataError: if a line is not UTF-8.
+    """
+    for number, line in enumerate(file, start=1):
+        try:
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{source}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
 
 
-def _read_columns(path: Path, words: str | None, tags: str | None) -> Iterator[Sentence]:
+def read_columns(
+    lines: Iterable[tuple[int, str]], source: str, words: str | None, tags: str | None = None, tagged: bool = True
+) -> Iterator[Sentence]:
+    """Read sentences from the numbered lines of a column file, as `read_file` and `read_conll` describe it.
+
+    Args:
+        lines: as `number_lines` gives them.
+        source: what to call the file.
+        words, tags: numbers of the columns, from 0, from the end if negative; None: the first and the last.
+        tagged: whether there must be a column of tags. Without one the tags are empty.
+
+    Raises:
+        DataError: if a line does not hold what it should.
+    """
     word_column, tag_column = _column_number("words", words, 0), _column_number("tags", tags, -1)
     first: tuple[int, int] | None = None  # line and number of columns of the file's first word
     group: list[tuple[int, str, str]] = []
@@ -99,32 +117,35 @@ def _read_columns(path: Path, words: str | None, tags: str | None) -> Iterator[S
 
     def sentence() -> Sentence:
         numbers, group_words, group_tags = map(list, zip(*group, strict=True))
-        return Sentence(group_words, group_tags, str(path), numbers, str(documents))
+        return Sentence(group_words, group_tags, source, numbers, str(documents))
 
-    for number, line in _lines(path):
+    for number, line in lines:
         if not line.strip(" \t"):
             if group:
                 yield sentence()
             group.clear()
             continue
         row = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
-        is_comment = line.startswith("#") and "\t" not in line and not _is_tagged(row, first)
+        is_word = _is_tagged(row, first) or (not tagged and len(row) == 1 and (first is None or first[1] == 1))
+        is_comment = line.startswith("#") and "\t" not in line and not is_word
         if row[0] == "-DOCSTART-" or is_comment:
             documents += row[0] == "-DOCSTART-" or line.startswith("# newdoc")
             continue
-        if len(row) < 2:
-            raise DataError(f"{path}:{number}: must have a word and a tag column, got one column: {line!r}")
+        if tagged and len(row) < 2:
+            raise DataError(f"{source}:{number}: must have a word and a tag column, got one column: {line!r}")
         if first is None:
             first = (number, len(row))
             for column in (word_column, tag_column):
                 if not -len(row) <= column < len(row):
-                    raise DataError(f"{path}:{number}: must have a column {column}, got {len(row)} columns: {line!r}")
+                    raise DataError(
+                        f"{source}:{number}: must have a column {column}, got {len(row)} columns: {line!r}"
+                    )
         if len(row) != first[1]:
             rule = f"must have {first[1]} columns as line {first[0]}"
-            raise DataError(f"{path}:{number}: {rule}, got {len(row)}: {line!r}")
-        word, tag = row[word_column].strip(" "), row[tag_column].strip(" ")
-        if not word or not tag:
-            raise DataError(f"{path}:{number}: the {'word' if not word else 'tag'} must not be empty, got {line!r}")
+            raise DataError(f"{source}:{number}: {rule}, got {len(row)}: {line!r}")
+        word, tag = row[word_column].strip(" "), row[tag_column].strip(" ") if len(row) > 1 else ""
+        if not word or (tagged and not tag):
+            raise DataError(f"{source}:{number}: the {'word' if not word else 'tag'} must not be empty, got {line!r}")
         group.append((number, word, tag))
     if group:
         yield sentence()
@@ -144,19 +165,35 @@ def _is_tagged(row: list[str], first: tuple[int, int] | None) -> bool:
 
 
 def _read_json_lines(
-    path: Path, words: str | None, tags: str | None, labels: Sequence[str] | None, document: str | None
+    lines: Iterable[tuple[int, str]],
+    source: str,
+    words: str | None,
+    tags: str | None,
+    labels: Sequence[str] | None,
+    document: str | None,
 ) -> Iterator[Sentence]:
-    for number, line in _lines(path):
+    for number, row in read_objects(lines, source):
+        columns = find_columns(f"{source}:{number}", list(row), words, tags)
+        yield _sentence_of(row, columns, source, number, labels, document)
+
+
+def read_objects(lines: Iterable[tuple[int, str]], source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Read the JSON object on each numbered line; empty lines are skipped.
+
+    Raises:
+        DataError: if a line holds something else.
+    """
+    for number, line in lines:
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}:{number}: must hold one JSON object a line, got {error.msg}") from None
+        except (ValueError, RecursionError) as error:
+            reason = getattr(error, "msg", str(error))
+            raise DataError(f"{source}:{number}: must hold one JSON object a line, got {reason}") from None
         if not isinstance(row, dict):
-            raise DataError(f"{path}:{number}: must hold one JSON object a line, got {line[:40]!r}")
-        columns = find_columns(f"{path}:{number}", list(row), words, tags)
-        yield _sentence_of(row, columns, str(path), number, labels, document)
+            raise DataError(f"{source}:{number}: must hold one JSON object a line, got {line[:40]!r}")
+        yield number, row
 
 
 def find_columns(source: str, columns: Sequence[str], words: str | None, tags: str | None) -> tuple[str, str]:

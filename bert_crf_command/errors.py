@@ -1,0 +1,11 @@
+"""What a command says when it cannot go on."""
+
+
+class CommandError(Exception):
+    """A user's mistake, or something missing on the machine: one sentence that says what, where, and the cure."""
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line why something failed."""
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return said.splitlines()[0].rstrip(".")

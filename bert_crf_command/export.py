@@ -1,0 +1,79 @@
+"""`bert-crf export`: a finished tagger as a folder that tags without torch."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def export(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; must not exist, or be empty.")],
+    sentences: Annotated[
+        Path,
+        typer.Option(
+            "--sentences",
+            metavar="PATH",
+            help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as run_ner.py "
+            "reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
+        ),
+    ],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write an encoder with weights of 8 bits, too: a quarter as large, faster.")
+    ] = False,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+) -> None:
+    """Write a tagger as a folder that needs numpy, onnxruntime and tokenizers, but neither torch nor transformers.
+
+    [bold]bert-crf export runs/mine exported --sentences test.conll --int8[/bold]
+    [bold]python exported/runtime.py exported "Ada wrote to Babbage."[/bold]
+
+    Both then tag the sentences. If the export in float32 finds fewer than 99.9 % of the model's tag paths, ties aside,
+    nothing is written. What was found stands in FOLDER/parity.json, for 8 bits too.
+
+    [bold]Exit codes:[/bold]
+
+    [cyan]0[/cyan] done.
+    [cyan]1[/cyan] the model, the sentences or the export is at fault, and one sentence says how.
+    [cyan]2[/cyan] the command is wrong.
+    """
+    from modeling_bert_crf.training.data import DataError
+
+    from .errors import CommandError, reason
+    from .loading import load_tagger
+
+    try:
+        from modeling_bert_crf.export.onnx import export as write
+        from modeling_bert_crf.export.parity import report
+    except ImportError as error:
+        typer.echo(f"bert-crf export: error: {reason(error)}: pip install 'modeling-bert-crf[onnx]'", err=True)
+        raise typer.Exit(1) from None
+
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise CommandError(f"{folder}: must not exist, or be an empty folder")
+        tagger = load_tagger(model, revision, device="cpu")
+        inputs, gold = _read(sentences, tagger.model.config)
+        parity = write(tagger.model, tagger.tokenizer, folder, inputs, gold, int8)
+    except (CommandError, DataError, OSError, ValueError) as error:
+        typer.echo(f"bert-crf export: error: {error}", err=True)
+        raise typer.Exit(1) from None
+    for line in report(parity):
+        typer.echo(line)
+
+
+def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
+    """Read texts, or words with their gold tags in the model's scheme."""
+    from modeling_bert_crf.schemes import detect_scheme
+    from modeling_bert_crf.training.data import check_tags, convert_tags, find_scheme, number_lines, read_file
+
+    if path.suffix.lower() == ".txt":
+        with path.open("rb") as file:
+            return [text for _, text in number_lines(file, str(path)) if text.strip()], None
+    sentences = list(read_file(path))
+    scheme = find_scheme(sentences)
+    checked = [check_tags(sentence, scheme, repair_tags=True) for sentence in sentences]
+    written = [convert_tags(sentence, scheme, detect_scheme(config.labels)) for sentence in checked]
+    return [sentence.words for sentence in written], [sentence.tags for sentence in written]

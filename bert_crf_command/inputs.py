@@ -1,0 +1,139 @@
+"""What `bert-crf tag` reads: texts of the command line, and files of texts, JSON lines or columns, item by item."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from modeling_bert_crf.training.data import WORD_COLUMNS, DataError, number_lines, read_columns, read_objects
+
+from .errors import CommandError, reason
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text, or one sentence that is split into words already.
+
+    Attributes:
+        content: the text, or the words.
+        place: file and line that it stands at; empty for a text of the command line.
+        columns: what a JSON line says beside text and entities.
+        gold: the last column of a column file that has more than one, for each word; else empty.
+        document: number of the file, and of the document in it. 0 is what stands before the first border.
+    """
+
+    content: str | list[str]
+    place: str = ""
+    columns: dict[str, Any] | None = None
+    gold: Sequence[str] = ()
+    document: tuple[int, int] = (0, 0)
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the content is a list of words."""
+        return not isinstance(self.content, str)
+
+    @property
+    def text(self) -> str:
+        """The text that offsets count in."""
+        return self.content if isinstance(self.content, str) else " ".join(self.content)
+
+
+def read_items(
+    texts: Sequence[str], files: Sequence[tuple[str, str]], text_column: str | None = None
+) -> Iterator[Item]:
+    """Read texts, then files, while they are asked for.
+
+    Args:
+        texts: each an item.
+        files: paths, or `"-"` for standard input, each with its format: `"txt"`, `"jsonl"` or `"conll"`.
+        text_column: name of the JSON lines' column, or number from 0 of the column file's; None looks for `text`,
+            then for words, and takes a column file's first.
+
+    Raises:
+        CommandError, DataError: if a file cannot be read, or a line does not hold what it should.
+    """
+    for number, text in enumerate(texts, start=1):
+        yield Item(_checked(text, f"text {number}"))
+    for number, (path, form) in enumerate(files):
+        with _opened(path) as file:
+            name = _name(path)
+            lines = number_lines(file, name)
+            if form == "txt":
+                yield from _read_texts(lines, name, number)
+            elif form == "jsonl":
+                yield from _read_rows(lines, name, number, text_column)
+            else:
+                yield from _read_sentences(lines, name, number, text_column)
+
+
+def check_readable(paths: Iterable[str]) -> None:
+    """Find out before the work begins whether files can be read."""
+    for path in paths:
+        if path != STDIN:
+            with _opened(path):
+                pass
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        file = Path(path).open("rb")  # noqa: SIM115  (closed below; errors of the caller's are not this file's)
+    except OSError as error:
+        raise CommandError(f"{_name(path)}: cannot be read: {reason(error)}") from None
+    with file:
+        yield file
+
+
+def _name(path: str) -> str:
+    """Call a file something that can be printed: a file's name may hold any bytes."""
+    return "standard input" if path == STDIN else os.fsencode(path).decode("utf-8", "replace")
+
+
+def _read_texts(lines: Iterable[tuple[int, str]], name: str, file: int) -> Iterator[Item]:
+    for line, text in lines:
+        if text.strip():
+            yield Item(text, f"{name}:{line}", {"file": name, "line": line}, document=(file, 0))
+
+
+def _read_rows(lines: Iterable[tuple[int, str]], name: str, file: int, column: str | None) -> Iterator[Item]:
+    for line, row in read_objects(lines, name):
+        place = f"{name}:{line}"
+        candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
+        found = next((candidate for candidate in candidates if candidate in row), None)
+        if found is None:
+            raise DataError(
+                f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(row) or 'none'}; "
+                "name it with --text_column"
+            )
+        content = row[found]
+        is_words = isinstance(content, list) and all(isinstance(word, str) and word for word in content)
+        if not is_words and not isinstance(content, str):
+            raise DataError(f"{place}: {found!r} must be a text or a list of words, got {str(content)[:60]!r}")
+        _checked(content if isinstance(content, str) else " ".join(content), place)
+        yield Item(content, place, row, document=(file, 0))
+
+
+def _read_sentences(lines: Iterable[tuple[int, str]], name: str, file: int, column: str | None) -> Iterator[Item]:
+    for sentence in read_columns(lines, name, column, tagged=False):
+        words, line = sentence.words, sentence.lines[0]
+        columns = {"file": name, "line": line, "tokens": words}
+        gold = sentence.tags if any(sentence.tags) else ()
+        yield Item(words, sentence.where(0), columns, gold, (file, int(sentence.document)))
+
+
+def _checked(text: str, place: str) -> str:
+    """Refuse half a character, which JSON can escape and a shell can pass: no tokenizer reads it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{place}: must be Unicode text, got half a character, {text[error.start]!r}") from None
+    return text

@@ -1,0 +1,147 @@
+"""What `bert-crf tag` writes: JSON lines and columns, and a file that appears whole or not at all."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, groupby, islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf.schemes import OUTSIDE, scheme_of, spans_to_tags, split_tag
+from modeling_bert_crf.words import split_sentences, split_text
+
+from .errors import CommandError, reason
+from .inputs import Item
+
+BLOCK = 256
+"""Items that are read, tagged and written at a time: what memory depends on."""
+
+Result = tuple[Item, list[dict[str, Any]]]
+"""An item and its entities, in order, as the pipeline gives them."""
+
+
+def find_entities(tagger: BertBiLSTMCRFPipeline, items: Iterable[Item], **options: Any) -> Iterator[Result]:
+    """Tag items in their order, however many; options are the pipeline's."""
+    for is_split, group in groupby(items, key=lambda item: item.is_split):
+        while block := list(islice(group, BLOCK)):
+            found = tagger([item.content for item in block], is_split_into_words=is_split, **options)
+            yield from zip(block, found, strict=True)
+
+
+def colours(tagger: BertBiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:
+    """Give each entity type of a model a colour of a palette, in the order of its labels; again from the first one."""
+    kinds = dict.fromkeys(split_tag(label)[1] for label in tagger.model.config.labels if label != OUTSIDE)
+    return dict(zip(kinds, cycle(palette), strict=False))
+
+
+def pieces(text: str, entities: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Cut a text into its entities and what stands between them; joined again they are the text."""
+    end = 0
+    for entity in entities:
+        yield text[end : entity["start"]], None
+        yield text[entity["start"] : entity["end"]], entity
+        end = entity["end"]
+    yield text[end:], None
+
+
+def write_jsonl(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+    """Write one object a line: what the input said, the text that offsets count in, and its entities."""
+    for item, entities in results:
+        row = {**(item.columns or {}), "text": item.text, "entities": entities}
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_conll(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+    """Write a word a line, the last column of the input if it had one, and the tag; an empty line after a sentence."""
+    labels = tagger.model.config.labels
+    scheme = scheme_of(labels)
+    document = (0, 0)
+    for item, entities in results:
+        if item.document != document:
+            document = item.document
+            file.write("\t".join(["-DOCSTART-", *([OUTSIDE] if item.gold else []), OUTSIDE]) + "\n\n")
+        words, sentences = _split(item, tagger)
+        if bad := next((item.text[slice(*word)] for word in words if {*"\t\n\r"} & {*item.text[slice(*word)]}), None):
+            raise CommandError(f"{item.place}: a column file cannot hold a word with a tab or line break, got {bad!r}")
+        starts, ends = ({word[side]: index for index, word in enumerate(words)} for side in (0, 1))
+        spans = [(starts[one["start"]], ends[one["end"]] + 1, one["entity_group"]) for one in entities]
+        tags = _tags(spans, len(words), scheme)
+        for sentence in sentences:
+            for index in sentence:
+                gold = item.gold[index : index + 1]
+                file.write("\t".join([item.text[slice(*words[index])], *gold, tags[index]]) + "\n")
+            file.write("\n")
+
+
+def _split(item: Item, tagger: BertBiLSTMCRFPipeline) -> tuple[list[tuple[int, int]], list[range]]:
+    """Return an item's words as characters, and its sentences as words: those that the pipeline tags."""
+    if isinstance(item.content, str):
+        words = split_text(tagger.tokenizer, item.text, tagger.model.config.word_splitter)
+        if tagger.model.config.text_unit == "sentence":
+            return words, split_sentences(item.text, words)
+    else:
+        words, start = [], 0
+        for word in item.content:
+            words.append((start, start + len(word)))
+            start += len(word) + 1
+    return words, [range(len(words))] if words else []
+
+
+def _tags(spans: Sequence[tuple[int, int, str]], length: int, scheme: str | None) -> list[str]:
+    if scheme is not None:
+        return spans_to_tags(spans, length, scheme)
+    tags = [OUTSIDE] * length
+    for start, end, kind in spans:
+        tags[start:end] = [kind] * (end - start)
+    return tags
+
+
+@contextmanager
+def output_file(path: Path | None, errors: str = "strict") -> Iterator[TextIO]:
+    """Open what results are written to: standard output, or a file that appears whole or not at all.
+
+    Args:
+        path: None means standard output. A device or a pipe is written to directly.
+        errors: what becomes of characters that UTF-8 cannot write.
+
+    Raises:
+        CommandError: if it cannot be written.
+    """
+    try:
+        if path is None:
+            with _standard_output(errors) as file:
+                yield file
+            return
+        target = path.resolve()  # a link stays one
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
+                yield file
+            return
+        staging = target.with_name(f".saving-{os.getpid()}-{target.name}")
+        try:
+            with staging.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
+                yield file
+            os.replace(staging, target)
+        finally:
+            staging.unlink(missing_ok=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        name = "standard output" if path is None else path
+        raise CommandError(f"{name}: cannot be written: {reason(error)}") from None
+
+
+@contextmanager
+def _standard_output(errors: str) -> Iterator[TextIO]:
+    try:
+        if not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8", errors=errors, newline="\n")
+        yield sys.stdout
+        sys.stdout.flush()
+    except OSError:
+        # What is left in the buffer cannot be written at exit either, and Python would say so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise

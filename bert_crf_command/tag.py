@@ -1,0 +1,192 @@
+"""`bert-crf tag`: texts in, entities out."""
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+_ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll"}
+_OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
+
+
+class InputFormat(StrEnum):
+    """What a file may hold."""
+
+    TXT = "txt"
+    JSONL = "jsonl"
+    CONLL = "conll"
+
+
+class OutputFormat(StrEnum):
+    """What entities may be written as."""
+
+    TERMINAL = "terminal"
+    JSONL = "jsonl"
+    CONLL = "conll"
+    HTML = "html"
+
+
+class Decoding(StrEnum):
+    """The tagging that is looked for."""
+
+    VITERBI = "viterbi"
+    MARGINAL = "marginal"
+
+
+def tag(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts, in quotes. `-` is standard input.")
+    ] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Option("--file", "-f", metavar="PATH", help="A file; as often as you like. `-` is standard input."),
+    ] = None,
+    input_format: Annotated[
+        InputFormat | None,
+        typer.Option("--input_format", help="What files hold, if not what their ending says."),
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            "--text_column",
+            metavar="COLUMN",
+            help="The JSON column of the text or its words, `text`, `tokens` or `words` if not given; "
+            "the number of a CoNLL file's column of words, from 0.",
+        ),
+    ] = None,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--format",
+            help="What is written. If not given, what the ending of --output says; else `terminal` on a terminal, "
+            "`jsonl` elsewhere.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="PATH", help="A file instead of standard output; whole or not at all."),
+    ] = None,
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out entities that are less probable.")] = 0.0,
+    decoding: Annotated[
+        Decoding,
+        typer.Option(
+            help="`viterbi`: the most probable tagging. `marginal`: the one with the most right tags to be expected."
+        ),
+    ] = Decoding.VITERBI,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch_size", min=1, help="Windows of text that the encoder reads at once.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="`cpu`, `cuda:1`, `mps` ...; if not given, a GPU where there is one.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+) -> None:
+    """Find the entities of texts, with their probabilities.
+
+    [bold]bert-crf tag runs/mine "Ada wrote to Babbage."[/bold]
+    [bold]bert-crf tag runs/mine --file notes.txt --file more.jsonl --output notes.html[/bold]
+    [bold]zcat news.txt.gz | bert-crf tag runs/mine > entities.jsonl[/bold]
+
+    The model runs on this package's own code: Python files beside the weights are not executed.
+
+    [bold]In:[/bold] without TEXT and --file, standard input.
+
+    [cyan].txt[/cyan], and standard input: a text a line.
+    [cyan].jsonl .json[/cyan]: an object a line, with a text or a list of words.
+    [cyan].conll .tsv[/cyan]: a word a line, an empty line after a sentence,
+    `-DOCSTART-` between documents. A last column of tags is not read, and
+    stands unchanged before the new tags in CoNLL output.
+
+    [bold]Out:[/bold] any number of texts in bounded memory, except for HTML.
+
+    [cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
+    [cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an
+    `entity_group`, `score`, `word`, and `start` and `end` in characters of `text`.
+    [cyan]conll[/cyan]: word and tag, an empty line after a sentence.
+    [cyan]html[/cyan]: one page that needs nothing else and runs no script.
+
+    [bold]Exit codes:[/bold]
+
+    [cyan]0[/cyan] done.
+    [cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how;
+    or what reads the output has gone.
+    [cyan]2[/cyan] the command is wrong.
+    [cyan]130[/cyan] stopped by Ctrl-C.
+    """
+    texts, files = texts or [], files or []
+    files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
+    texts = [text for text in texts if text != "-"]
+    _check_command(texts, files)
+    inputs = [(path, _input_format(path, input_format)) for path in files]
+    options: dict[str, Any] = {"threshold": threshold, "decoding": decoding.value}
+    if batch_size is not None:
+        options["batch_size"] = batch_size
+
+    from modeling_bert_crf.training.data import DataError
+
+    from .errors import CommandError
+    from .inputs import check_readable, read_items
+    from .loading import load_tagger
+    from .outputs import find_entities, output_file, write_conll, write_jsonl
+    from .page import write_page
+    from .terminal import write_terminal
+
+    writers = {"terminal": write_terminal, "jsonl": write_jsonl, "conll": write_conll, "html": write_page}
+    form = _output_format(output, output_format)
+    try:
+        check_readable(files)
+        tagger = load_tagger(model, revision, device)
+        # JSON can write half a character, which other columns of a JSON line may hold.
+        with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
+            results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
+            watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
+            writers[form](watched, tagger, file)
+    except (CommandError, DataError) as error:
+        typer.echo(f"bert-crf tag: error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _check_command(texts: list[str], files: list[str]) -> None:
+    """Refuse what cannot be meant."""
+    if files.count("-") > 1:
+        raise typer.BadParameter("standard input can be read once only")
+    if not texts and files == ["-"] and sys.stdin.isatty():
+        raise typer.BadParameter("give a TEXT, a --file, or something on standard input")
+    for text in texts:
+        if len(text) < 256 and "\0" not in text and Path(text).is_file():
+            raise typer.BadParameter(f"{text} is a file: write --file {text}")
+
+
+def _input_format(path: str, asked: InputFormat | None) -> str:
+    if asked is not None:
+        return asked.value
+    form = "txt" if path == "-" else _ENDINGS.get(Path(path).suffix.lower())
+    if form is None:
+        raise typer.BadParameter(
+            f"{path}: must end in {', '.join(_ENDINGS)}, or --input_format must say what it holds"
+        )
+    return form
+
+
+def _output_format(path: Path | None, asked: OutputFormat | None) -> str:
+    if asked is not None:
+        return asked.value
+    if path is not None:
+        return _OUTPUT_ENDINGS.get(path.suffix.lower(), "jsonl")
+    return "terminal" if sys.stdout.isatty() else "jsonl"
+
+
+def _watched(results: Iterator[Any]) -> Iterator[Any]:
+    """Count on the terminal what passes by."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed:,} texts"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(results, total=None)

@@ -1,0 +1,70 @@
+"""Entities on a terminal: coloured where it has colours, in brackets where it has none."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from modeling_bert_crf import BertBiLSTMCRFPipeline
+
+from .outputs import Result, colours, pieces
+
+# Of the sixteen that every terminal has; black is legible on them.
+PALETTE = ("cyan", "yellow", "green", "magenta", "bright_blue", "red", "white", "bright_green")
+
+# A text must not steer the terminal: control characters are shown as their pictures, or as unreadable.
+_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
+_PICTURES |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
+
+
+def write_terminal(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+    """Write texts with their entities marked, and at the end how many there are of each type."""
+    console = Console(file=file, highlight=False, emoji=False, markup=False)
+    coloured = console.color_system is not None and not console.no_color
+    styles = {
+        kind: Style.parse(f"black on {colour}" if coloured else "none")
+        for kind, colour in colours(tagger, PALETTE).items()
+    }
+    counts: Counter[str] = Counter()
+    texts = 0
+    for item, entities in results:
+        texts += 1
+        line = Text()
+        if item.place:
+            line.append(f"{_visible(item.place)}  ", "dim")
+        for words, entity in pieces(item.text, entities):
+            if entity is None:
+                line.append(_visible(words))
+                continue
+            kind = entity["entity_group"]
+            counts[kind] += 1
+            _append(line, _visible(words), _visible(kind), entity["score"], styles[kind], coloured)
+        # Where nobody looks at lines of a width, a text stays a line.
+        console.print(line, soft_wrap=not console.is_terminal)
+    console.print(_legend(counts, styles, texts, coloured), soft_wrap=not console.is_terminal)
+
+
+def _append(line: Text, words: str, kind: str, score: float, style: Style, coloured: bool) -> None:
+    figure = f"{score:.2f}"
+    if coloured:
+        line.append(f" {words}", style + Style(bold=True)).append(f" {kind} {figure} ", style)
+    else:
+        line.append(f"[{words} {kind} {figure}]")
+
+
+def _legend(counts: Counter[str], styles: dict[str, Style], texts: int, coloured: bool) -> Text:
+    legend = Text().append(f"{texts:,} {'text' if texts == 1 else 'texts'}:  ", "dim")
+    if not counts:
+        return legend.append("no entities")
+    for kind in [kind for kind in styles if kind in counts]:
+        name = _visible(kind)
+        legend.append(f" {name} " if coloured else name, styles[kind]).append(f" {counts[kind]:,}  ")
+    legend.rstrip()
+    return legend
+
+
+def _visible(text: str) -> str:
+    return text.translate(_PICTURES)

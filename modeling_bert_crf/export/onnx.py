@@ -1,0 +1,238 @@
+"""Write a model as a folder that tags without torch: two ONNX graphs, the CRF's tables, and the code that reads them.
+
+    encoder.onnx        input_ids, attention_mask (B, S)                               -> hidden (B, S, H)
+    head.onnx           words (B, T, H), word_shape_ids (B, T), lengths (B,)           -> emissions (B, T, K)
+    encoder.int8.onnx   the encoder with weights of 8 bits, if asked for
+    crf.npz             start_transitions, end_transitions, transitions; -inf where forbidden
+    tagger.json, tokenizer.json, and the modules `runtime.py` and what it imports
+    parity.json         how far this agrees with the model, on real sentences
+
+Two graphs, since what is between them has no fixed shape: windows of long texts become one chain of words.
+"""
+
+import copy
+import json
+import logging
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from .parity import Parity, compare
+from .quantization import quantize
+
+OPSET, IR_VERSION = 20, 10
+MODULES = ("export/runtime.py", "export/numpy_crf.py", "texts.py", "words.py", "schemes.py")
+"""The code that travels with an export."""
+
+
+def export(
+    model: BertBiLSTMCRFForTokenClassification,
+    tokenizer: Any,
+    folder: str | Path,
+    sentences: Sequence[str] | Sequence[Sequence[str]],
+    gold: Sequence[Sequence[str]] | None = None,
+    int8: bool = False,
+) -> Parity:
+    """Write a model as a folder that tags without torch, once it is seen to tag real sentences as the model does.
+
+    Args:
+        model: a trained tagger; it stays as it is.
+        tokenizer: its tokenizer, a fast one.
+        folder: where to write; must not exist, or be empty.
+        sentences: what to compare on, texts or lists of words: at least one, better a thousand.
+        gold: the tags of the words of each sentence, if known, in the model's scheme.
+        int8: write an encoder with weights of 8 bits, too.
+
+    Returns:
+        What `parity.json` holds.
+
+    Raises:
+        ValueError: if an argument is not as above, or fewer than 99.9 % of the paths in float32 are the model's own,
+            but for ties. The folder is then not there.
+    """
+    folder = Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"folder must not exist, or be empty, got {folder}")
+    if not tokenizer.is_fast:
+        raise ValueError(f"tokenizer must be a fast one, got {type(tokenizer).__name__}")
+    model = copy.deepcopy(model).float().cpu().eval()
+    with _staging(folder) as staging:
+        _write(model, tokenizer, staging)
+        if int8:
+            quantize(staging / "encoder.onnx", staging / "encoder.int8.onnx")
+        parity = compare(model, tokenizer, staging, sentences, gold, int8)
+        (staging / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", "utf-8")
+    return parity
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """Make a folder beside the wanted one, that takes its place when all is done, and vanishes when it is not."""
+    staging = folder.with_name(f".saving-{os.getpid()}-{folder.name}")
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+        staging.replace(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path) -> None:
+    config = model.config
+    _write_encoder(model, folder / "encoder.onnx")
+    onnx.save(_head(model), folder / "head.onnx")
+    np.savez(folder / "crf.npz", **_tables(model.crf))
+    settings = {
+        "labels": config.labels,
+        "word_splitter": config.word_splitter,
+        "text_unit": config.text_unit,
+        "context_size": config.context_size,
+        "max_length": min(tokenizer.model_max_length, config.max_position_embeddings),
+        "special_ids": {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "cls", "sep")},
+    }
+    (folder / "tagger.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    package = Path(__file__).parents[1]
+    for module in MODULES:
+        code = (package / module).read_text("utf-8")
+        # In the export all modules are siblings, and no package.
+        code = re.sub(r"^from \.+(\w+) import", r"from \1 import", code, flags=re.MULTILINE)
+        (folder / Path(module).name).write_text(code, "utf-8")
+
+
+class _Encoder(nn.Module):
+    def __init__(self, bert: nn.Module):
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.bert(input_ids, attention_mask=attention_mask, return_dict=False)[0]
+
+
+def _write_encoder(model: BertBiLSTMCRFForTokenClassification, file: Path) -> None:
+    model = copy.deepcopy(model)
+    model.set_attn_implementation("eager")  # a graph of a quarter fewer nodes than sdpa's, and quicker
+    input_ids = torch.zeros(2, 3, dtype=torch.int64)
+    axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
+    with _quiet_exporter():
+        torch.onnx.export(
+            _Encoder(model.bert).eval(),
+            (input_ids, torch.ones_like(input_ids)),
+            file,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["hidden"],
+            dynamic_shapes=(axes, axes),
+            external_data=False,
+            verbose=False,
+        )
+
+
+@contextmanager
+def _quiet_exporter() -> Iterator[None]:
+    """Keep the exporter's notes about its own parts to itself: what it wrote is tried afterwards."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _head(model: BertBiLSTMCRFForTokenClassification) -> onnx.ModelProto:
+    """Write `BertBiLSTMCRFForTokenClassification.emit`, and the word shapes before it, as a graph.
+
+    By hand, for ONNX's LSTM reads each row within its length and in both directions; torch's exporter writes two LSTMs
+    between two gathers, and freezes the batch's size in their first state.
+    """
+    config, weights = model.config, {name: _array(tensor) for name, tensor in model.named_parameters()}
+    words = helper.make_tensor_value_info("words", TensorProto.FLOAT, ["batch", "words", config.hidden_size])
+    shapes = helper.make_tensor_value_info("word_shape_ids", TensorProto.INT64, ["batch", "words"])
+    lengths = helper.make_tensor_value_info("lengths", TensorProto.INT32, ["batch"])
+    emissions = helper.make_tensor_value_info("emissions", TensorProto.FLOAT, ["batch", "words", config.num_labels])
+    graph = _Graph()
+    flow = "words"
+    if config.word_shape_size:
+        embedded = graph.add("Gather", graph.constant(weights["word_shapes.weight"]), "word_shape_ids")
+        flow = graph.add("Concat", flow, embedded, axis=2)
+    if config.num_lstm_layers:
+        flow = graph.add("Transpose", flow, perm=[1, 0, 2])  # (T, B, H)
+        for layer in range(config.num_lstm_layers):
+            flow = _add_lstm(graph, flow, weights, layer, config.lstm_units)
+        flow = graph.add("Transpose", flow, perm=[1, 0, 2])
+    flow = graph.add("MatMul", flow, graph.constant(weights["classifier.weight"].T))
+    flow = graph.add("Add", flow, graph.constant(weights["classifier.bias"]))
+    graph.add("Div", flow, graph.constant(np.float32(model.crf.temperature)), output="emissions")
+    inputs = [words, *([shapes] if config.word_shape_size else []), *([lengths] if config.num_lstm_layers else [])]
+    written = helper.make_graph(graph.nodes, "head", inputs, [emissions], graph.constants)
+    written = helper.make_model(written, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    onnx.checker.check_model(written, full_check=True)
+    return written
+
+
+class _Graph:
+    """Nodes and constants, named by their number."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+
+    def add(self, kind: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+        output = output or f"{kind}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        return output
+
+    def constant(self, value: np.ndarray) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+
+def _add_lstm(graph: _Graph, flow: str, weights: dict[str, np.ndarray], layer: int, units: int) -> str:
+    """Add a layer of the BiLSTM: (T, B, H) -> (T, B, 2 * units)."""
+
+    def stack(*names: str) -> str:
+        """Lay a weight of both directions one above the other; torch's gates are i f g o, ONNX's i o f g."""
+        sides = []
+        for side in ("left_to_right", "right_to_left"):
+            blocks = [weights[f"lstm.{side}.{layer}.{name}"].reshape(4, units, -1)[[0, 3, 1, 2]] for name in names]
+            sides.append(np.concatenate([block.reshape(4 * units, -1) for block in blocks]))
+        return graph.constant(np.stack(sides).squeeze(2) if names[0].startswith("bias") else np.stack(sides))
+
+    inputs = (stack("weight_ih_l0"), stack("weight_hh_l0"), stack("bias_ih_l0", "bias_hh_l0"))
+    states = graph.add("LSTM", flow, *inputs, "lengths", hidden_size=units, direction="bidirectional")  # (T, 2, B, U)
+    states = graph.add("Transpose", states, perm=[0, 2, 1, 3])
+    return graph.add("Reshape", states, graph.constant(np.array([0, 0, 2 * units])))
+
+
+def _tables(crf: nn.Module) -> dict[str, np.ndarray]:
+    """Return the CRF's scores, divided by its temperature, -inf where its rules forbid a move."""
+    names = {
+        "start_transitions": crf.allowed_starts,
+        "end_transitions": crf.allowed_ends,
+        "transitions": crf.allowed_transitions,
+    }
+    return {
+        name: np.where(_array(allowed), _array(getattr(crf, name) / crf.temperature), -np.inf)
+        for name, allowed in names.items()
+    }
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().numpy()

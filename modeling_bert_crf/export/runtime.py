@@ -1,0 +1,255 @@
+"""Tag texts with an exported model, with neither torch nor transformers: numpy, onnxruntime and tokenizers suffice.
+
+Travels with an export. In its folder:
+
+    python runtime.py . "Ada Lovelace wrote to Babbage."
+
+    from runtime import OnnxTagger
+    tagger = OnnxTagger(".")
+    tagger(["Ada Lovelace wrote to Babbage."])
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import tokenizers
+from numpy.typing import NDArray
+
+from ..schemes import OUTSIDE, continues, scheme_of, tags_to_spans
+from ..texts import Text, place, prepare, split
+from ..words import Window
+from .numpy_crf import NumpyCRF
+
+BATCH_TOKENS = 512
+"""Positions, padding included, that the graphs read at once. On a CPU more gains nothing."""
+CHUNK_TEXTS, CHUNK_CHARACTERS = 1024, 2**18
+"""How far inputs are read ahead, to batch what is of like length."""
+
+Found = tuple[int, int, int, str, float]
+"""What was read off a path: chain, first word in it, word after the last, tag or type, probability."""
+Emissions = NDArray[np.float32]
+
+
+class OnnxTagger:
+    """Find the entities of texts, or of sentences already split into words, as the model's own pipeline does.
+
+    Args:
+        folder: what `bert-crf export` wrote.
+        int8: read the encoder whose weights are 8-bit integers, if the export has one: faster, not quite as exact.
+        threads: how many the graphs may use; None leaves it to onnxruntime.
+
+    Raises:
+        FileNotFoundError: if the folder lacks a file.
+    """
+
+    def __init__(self, folder: str | Path, int8: bool = False, threads: int | None = None):
+        folder = Path(folder)
+        settings = json.loads((folder / "tagger.json").read_text("utf-8"))
+        self.labels: list[str] = settings["labels"]
+        self.scheme = scheme_of(self.labels)
+        self.crf = NumpyCRF(**np.load(folder / "crf.npz"))
+        self._settings = settings
+        self._tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])
+        self._encoder = _session(folder / ("encoder.int8.onnx" if int8 else "encoder.onnx"), threads)
+        self._head = _session(folder / "head.onnx", threads)
+        # An 8-bit encoder scales a batch by its largest value: alone, a window gets the same result in every batch.
+        self._batch_tokens = 1 if int8 else BATCH_TOKENS
+        self._apart = np.array([[not continues(one, two, self.scheme) for two in self.labels] for one in self.labels])
+
+    def __call__(
+        self,
+        inputs: Iterable[str] | Iterable[Sequence[str]],
+        is_split_into_words: bool = False,
+        aggregation_strategy: str = "simple",
+    ) -> list[list[dict[str, Any]]]:
+        """Return what was found in each of the inputs, in their order.
+
+        Args:
+            inputs: texts; with `is_split_into_words` lists of words, whose offsets count in the words joined by
+                blanks.
+            is_split_into_words: whether each input is a list of words.
+            aggregation_strategy: `"simple"` gives one dictionary per entity, `entity_group, score, word, start, end`,
+                `"none"` one per word that is in one, `entity, score, word, start, end, index`. The score is the exact
+                probability that these words, no more and no fewer, are one entity of this type; or that of a word's
+                tag.
+
+        Raises:
+            ValueError: if an input is not what `is_split_into_words` says, or the strategy is neither of the two.
+        """
+        return list(self.stream(inputs, is_split_into_words, aggregation_strategy))
+
+    def stream(
+        self,
+        inputs: Iterable[str] | Iterable[Sequence[str]],
+        is_split_into_words: bool = False,
+        aggregation_strategy: str = "simple",
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield what `__call__` returns, while the inputs are read."""
+        if aggregation_strategy not in ("simple", "none"):
+            raise ValueError(f"aggregation_strategy must be 'simple' or 'none', got {aggregation_strategy!r}")
+        if isinstance(inputs, str):
+            raise ValueError(f"inputs must be a list of texts, got the text {inputs!r}")
+        by_word = aggregation_strategy == "none"
+        read = self._read_words if by_word else self._read_entities
+        for chunk in _chunks(inputs, is_split_into_words):
+            texts = self.split(chunk, is_split_into_words)
+            chains = [chain for text in texts for chain in text.chains]
+            found: list[list[Found]] = [[] for _ in chains]
+            for batch, emissions, mask in self.emit(chains):
+                for one in read(emissions, mask, self.crf.decode(emissions, mask)):
+                    found[batch[one[0]]].append(one)
+            readings = iter(found)
+            for text in texts:
+                yield text.entries([next(readings) for _ in text.chains], by_word)
+
+    def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
+        """Split inputs into words and chains, and lay those out in windows."""
+        settings = self._settings
+        if is_split_into_words:
+            texts = place(inputs, " ")
+        else:
+            texts = split(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
+        return prepare(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
+
+    def emit(self, chains: Sequence[Sequence[Window]]) -> Iterator[tuple[list[int], Emissions, NDArray[np.bool_]]]:
+        """Score the tags of chains of words, in batches of like length.
+
+        Args:
+            chains: the windows of each chain. Chains without a word are left out.
+
+        Yields:
+            The batch's chains, by their indices; their emissions (B, T, K); and the mask, bool (B, T).
+        """
+        words = self._encode([window for chain in chains for window in chain])
+        states = [np.concatenate([next(words) for _ in chain]) for chain in chains]
+        shapes = [[shape for window in chain for shape in _marked(window, window.word_shape_ids)] for chain in chains]
+        for batch in _batches([len(state) for state in states], BATCH_TOKENS):
+            lengths = np.array([len(states[index]) for index in batch], dtype=np.int32)
+            if lengths.max() == 0:
+                continue
+            feed = {
+                "words": _pad([states[index] for index in batch]),
+                "word_shape_ids": _pad([np.array(shapes[index], dtype=np.int64) for index in batch]),
+                "lengths": lengths,
+            }
+            read = {one.name: feed[one.name] for one in self._head.get_inputs()}
+            yield batch, self._head.run(None, read)[0], np.arange(lengths.max()) < lengths[:, None]
+
+    def _encode(self, windows: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
+        """Read windows in batches of like length; yield the states of each one's scored words, (words, H)."""
+        states: list[Any] = [None] * len(windows)
+        for batch in _batches([len(window.input_ids) for window in windows], self._batch_tokens):
+            rows = [np.array(windows[index].input_ids, dtype=np.int64) for index in batch]
+            feed = {"input_ids": _pad(rows), "attention_mask": _pad([np.ones_like(row) for row in rows])}
+            hidden = self._encoder.run(None, feed)[0]  # (B, S, H)
+            for state, index in zip(hidden, batch, strict=True):
+                states[index] = state[np.flatnonzero(windows[index].word_mask)]
+        return iter(states)
+
+    def _read_words(self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64]) -> Iterator[Found]:
+        marginals = self.crf.marginals(emissions, mask)
+        for row, index in np.argwhere(mask).tolist():
+            tag = paths[row, index]
+            if self.labels[tag] != OUTSIDE:
+                yield row, index, index + 1, self.labels[tag], float(marginals[row, index, tag])
+
+    def _read_entities(
+        self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64]
+    ) -> Iterator[Found]:
+        tags = [[self.labels[tag] for tag in path[scored]] for path, scored in zip(paths, mask, strict=True)]
+        found = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, self.scheme)]
+        if not found:
+            return
+        rows = sorted({row for row, *_ in found})  # the others are spared the sums
+        index = {row: number for number, row in enumerate(rows)}
+        spans = [(index[row], start, end) for row, start, end, _ in found]
+        scores = self.crf.span_probabilities(emissions[rows], mask[rows], paths[rows], spans, self._apart)
+        yield from ((*one, score) for one, score in zip(found, scores.tolist(), strict=True))
+
+
+class Tokenizer:
+    """What `words.py` asks of a tokenizer."""
+
+    def __init__(self, file: Path, special_ids: dict[str, int]):
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self.unk_token_id, self.cls_token_id, self.sep_token_id = (special_ids[name] for name in ("unk", "cls", "sep"))
+
+    def __call__(self, texts: list[str], **_: Any) -> "Encodings":
+        return Encodings(self._tokenizer.encode_batch(texts, add_special_tokens=False))
+
+
+class Encodings:
+    """Texts in sub-tokens, read as transformers' `BatchEncoding` is."""
+
+    def __init__(self, encodings: list[tokenizers.Encoding]):
+        self._encodings = encodings
+
+    def __getitem__(self, name: str) -> list[Any]:
+        attribute = {"input_ids": "ids", "offset_mapping": "offsets"}[name]
+        return [getattr(encoding, attribute) for encoding in self._encodings]
+
+    def word_ids(self, index: int) -> list[int | None]:
+        return self._encodings[index].word_ids
+
+
+def _session(file: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file.parent} must hold {file.name}: export the model again, with --int8 if need be")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def _chunks(inputs: Iterable[Any], by_words: bool) -> Iterator[list[Any]]:
+    """Check inputs, and group them."""
+    chunk: list[Any] = []
+    size = 0
+    for sentence in inputs:
+        if by_words and (isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence)):
+            raise ValueError(f"with is_split_into_words an input must be a list of words, got {sentence!r}")
+        if not by_words and not isinstance(sentence, str):
+            raise ValueError(f"a text must be a string, got {sentence!r}; pass is_split_into_words=True for words")
+        chunk.append(sentence)
+        size += len(sentence) if isinstance(sentence, str) else sum(map(len, sentence))
+        if size > CHUNK_CHARACTERS or len(chunk) == CHUNK_TEXTS:
+            yield chunk
+            chunk, size = [], 0
+    yield chunk
+
+
+def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
+    """Batch rows of like length, at most `size` positions with the padding; a longer row is a batch by itself."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > size:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def _pad(rows: Sequence[NDArray]) -> NDArray:
+    """Put rows (n, ...) of unequal lengths one above the other, (B, T, ...)."""
+    grid = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
+    for line, row in zip(grid, rows, strict=True):
+        line[: len(row)] = row
+    return grid
+
+
+def _marked(window: Window, values: Sequence[int]) -> Iterator[int]:
+    return (value for value, marked in zip(values, window.word_mask, strict=True) if marked)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(f"usage: python {sys.argv[0]} FOLDER TEXT ...")
+    for found in OnnxTagger(sys.argv[1])(sys.argv[2:]):
+        print(json.dumps(found, ensure_ascii=False))

@@ -1,0 +1,383 @@
+"""`bert-crf tag`: what goes in, what comes out, and what is said when it cannot."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from itertools import count, islice, permutations
+from pathlib import Path
+
+import pytest
+from conftest import LABELS, WORDS
+from rich.text import Text
+from typer.testing import CliRunner
+
+from bert_crf_command import inputs
+from bert_crf_command.app import app
+from bert_crf_command.errors import CommandError
+from bert_crf_command.inputs import Item
+from bert_crf_command.outputs import BLOCK, find_entities, output_file
+from bert_crf_command.terminal import write_terminal
+from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf.training.data import read_conll
+
+TEXTS = ["Ada Lovelace visited Paris, in the rain.", "rain in Paris . Ada"]
+
+
+@pytest.fixture
+def tagger(model, tokenizer):
+    return BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+
+
+@pytest.fixture
+def folder(model, tokenizer, tmp_path):
+    """A finished tagger's folder."""
+    model.save_pretrained(tmp_path / "tagger")
+    tokenizer.save_pretrained(tmp_path / "tagger")
+    return tmp_path / "tagger"
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch):
+    """Run the command in an empty folder, and return what it writes."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv, stdin="", code=0):
+        result = CliRunner().invoke(app, ["tag", str(folder), *map(str, argv)], input=stdin)
+        assert result.exit_code == code, result.output
+        return result.stdout if code == 0 else result.stderr
+
+    return run
+
+
+def rows_of(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_texts_become_json_lines_with_what_the_pipeline_finds(run, tagger):
+    rows = rows_of(run(*TEXTS))
+
+    assert [row["text"] for row in rows] == TEXTS
+    assert [row["entities"] for row in rows] == tagger(TEXTS)
+    assert all(row["entities"] for row in rows)
+
+
+def test_files_are_read_by_their_ending_and_keep_what_they_say(run, tagger, tmp_path):
+    (tmp_path / "a.txt").write_text(f"\ufeff{TEXTS[0]}\r\n\n  \n{TEXTS[1]}\n")
+    (tmp_path / "b.jsonl").write_text(
+        json.dumps({"id": 7, "text": TEXTS[0], "half": "\ud800"}) + "\n\n" + json.dumps({"tokens": TEXTS[1].split()})
+    )
+    (tmp_path / "c.tsv").write_text("Ada\nLovelace\n\n#rain\n")
+
+    rows = rows_of(run("--file", "a.txt", "-f", "b.jsonl", "-f", "c.tsv"))
+
+    one, two = tagger(TEXTS)
+    (split,) = tagger([TEXTS[1].split()], is_split_into_words=True)
+    assert rows[:2] == [
+        {"file": "a.txt", "line": 1, "text": TEXTS[0], "entities": one},
+        {"file": "a.txt", "line": 4, "text": TEXTS[1], "entities": two},
+    ]
+    assert rows[2] == {"id": 7, "text": TEXTS[0], "half": "\ud800", "entities": one}
+    assert rows[3] == {"tokens": TEXTS[1].split(), "text": TEXTS[1], "entities": split}
+    assert [(row["file"], row["line"], row["tokens"]) for row in rows[4:]] == [
+        ("c.tsv", 1, ["Ada", "Lovelace"]),
+        ("c.tsv", 4, ["#rain"]),
+    ]
+
+
+def test_standard_input_and_the_column_that_is_asked_for(run):
+    assert [row["line"] for row in rows_of(run(stdin="Ada\n\nParis\n"))] == [1, 3]
+    assert len(rows_of(run("rain", "-", stdin="Ada\n"))) == 2
+    asked = ("--input_format", "jsonl", "--text_column", "body")
+    (row,) = rows_of(run(*asked, "--file", "-", stdin='{"body": "Ada", "text": 3}'))
+    assert (row["text"], row["body"]) == ("Ada", "Ada")
+    (row,) = rows_of(run("--input_format", "conll", "--text_column", "1", stdin="1\tAda\tX\n2\tParis\tX\n"))
+    assert row["tokens"] == ["Ada", "Paris"]
+    assert run(stdin="") == ""
+
+
+COLUMNS = "Ada NNP B-PER\nvisited VBD O\n\n-DOCSTART- -X- O\n\n# newdoc\nParis NNP B-LOC\nin IN O\n\nrain NN O\n"
+
+
+def test_columns_keep_their_borders_and_their_gold_tags(run, tagger, tmp_path):
+    (tmp_path / "a.conll").write_text(COLUMNS)
+
+    written = run("--file", "a.conll", "--format", "conll")
+
+    sentences = [["Ada", "visited"], ["Paris", "in"], ["rain"]]
+    by_word = tagger(sentences, is_split_into_words=True, aggregation_strategy="none", ignore_labels=[])
+    gold = iter(["B-PER", "O", "B-LOC", "O", "O"])
+    rows = ["\n".join(f"{e['word']}\t{next(gold)}\t{e['entity']}" for e in words) for words in by_word]
+    assert written == f"{rows[0]}\n\n-DOCSTART-\tO\tO\n\n{rows[1]}\n\n{rows[2]}\n\n"
+
+
+@pytest.mark.parametrize("config", [{}, {"text_unit": "text"}, {"word_splitter": "clitics"}, {"tag_scheme": None}])
+def test_texts_become_columns_of_the_words_that_the_model_sees(make_model, tokenizer, tmp_path, config):
+    labels = LABELS if "tag_scheme" not in config else ["O", "LOC", "PER"]
+    model = make_model(labels, **config)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    text = "Ada's in Paris. The rain, Ada! rain"
+
+    argv = ["tag", str(tmp_path / "model"), text, "rain", "-o", str(tmp_path / "out.conll")]
+    assert CliRunner().invoke(app, argv).exit_code == 0
+
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    expected = tagger([text, "rain"], aggregation_strategy="none", ignore_labels=[])
+    sentences = read_conll(tmp_path / "out.conll")
+    assert len(sentences) == (2 if config.get("text_unit") == "text" else 3)
+    assert [word for sentence in sentences for word in sentence.words] == [e["word"] for one in expected for e in one]
+    assert [tag for sentence in sentences for tag in sentence.tags] == [e["entity"] for one in expected for e in one]
+    assert any(tag != "O" for sentence in sentences for tag in sentence.tags)
+
+
+def test_the_options_reach_the_pipeline(run, tagger):
+    scores = sorted(entity["score"] for entity in tagger(TEXTS[0]))
+    (row,) = rows_of(run(TEXTS[0], "--threshold", scores[1]))
+    assert sorted(entity["score"] for entity in row["entities"]) == scores[1:]
+    texts = [" ".join(words) for words in permutations(WORDS[:4])]
+    marginal = rows_of(run(*texts, "--decoding", "marginal", "--batch_size", 3, "--device", "cpu"))
+    assert [row["entities"] for row in marginal] == tagger(texts, decoding="marginal", batch_size=3)
+    assert [row["entities"] for row in marginal] != tagger(texts, batch_size=3)
+
+
+def test_input_without_an_end_is_tagged_block_by_block(tagger):
+    read = count()
+    items = (Item(["Ada", "Paris"] if next(read) in (0, 5) else "Ada") for _ in count())
+
+    results = list(islice(find_entities(tagger, items), 12))
+
+    assert [item.is_split for item, _ in results] == [index in (0, 5) for index in range(12)]
+    assert [entities for _, entities in results[:2]] == [
+        tagger([["Ada", "Paris"]], is_split_into_words=True)[0],
+        tagger("Ada"),
+    ]
+    assert next(read) <= 2 * BLOCK
+
+
+BAD_FILES = {
+    "bytes.txt": b"Ada\nAd\xe4\n",
+    "cut.jsonl": b'{"text": "Ada"}\n{"text": \n',
+    "list.jsonl": b'{"text": "Ada"}\n[1]\n',
+    "column.jsonl": b'{"txt": "Ada"}\n',
+    "number.jsonl": b'{"text": 7}\n',
+    "half.jsonl": b'{"text": "Ada \\ud800"}\n',
+    "deep.jsonl": b'{"text": ' + b"[" * 100_000 + b"\n",
+    "ragged.conll": b"Ada\tO\nParis\n",
+    "break.jsonl": b'{"tokens": ["Ada", "a\\tb"]}\n',
+    "notes.txt": b"Ada\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["bytes.txt"], "bytes.txt:2: must be UTF-8, got byte 0xe4"),
+        (["cut.jsonl"], "cut.jsonl:2: must hold one JSON object a line, got Expecting value"),
+        (["list.jsonl"], "list.jsonl:2: must hold one JSON object a line, got '[1]'"),
+        (["column.jsonl"], "column.jsonl:1: must have a column named text or tokens or words, got txt; name it with"),
+        (["number.jsonl"], "number.jsonl:1: 'text' must be a text or a list of words, got '7'"),
+        (["half.jsonl"], "half.jsonl:1: must be Unicode text, got half a character, '\\ud800'"),
+        (["deep.jsonl"], "deep.jsonl:1: must hold one JSON object a line, got maximum recursion depth"),
+        (["ragged.conll"], "ragged.conll:2: must have 2 columns as line 1, got 1: 'Paris'"),
+        (["break.jsonl", "--format", "conll"], "break.jsonl:1: a column file cannot hold a word with a tab"),
+        (["gone.txt"], "gone.txt: cannot be read: No such file or directory"),
+        (["sub.txt"], "sub.txt: cannot be read: Is a directory"),
+        (["notes.txt", "--output", "gone/a.html"], "gone/a.html: cannot be written: No such file or directory"),
+        (["notes.txt", "--device", "abacus"], "--device abacus: must be a device of torch's"),
+        (["notes.txt", "--device", "cuda:0"], "--device cuda:0: cannot be used: "),
+    ],
+)
+def test_a_users_mistake_is_said_in_one_sentence_and_leaves_nothing_half_written(run, tmp_path, argv, sentence):
+    for name, content in BAD_FILES.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "sub.txt").mkdir()
+    (tmp_path / "out.html").write_text("what was there")
+    before = sorted(os.listdir(tmp_path))
+
+    argv = ["--file", *argv] if "--output" in argv else ["--output", "out.html", "--file", *argv]
+    said = run(*argv, code=1)
+
+    assert said.startswith(f"bert-crf tag: error: {sentence}")
+    assert said.count("\n") == 1
+    assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "out.html").read_text() == "what was there"
+
+
+def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{")
+    for name in ("weightless", "cut", "poor"):
+        (tmp_path / name).mkdir()
+        for file in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+            (tmp_path / name / file).write_bytes((folder / file).read_bytes())
+    (tmp_path / "weightless" / "model.safetensors").unlink()
+    (tmp_path / "cut" / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-9])
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    del weights["crf.transitions"]
+    save_file(weights, tmp_path / "poor" / "model.safetensors", {"format": "pt"})
+    for name, sentence in {
+        "./gone": "./gone: no such folder",
+        "someone/gone": "someone/gone: no such folder, and not to be had from the Hub: ",
+        "empty": "empty: this folder holds no model, it has no config.json; name a run's --output_dir",
+        "broken": "broken: its config.json cannot be read: ",
+        str(encoder_folder): f"{encoder_folder}: must be a bert_bilstm_crf model, as run_ner.py trains it, got bert",
+        "weightless": "weightless: cannot be loaded: ",
+        "cut": "cut: cannot be loaded: ",
+        "poor": "poor: the weights lack crf.transitions; save them anew",
+    }.items():
+        result = CliRunner().invoke(app, ["tag", name, "Ada"])
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"bert-crf tag: error: {sentence}")
+        assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["notes.md"], "notes.md is a file: write --file notes.md"),
+        (["--file", "notes.md"], "notes.md: must end in .txt, .jsonl, .json"),
+        (["--file", "-", "-"], "standard input can be read once only"),
+        (["Ada", "--format", "xml"], "'xml' is not one of 'terminal', 'jsonl', 'conll', 'html'"),
+        (["Ada", "--threshold", "2"], "'--threshold': Input should be less than or equal to 1"),
+    ],
+)
+def test_a_wrong_command_is_refused_before_anything_is_loaded(run, tmp_path, monkeypatch, argv, sentence):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "notes.md").write_text("Ada\n")
+    assert sentence in run(*argv, code=2)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    (tmp_path / "target").write_text("old")
+    (tmp_path / "link").symlink_to("target")
+    with pytest.raises(KeyboardInterrupt), output_file(tmp_path / "link") as file:  # noqa: PT012
+        file.write("half")
+        raise KeyboardInterrupt
+    assert (tmp_path / "target").read_text() == "old"
+    with output_file(tmp_path / "link") as file:
+        file.write("new")
+    assert (tmp_path / "target").read_text() == "new"
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(os.listdir(tmp_path)) == ["link", "target"]
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
+    with output_file(tmp_path / "pipe") as file:
+        file.write("Ada")
+    assert os.read(reader, 9) == b"Ada"
+    os.close(reader)
+    assert Path(tmp_path / "pipe").is_fifo()
+
+
+def test_the_terminal_shows_entities_and_is_not_steered_by_texts(run, tagger, monkeypatch):
+    text = "Ada visited [bold]Paris \x1b[2J\x9b1m\tin the rain"
+    found = tagger(text)
+    expected = text
+    for entity in reversed(found):
+        figures = f" {entity['entity_group']} {entity['score']:.2f}]"
+        expected = f"{expected[: entity['start']]}[{entity['word']}{figures}{expected[entity['end'] :]}"
+    expected = expected.replace("\x1b", "\u241b").replace("\x9b", "\ufffd")
+
+    plain = run(text, "--format", "terminal")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "300")
+    coloured = run(text, "--format", "terminal")
+    monkeypatch.setenv("NO_COLOR", "1")
+    colourless = run(text, "--format", "terminal")
+
+    shown, legend = plain.splitlines()
+    assert shown.split() == expected.split()
+    kinds = {entity["entity_group"] for entity in found}
+    assert legend.split() == ["1", "text:"] + [
+        part
+        for kind in ("LOC", "PER")
+        if kind in kinds
+        for part in (kind, str(len([e for e in found if e["entity_group"] == kind])))
+    ]
+    assert ";30;4" in coloured  # black on a colour
+    assert ";30;4" not in colourless
+    assert colourless.splitlines()[0].split() == expected.split()
+    for steering in ("\x1b[2J", "\x9b"):
+        assert steering not in plain + coloured + colourless
+
+
+def test_each_type_has_one_colour_and_a_narrow_terminal_folds_the_lines(tagger, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "30"}.items():
+        monkeypatch.setenv(name, value)
+    written = io.StringIO()
+    entities = [
+        {"entity_group": kind, "score": 0.5, "start": at, "end": at + 3} for at, kind in ((0, "PER"), (8, "LOC"))
+    ]
+    write_terminal([(Item("Ada and Rome, " * 5), entities)] * 2, tagger, written)
+
+    lines = [Text.from_ansi(line) for line in written.getvalue().splitlines()]
+    assert len(lines) > 6
+    assert max(line.cell_len for line in lines) <= 30
+    colours = {"LOC": set(), "PER": set()}
+    for line in lines:
+        for start, end, style in line.spans:
+            kind = line.plain[start:end].split()[:1]
+            if kind and kind[0] in colours:
+                colours[kind[0]].add(style.bgcolor.name)
+    assert len(colours["LOC"]) == len(colours["PER"]) == 1
+    assert colours["LOC"] != colours["PER"]
+
+
+def test_help_and_version():
+    shown = CliRunner().invoke(app, ["tag", "--help"])
+    assert shown.exit_code == 0
+    for promise in ("Exit codes", "130", "Python files beside the weights are not executed", "a text a line"):
+        assert promise in " ".join(shown.stdout.split())
+    assert CliRunner().invoke(app, ["--version"]).stdout == "bert-crf 0.1.0\n"
+
+
+def test_help_does_not_wait_for_torch():
+    program = "import sys; from bert_crf_command.app import app; app(standalone_mode=False); print(*sys.modules)"
+    for argv in (["--help"], ["tag", "--help"], ["--version"]):
+        done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=True)
+        loaded = done.stdout.splitlines()[-1].split()
+        assert "bert_crf_command.tag" in loaded
+        assert not {"torch", "transformers", "numpy", "modeling_bert_crf"} & {*loaded}
+
+
+def test_ctrl_c_ends_quietly_and_leaves_nothing(run, tmp_path, monkeypatch):
+    def interrupted(file, source):
+        assert list(tmp_path.glob(".saving-*"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inputs, "number_lines", interrupted)
+    assert run("-o", "out.jsonl", code=130) == ""
+    assert os.listdir(tmp_path) == ["tagger"]
+
+
+def test_a_full_disk_is_said_in_one_sentence(monkeypatch):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        refused = pytest.raises(CommandError, match="standard output: cannot be written: No space left")
+        with refused, output_file(None) as file:
+            file.write("Ada")
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(folder, tmp_path):
+    (tmp_path / "many.txt").write_text("Ada visited Paris in the rain\n" * 250)
+    command = f"{sys.executable} -m bert_crf_command tag {folder} --file {tmp_path}/many.txt | head -n 1"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["line"] == 1
+    assert done.stderr == ""

@@ -1,0 +1,348 @@
+"""An exported model tags as the model does, without torch; one that does not is refused."""
+
+import json
+import math
+import subprocess
+import sys
+from itertools import chain
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from conftest import LABELS, WORDS
+from onnx import numpy_helper
+from oracle import Chain, log_sum
+from oracle import marginals as true_marginals
+from typer.testing import CliRunner
+
+from bert_crf_command.app import app
+from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
+from modeling_bert_crf.export import onnx as writing
+from modeling_bert_crf.export.numpy_crf import NumpyCRF
+from modeling_bert_crf.export.quantization import smooth
+from modeling_bert_crf.export.runtime import OnnxTagger
+from modeling_bert_crf.schemes import constraints, continues
+
+SENTENCES = [["Ada", "Lovelace", "visited", "Paris", "."], ["rain"], WORDS, ["the", "RAIN", "in", "Oslo", ",", "8°C"]]
+TEXTS = [
+    "Ada Lovelace visited Paris. The rain, yesterday!",
+    "",
+    "rain " * 90 + "in Paris",
+    "  \n",
+    "Bo\u0301b in 東京",
+]
+WITHOUT_TORCH = """
+import json, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "transformers", "modeling_bert_crf"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refuse())
+from runtime import OnnxTagger
+
+texts, words = json.load(sys.stdin)
+tagger = OnnxTagger(".")
+print(json.dumps([tagger(texts), tagger(words, is_split_into_words=True)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def exported(module_model, tokenizer, tmp_path_factory):
+    """A folder with both encoders, and its parity."""
+    folder = tmp_path_factory.mktemp("exports") / "tagger"
+    tokenizer("Ada in Paris", truncation=True, max_length=5, padding="max_length")  # which it remembers
+    gold = [["B-PER", "I-PER", "O", "B-LOC", "O"], ["O"], ["O"] * 10, ["O"] * 6]
+    return folder, writing.export(module_model, tokenizer, folder, SENTENCES, gold, int8=True)
+
+
+@pytest.fixture(scope="module")
+def module_model(make_model):
+    return make_model(num_lstm_layers=2, lstm_hidden_size=7, word_shape_size=5, context_size=9, temperature=1.7)
+
+
+@pytest.fixture(scope="module")
+def pipe(module_model, tokenizer):
+    return BertBiLSTMCRFPipeline(model=module_model, tokenizer=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def tagger(exported):
+    return OnnxTagger(exported[0])
+
+
+@pytest.fixture
+def reuse_encoder(exported, monkeypatch):
+    """Spare a test that is not about the encoder the seconds of writing one."""
+    encoder = (exported[0] / "encoder.onnx").read_bytes()
+    monkeypatch.setattr(writing, "_write_encoder", lambda model, file: file.write_bytes(encoder))
+
+
+def assert_same(found, expected):
+    assert [[{**one, "score": None} for one in text] for text in found] == [
+        [{**one, "score": None} for one in text] for text in expected
+    ]
+    for one, other in zip(chain(*found), chain(*expected), strict=True):
+        assert list(one) == list(other)
+        assert one["score"] == pytest.approx(other["score"], abs=2e-5)
+
+
+def test_texts_of_any_length_get_the_entities_of_the_pipeline(tagger, pipe):
+    expected = pipe(TEXTS)
+    assert any(expected)
+    assert any(entity["start"] > 400 for entity in expected[2])  # far beyond a window
+    assert_same(tagger(TEXTS), expected)
+
+
+def test_words_get_the_entities_of_the_pipeline(tagger, pipe):
+    assert_same(tagger(SENTENCES, is_split_into_words=True), pipe(SENTENCES, is_split_into_words=True))
+    assert tagger([[]], is_split_into_words=True) == [[]]
+    assert tagger([]) == []
+
+
+def test_each_word_gets_the_tag_and_probability_of_the_pipeline(tagger, pipe):
+    assert_same(tagger(TEXTS, aggregation_strategy="none"), pipe(TEXTS, aggregation_strategy="none"))
+
+
+def test_an_input_of_the_wrong_kind_is_refused(tagger):
+    with pytest.raises(ValueError, match="inputs must be a list of texts, got the text 'Ada'"):
+        tagger("Ada")
+    with pytest.raises(ValueError, match=r"a text must be a string, got \['Ada'\]; pass is_split_into_words=True"):
+        tagger([["Ada"]])
+    with pytest.raises(ValueError, match="an input must be a list of words, got 'Ada'"):
+        tagger(["Ada"], is_split_into_words=True)
+    with pytest.raises(ValueError, match="aggregation_strategy must be 'simple' or 'none', got 'max'"):
+        tagger(["Ada"], aggregation_strategy="max")
+
+
+def test_eight_bits_give_a_sentence_one_result_in_every_batch(exported):
+    tagger = OnnxTagger(exported[0], int8=True, threads=1)
+    alone = [tagger([words], is_split_into_words=True)[0] for words in SENTENCES]
+    assert_same(tagger(SENTENCES * 3, is_split_into_words=True), alone * 3)
+
+
+def test_smoothing_evens_out_channels_and_changes_no_output(exported, tmp_path):
+    encoder = onnx.load(exported[0] / "encoder.onnx")
+    norms = [node.input[1] for node in encoder.graph.node if node.op_type == "LayerNormalization"]
+    for constant in encoder.graph.initializer:
+        if constant.name in norms:
+            gain = numpy_helper.to_array(constant) * np.where(np.arange(36) % 7, 1, 40).astype(np.float32)
+            constant.CopyFrom(numpy_helper.from_array(gain, constant.name))
+    smoothed = smooth(onnx.ModelProto.FromString(encoder.SerializeToString()))
+    smoothed_products = [node for node in smoothed.graph.node if node.input[0].endswith("_smoothed")]
+    assert len(smoothed_products) == 8  # query, key, value and the way up, in both layers
+
+    feed = {"input_ids": np.arange(14).reshape(2, 7), "attention_mask": np.ones((2, 7), np.int64)}
+    outputs = []
+    for model in (encoder, smoothed):
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        outputs.append(session.run(None, feed)[0])
+    assert np.allclose(*outputs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_stream_is_read_as_it_is_asked_for(tagger):
+    read = []
+    stream = tagger.stream(read.append(text) or text for text in ["Ada in Paris."] * 5000)
+    next(stream)
+    assert len(read) <= 1024
+
+
+def test_the_folder_runs_where_there_is_neither_torch_nor_transformers(exported, pipe):
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", "import sys; sys.path.insert(0, '.')\n" + WITHOUT_TORCH],
+        cwd=exported[0],
+        input=json.dumps([TEXTS, SENTENCES]),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    texts, words = json.loads(run.stdout)
+    assert_same(texts, pipe(TEXTS))
+    assert_same(words, pipe(SENTENCES, is_split_into_words=True))
+
+
+def test_the_folder_is_a_program(exported):
+    run = subprocess.run(
+        [sys.executable, "runtime.py", ".", "Ada Lovelace visited Paris"],
+        cwd=exported[0],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    assert json.loads(run.stdout) == OnnxTagger(exported[0])(["Ada Lovelace visited Paris"])[0]
+
+
+def test_the_parity_counts_what_it_compares(exported):
+    folder, parity = exported
+    assert json.loads((folder / "parity.json").read_text()) == parity
+    assert (parity["sentences"], parity["words"]) == (4, 22)
+    found = parity["float32"]
+    assert (found["equal_paths"], found["ties"], found["equal_entities"], found["differences"]) == (4, 0, 4, [])
+    assert 0 < found["largest_emission_difference"] < 1e-4
+    assert found["f1"] == parity["f1"]
+    assert parity["int8"]["largest_emission_difference"] > 1e-3
+    assert len(parity["int8"]["differences"]) == 4 - parity["int8"]["equal_paths"]
+
+
+def test_the_bilstm_is_one_operator_a_layer(exported):
+    nodes = onnx.load(exported[0] / "head.onnx").graph.node
+    assert sum(node.op_type == "LSTM" for node in nodes) == 2
+    assert len(nodes) < 15
+
+
+def test_an_export_without_extras_has_no_more_inputs_than_it_reads(make_model, tokenizer, tmp_path, reuse_encoder):
+    model = make_model(num_lstm_layers=0)
+    parity = writing.export(model, tokenizer, tmp_path / "plain", TEXTS)
+    assert parity["float32"]["equal_paths"] == parity["sentences"]
+    assert "f1" not in parity
+    assert [one.name for one in onnx.load(tmp_path / "plain" / "head.onnx").graph.input] == ["words"]
+    with pytest.raises(FileNotFoundError, match=r"must hold encoder\.int8\.onnx"):
+        OnnxTagger(tmp_path / "plain", int8=True)
+    assert_same(OnnxTagger(tmp_path / "plain")(TEXTS), BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(TEXTS))
+
+
+def test_an_export_that_tags_otherwise_is_refused(module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder):
+    tables = writing._tables
+
+    def reverse(crf):
+        return {**tables(crf), "transitions": tables(crf)["transitions"].T}
+
+    monkeypatch.setattr(writing, "_tables", reverse)
+    with pytest.raises(ValueError, match=r"at least 99\.9% of the model's paths, got [0-3] of 4, and 0 ties"):
+        writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_as_good_as_the_models_own_is_a_tie(module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder):
+    """All paths of a model without scores are ties; the export is made to prefer another one than the model."""
+    for name, parameter in module_model.named_parameters():
+        if name.startswith(("crf", "classifier")):
+            monkeypatch.setattr(parameter, "data", torch.zeros_like(parameter))
+    tables = writing._tables
+
+    def prefer_another(crf):
+        return {**tables(crf), "start_transitions": tables(crf)["start_transitions"] + [0, 1e-9, 0, 0, 0]}
+
+    monkeypatch.setattr(writing, "_tables", prefer_another)
+    gold = [["B-LOC"] + ["O"] * (len(words) - 1) for words in SENTENCES]
+    parity = writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES, gold)
+    found = parity["float32"]
+    assert (found["equal_paths"], found["ties"], found["f1"], parity["f1"]) == (0, 4, 1, 0)
+    assert [one["margin"] for one in found["differences"]] == [0, 0, 0, 0]
+
+
+def test_a_folder_in_use_is_left_alone(module_model, tokenizer, tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    with pytest.raises(ValueError, match="folder must not exist, or be empty, got"):
+        writing.export(module_model, tokenizer, tmp_path, SENTENCES)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_nothing_to_compare_is_an_error(module_model, tokenizer, tmp_path, reuse_encoder):
+    with pytest.raises(ValueError, match="sentences must hold at least one word, got none"):
+        writing.export(module_model, tokenizer, tmp_path / "tagger", ["", " "])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_writes_an_export_and_says_how_good_it_is(module_model, tokenizer, tmp_path, reuse_encoder):
+    module_model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    rows = [{"tokens": words, "tags": ["I-PER"] + ["O"] * (len(words) - 1)} for words in SENTENCES]
+    (tmp_path / "test.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "test.txt").write_text("Ada visited Paris.\n\nrain\n")
+
+    def run(folder, sentences):
+        command = ["export", str(tmp_path / "model"), str(tmp_path / folder), "--sentences", str(tmp_path / sentences)]
+        return CliRunner().invoke(app, command)
+
+    result = run("labelled", "test.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "4 sentences, 22 words\nfloat32: 4 paths are equal (100.00%)" in result.stdout
+    assert "float32: F1" in result.stdout
+    assert run("texts", "test.txt").stdout.startswith("2 sentences, 5 words\n")
+    result = run("labelled", "test.txt")
+    assert result.exit_code == 1
+    assert result.stderr == f"bert-crf export: error: {tmp_path / 'labelled'}: must not exist, or be an empty folder\n"
+    assert "test.conll: no such file" in run("other", "test.conll").stderr
+    assert not (tmp_path / "other").exists()
+
+
+def make_crfs(num_tags, integer=False, rules=None):
+    """The same CRF in torch, in float64, and in numpy."""
+    crf = LinearChainCRF(num_tags).double()
+    with torch.no_grad():
+        for parameter in crf.parameters():
+            parameter.normal_()
+            if integer:
+                parameter.round_()
+        for buffer, rule in zip(
+            (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions), rules or (), strict=False
+        ):
+            buffer.copy_(torch.tensor(rule))
+    return crf, NumpyCRF(**writing._tables(crf))
+
+
+def make_grid(lengths, num_tags, integer=False):
+    emissions = 2 * torch.randn(len(lengths), max(lengths), num_tags, dtype=torch.float64)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    emissions = emissions.round() if integer else emissions
+    return emissions.masked_fill(~mask[..., None], math.nan), mask  # nothing may read what is masked
+
+
+@pytest.mark.parametrize("rules", [None, constraints(LABELS, "IOB2")])
+def test_ties_fall_as_in_the_models_crf(rules):
+    crf, decoder = make_crfs(5, integer=True, rules=rules)
+    emissions, mask = make_grid([1, 9, 4, 0, 6, 7, 2, 9] * 20, 5, integer=True)
+    assert (decoder.decode(emissions.numpy(), mask.numpy()) == crf.decode(emissions, mask)[0].numpy()).all()
+
+
+def test_a_word_under_rules_that_leave_no_path_gets_some_tag_and_probability_0():
+    nothing = ([True] * 3, [True] * 3, [[False] * 3] * 3)
+    _, decoder = make_crfs(3, rules=nothing)
+    emissions, mask = (tensor.numpy() for tensor in make_grid([2], 3))
+    assert set(decoder.decode(emissions, mask).flat) <= {0, 1, 2}
+    assert (decoder.marginals(emissions, mask) == 0).all()
+    paths = decoder.decode(emissions, mask)
+    assert decoder.span_probabilities(emissions, mask, paths, [(0, 0, 2)], np.eye(3) == 0) == [0]
+
+
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_paths_marginals_and_spans_are_those_of_enumeration(scale):
+    labels, rules = LABELS, constraints(LABELS, "IOB2")
+    crf, decoder = make_crfs(5, rules=rules)
+    emissions, mask = make_grid([4, 1, 3], 5)
+    emissions = emissions * scale
+    apart = np.array([[not continues(one, two, "IOB2") for two in labels] for one in labels])
+    paths = decoder.decode(emissions.numpy(), mask.numpy())
+    marginals = decoder.marginals(emissions.numpy(), mask.numpy())
+    spans = [(row, start, end) for row, n in enumerate([4, 1, 3]) for end in range(n + 1) for start in range(end)]
+    found = dict(
+        zip(spans, decoder.span_probabilities(emissions.numpy(), mask.numpy(), paths, spans, apart), strict=True)
+    )
+    for row, length in enumerate([4, 1, 3]):
+        oracle = Chain(
+            emissions[row, :length].tolist(),
+            *(parameter.tolist() for parameter in (crf.start_transitions, crf.end_transitions, crf.transitions)),
+            *rules,
+        )
+        scores = oracle.paths()
+        if scale > 1:  # whose weights no float can hold
+            top = max(scores.values())
+            scores = {path: score - top for path, score in scores.items()}
+        log_z = log_sum(scores.values())
+        best = tuple(paths[row, :length].tolist())
+        assert best == max(scores, key=scores.get)
+        assert np.allclose(marginals[row, :length], true_marginals(scores, length, 5), atol=1e-12)
+        assert (marginals[row, length:] == 0).all()
+        for start, end in [(start, end) for r, start, end in spans if r == row]:
+            agreeing = [
+                score
+                for path, score in scores.items()
+                if path[start:end] == best[start:end]
+                and (start == 0 or apart[path[start - 1], path[start]])
+                and (end == length or apart[path[end - 1], path[end]])
+            ]
+            assert found[row, start, end] == pytest.approx(math.exp(log_sum(agreeing) - log_z), abs=1e-12 * scale)
