@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
+from .pushing import PushesToHub
 from .schemes import continues, scheme_of, tags_to_spans
 from .words import Window, encode_document, split_sentences, split_text
 
@@ -32,7 +33,7 @@ class Text:
     chains: list[list[Window]]
 
 
-class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
+class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     """Find the entities of texts, or of sentences already split into words.
 
     Reached by `pipeline("token-classification", model=folder_or_repo, trust_remote_code=True)` (or `"ner"`), and by

@@ -11,10 +11,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Sampler, SequentialSampler
-from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, Trainer, TrainingArguments, get_scheduler
+from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
+from ..hub.trainer import HubTrainer, HubTrainingArguments
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .calibration import calibration_error, entity_confidences, fit_temperature
 from .checkpoints import STATE, TrainingError, find_fault, way_on, writing
@@ -24,7 +25,7 @@ from .metrics import flat_scores, score_tags
 
 
 @dataclass
-class CRFTrainingArguments(TrainingArguments):
+class CRFTrainingArguments(HubTrainingArguments):
     """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
 
     learning_rate: float = field(
@@ -114,7 +115,7 @@ class EpochLengthSampler(LengthGroupedSampler):
         self.generator.manual_seed(self.seed + epoch)
 
 
-class CRFTrainer(Trainer):
+class CRFTrainer(HubTrainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
