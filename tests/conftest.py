@@ -54,7 +54,7 @@ def encoder_folder(tokenizer, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model(encoder_folder):
     """Make a tagger in evaluation mode, its head's scores scattered as if it had been trained."""
 

@@ -15,7 +15,7 @@ from ..training.output import Output
 from .push import push_folder
 
 
-@dataclass
+@dataclass(repr=False)  # the host's, which hides the token
 class HubTrainingArguments(TrainingArguments):
     """The Trainer's arguments; those that begin with `hub_` say where a model is pushed."""
 

@@ -24,7 +24,7 @@ from .health import crf_health, scores_of
 from .metrics import flat_scores, score_tags
 
 
-@dataclass
+@dataclass(repr=False)  # the host's, which hides the token
 class CRFTrainingArguments(HubTrainingArguments):
     """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
 
