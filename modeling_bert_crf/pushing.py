@@ -71,7 +71,7 @@ class PushesToHub:
                 card.unlink()
             else:
                 host = card.read_text(encoding="utf-8")  # a form to fill in, and metadata with the user's tags
-                metadata = host.removeprefix("---").partition("\n---")[0].strip()
+                metadata = host.removeprefix("---").partition("\n---")[0].replace("\ntags: []", "").strip()
                 labels = getattr(self, "model", self).config.labels
                 has_tokenizer = Path(working_dir, "tokenizer_config.json").exists()
                 card.write_text(bare_card(repo_id, labels, has_tokenizer, metadata), encoding="utf-8")

@@ -211,12 +211,6 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(403, "", "You don't have the required permissions")
 
 
-def whoami(h):
-    if h.user() is None:
-        raise Refusal(401, "", "Invalid username or password.")
-    return 200, {"type": "user", "name": h.user(), "orgs": []}
-
-
 def create(h):
     asked = json.loads(h.body)
     if h.user() is None:
@@ -361,7 +355,6 @@ def resolve(h, repo, revision, path):
 
 MODEL = rf"/api/models/{REPO}"
 ROUTES = [
-    ("GET", r"/api/whoami-v2", whoami),
     ("POST", r"/api/repos/create", create),
     ("POST", r"/api/validate-yaml", validate_yaml),
     ("GET", rf"{MODEL}/auth-check/write", may_write),

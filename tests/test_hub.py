@@ -424,12 +424,12 @@ def test_a_wrong_token_is_noticed_before_training(hub, encoder_folder, tmp_path,
     go_online(monkeypatch, hub, tmp_path, READER)
     hub.repos["tester/mine"] = Repo(private=False)
     (tmp_path / "train.conll").write_text(TRAIN)
-    with pytest.raises(SystemExit, match=r"no right to write there.*; nothing has been trained or pushed$"):
+    with pytest.raises(SystemExit, match=r"no right to write there.*; nothing there has changed$"):
         run_ner.main(training(tmp_path, encoder_folder, push_to_hub=True, hub_model_id="tester/mine"))
     assert not (tmp_path / "run").exists()
 
 
-def test_a_dry_run_lists_what_would_go_up(hub, clock, trained, encoder_folder, capsys):
+def test_a_dry_run_lists_what_would_go_up(hub, clock, trained, encoder_folder, model, tokenizer, tmp_path, capsys):
     options = {"push_to_hub": True, "hub_dry_run": True, "hub_model_id": "me/mine", "hub_revision": "dev"}
     run_ner.main(training(trained.parent, encoder_folder, **options))
     said = capsys.readouterr().out.splitlines()
@@ -439,6 +439,10 @@ def test_a_dry_run_lists_what_would_go_up(hub, clock, trained, encoder_folder, c
     assert [line.split()[1] for line in said[1:-1]] == names
     assert said[-1].startswith("would stay here: .saving-metrics.json, checkpoint-")
     assert said[-1].endswith(", predictions.conll")
+
+    arguments = CRFTrainingArguments(str(tmp_path / "out"), use_cpu=True, hub_dry_run=True)
+    CRFTrainer(model, arguments, processing_class=tokenizer).push_to_hub()
+    assert "would go to out, branch main:" in capsys.readouterr().out
     assert hub.requests == []
 
 

@@ -12,7 +12,7 @@ from transformers.trainer_utils import HubStrategy
 
 from ..pushing import bare_card, hub_errors
 from ..training.output import Output
-from .push import push_folder
+from .push import list_push, push_folder
 
 
 @dataclass(repr=False)  # the host's, which hides the token
@@ -63,7 +63,7 @@ class HubTrainer(Trainer):
         Raises:
             HubError: if there is no token, it lacks the right, or the Hub cannot be reached or refuses.
         """
-        with hub_errors(self.args.repo_id, "nothing has been trained or pushed"):
+        with hub_errors(self.args.repo_id, "nothing there has changed"):
             super().init_hf_repo(token, private)
             if self.is_world_process_zero():
                 self.args.hub_model_id = self.hub_model_id  # with its owner
@@ -89,7 +89,7 @@ class HubTrainer(Trainer):
             **metadata: of the card, such as `license="mit"`, `language="en"`.
 
         Returns:
-            What was committed; None in processes other than the first.
+            What was committed; None in processes other than the first, and with `hub_dry_run`.
 
         Raises:
             HubError: if the Hub does not do it.
@@ -99,15 +99,22 @@ class HubTrainer(Trainer):
         output.save_model(self)
         if not self.is_world_process_zero():
             return None
+        if self.hub_model_id is None and not self.args.hub_dry_run:
+            self.init_hf_repo(token, private)
         self._write_card(output, metadata)
-        options = {
-            "token": token or self.args.hub_token,
-            "private": self.args.hub_private_repo if private is None else private,
-            "revision": revision or self.args.hub_revision,
-            "tag": self.args.hub_tag,
-            "message": commit_message or "End of training",
-        }
-        push = partial(push_folder, output.folder, self.args.repo_id, **options)
+        place = {"revision": revision or self.args.hub_revision, "tag": self.args.hub_tag}
+        if self.args.hub_dry_run:
+            print(list_push(output.folder, self.args.repo_id, **place))
+            return None
+        push = partial(
+            push_folder,
+            output.folder,
+            self.args.repo_id,
+            token=token or self.args.hub_token,
+            private=self.args.hub_private_repo if private is None else private,
+            message=commit_message or "End of training",
+            **place,
+        )
         return push() if blocking else HfApi().run_as_future(push)
 
     def _write_card(self, output: Output, metadata: dict[str, Any]) -> None:
@@ -115,9 +122,10 @@ class HubTrainer(Trainer):
         path = output.folder / "README.md"
         if path.exists() and not metadata:
             return
-        labels = list(self.accelerator.unwrap_model(self.model).config.labels)
-        content = path.read_text(encoding="utf-8") if path.exists() else bare_card(self.args.repo_id, labels, True)
-        card = ModelCard(content)
+        labels = self.accelerator.unwrap_model(self.model).config.labels
+        has_tokenizer = (output.folder / "tokenizer_config.json").exists()
+        bare = bare_card(self.args.repo_id, labels, has_tokenizer)
+        card = ModelCard(path.read_text(encoding="utf-8") if path.exists() else bare)
         for name, value in metadata.items():
             card.data[name] = value
         output.write("README.md", card.save)
