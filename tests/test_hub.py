@@ -139,7 +139,17 @@ def push_by_trainer(folder, model, tokenizer, **options):
 
 WAYS = {
     "program": lambda run, model, tokenizer, repo: run_ner.main(
-        ["--output_dir", str(run), "--push_to_hub", "--hub_model_id", repo, "--hub_private_repo", "True"]
+        [
+            "--output_dir",
+            str(run),
+            "--push_to_hub",
+            "--hub_model_id",
+            repo,
+            "--hub_private_repo",
+            "True",
+            "--hub_revision",
+            "dev",
+        ]
     ),
     "model": lambda run, model, tokenizer, repo: model.push_to_hub(repo, private=True),
     "pipeline": lambda run, model, tokenizer, repo: BertBiLSTMCRFPipeline(
@@ -204,7 +214,7 @@ def stranger(remote, tmp_path_factory):
         Fault(f"GET /tester/by-program{weights}", "cut", 1),  # goes on where it was cut
         Fault(f"GET /tester/by-trainer{weights}", "truncated", 1),  # fails, and leaves nothing behind
     ]
-    stranger.start("said", "tester/by-program@main", "tester/by-pipeline@dev", "tester/by-trainer@v1")
+    stranger.start("said", "tester/by-program@dev", "tester/by-pipeline@dev", "tester/by-trainer@v1")
     yield stranger
     stranger.process.kill()
 
@@ -225,8 +235,8 @@ def test_each_way_to_push_leaves_a_whole_repository(remote, stranger):
         card = huggingface_hub.ModelCard(files["README.md"].decode())
         assert card.data.pipeline_tag == "token-classification", way
         assert "More Information Needed" not in card.content
-    assert "## Results" in remote.files("tester/by-program")["README.md"].decode()
-    assert remote.files("tester/by-pipeline") == {}  # it went to a branch
+    assert "## Results" in remote.files("tester/by-program", "dev")["README.md"].decode()
+    assert remote.files("tester/by-pipeline") == remote.files("tester/by-program") == {}  # they went to a branch
     assert remote.repos["tester/by-trainer"].tags.keys() == {"v1"}
 
 
