@@ -450,7 +450,7 @@ def test_a_dry_run_lists_what_would_go_up(hub, clock, trained, encoder_folder, m
     assert said[-1].startswith("would stay here: .saving-metrics.json, checkpoint-")
     assert said[-1].endswith(", predictions.conll")
 
-    arguments = CRFTrainingArguments(str(tmp_path / "out"), use_cpu=True, hub_dry_run=True)
+    arguments = CRFTrainingArguments(str(tmp_path / "out"), use_cpu=True, push_to_hub=True, hub_dry_run=True)
     CRFTrainer(model, arguments, processing_class=tokenizer).push_to_hub()
     assert "would go to out, branch main:" in capsys.readouterr().out
     assert hub.requests == []
