@@ -15,6 +15,8 @@ from pathlib import Path
 
 from transformers import set_seed
 
+from modeling_bert_crf.hub.run import only_push_is_left, push
+from modeling_bert_crf.pushing import HubError
 from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, parse_arguments
 from modeling_bert_crf.training.card import write_card
 from modeling_bert_crf.training.checkpoints import TrainingError
@@ -35,13 +37,16 @@ def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
     try:
         run(parse_arguments(argv or demo_arguments(Path("runs/demo"))))
-    except (DataError, TrainingError, UserError) as error:
+    except (DataError, HubError, TrainingError, UserError) as error:
         sys.exit(f"run_ner.py: error: {error}")
 
 
 def run(arguments: Arguments) -> None:
     """Train, evaluate, predict and save: what the arguments ask for."""
     model_arguments, data_arguments, training = arguments
+    if only_push_is_left(arguments):
+        print(push(training))
+        return
     check_arguments(*arguments)
     set_seed(training.seed)
 
@@ -83,6 +88,8 @@ def run(arguments: Arguments) -> None:
         output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores))
         output.save_model(trainer)
         say(output.usage())
+    if training.wants_push:
+        say(push(training))
     for split, figures in scores.items():
         say(score_line(split, figures))
 

@@ -21,6 +21,7 @@ from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple
 from .configuration_bert_crf import BertBiLSTMCRFConfig
 from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
+from .pushing import PushesToHub
 from .schemes import OUTSIDE, constraints, resolve_scheme
 from .words import BEGINS, WORD_SHAPES, loses_case, token_roles
 
@@ -130,7 +131,7 @@ class BiLSTM(nn.Module):
         return hidden
 
 
-class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
+class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
     """BERT, a BiLSTM over words, and a linear-chain CRF over their tags.
 
     Start a new tagger with [`from_encoder`]; load a trained one with `from_pretrained`.

@@ -12,6 +12,7 @@ from transformers.utils import logging
 
 from .batching import batches_by_length, chunks, is_data_set, pad, share, tag_data_set
 from .entities import Found, rank, read_entities, read_words
+from .pushing import PushesToHub
 from .texts import Text, place, prepare, split
 from .words import Window
 
@@ -31,7 +32,7 @@ class Steps(NamedTuple):
     postprocess: dict[str, Any]
 
 
-class BertBiLSTMCRFPipeline(TokenClassificationPipeline):
+class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     """Find the entities of texts, or of sentences already split into words.
 
     Reached by `pipeline("token-classification", model=folder_or_repo, trust_remote_code=True)` (or `"ner"`), and by

@@ -174,6 +174,8 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
             cannot follow, or an output folder that cannot be written or holds a finished model or an unfinished run.
     """
     asked = {split: step for split, step in STEPS.items() if getattr(training, step)}
+    if training.wants_push and not training.do_train and not (Path(training.output_dir) / "config.json").is_file():
+        raise UserError(f"--push_to_hub needs --do_train or a finished model, got none in {training.output_dir}")
     if not asked:
         raise UserError("nothing to do: pass --do_train, --do_eval or --do_predict")
     if data.dataset_name is not None and any(getattr(data, name) for name in FILES.values()):

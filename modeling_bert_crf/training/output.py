@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from transformers import Trainer
+
 from .checkpoints import writing
 from .data import Sentence
 from .dataset import write_conll
-from .trainer import CRFTrainer
 
 
 class Output:
@@ -47,12 +48,13 @@ class Output:
         """Write word, gold tag and predicted tag in columns."""
         self.write(name, lambda path: write_conll(path, sentences, tags))
 
-    def save_model(self, trainer: CRFTrainer) -> None:
+    def save_model(self, trainer: Trainer) -> None:
         """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last."""
         staging = self.folder / ".saving-model"
         try:
             with writing(f"the model in {self.folder}", self.folder):
-                trainer.save_model(str(staging))  # in every process: gathering a sharded model takes them all
+                # Without a push; in every process, since gathering a sharded model takes them all.
+                trainer.save_model(str(staging), _internal_call=True)
                 if self.writes:
                     (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
                     for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import SaveStrategy
 
+from ..hub.trainer import HubTrainingArguments
 
-@dataclass
-class CRFTrainingArguments(TrainingArguments):
+
+@dataclass(repr=False)  # the host's, which hides the token
+class CRFTrainingArguments(HubTrainingArguments):
     """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
 
     learning_rate: float = field(

@@ -272,7 +272,7 @@ def run_facts(arguments: Arguments, config: BertBiLSTMCRFConfig) -> dict[str, An
     files = data.train_file or data.validation_file or data.test_file
     source = data.dataset_name or Path(files[0]).resolve().parent.name
     return {
-        "model_name": Path(training.output_dir).resolve().name,
+        "model_name": training.repo_id,
         "base_model": base.name if base.exists() else str(base),
         "dataset": Path(source).name if Path(source).exists() else source,
         "labels": config.labels,

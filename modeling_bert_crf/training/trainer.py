@@ -11,6 +11,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
 
+from ..hub.trainer import HubTrainer
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .calibration import calibration_error, entity_confidences, fit_temperature
 from .dataset import TaggingDataset
@@ -20,7 +21,7 @@ from .recipe import CRFTrainingArguments, EpochLengthSampler
 from .restarts import RestartableTrainer
 
 
-class CRFTrainer(RestartableTrainer):
+class CRFTrainer(RestartableTrainer, HubTrainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments

@@ -1,0 +1,93 @@
+"""The folder of a finished model on the Hub: what goes up, all of it in one commit or nothing."""
+
+from pathlib import Path
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
+from huggingface_hub.errors import HfHubHTTPError
+
+from ..pushing import HubError, hub_errors
+
+GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "plots/*")
+"""What of a model's folder belongs on the Hub. All else stays: checkpoints, pickles, and the predictions, which hold
+the text and the gold tags of a data set that may be licensed otherwise."""
+
+
+def files_to_push(folder: str | Path) -> list[str]:
+    """List the files of a model's folder that belong on the Hub, by their paths in it.
+
+    Raises:
+        HubError: if the folder holds no finished model.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").is_file():
+        raise HubError(f"{folder} cannot be pushed to the Hub: it holds no finished model, since no config.json")
+    found = {path for pattern in GOES_UP for path in folder.glob(pattern)}
+    return sorted(path.relative_to(folder).as_posix() for path in found if path.is_file() and path.name[0] != ".")
+
+
+def list_push(folder: str | Path, repo_id: str, revision: str | None = None, tag: str | None = None) -> str:
+    """Say, without a network, what `push_folder` would push, and what would stay.
+
+    Raises:
+        HubError: if the folder holds no finished model.
+    """
+    folder = Path(folder)
+    names = files_to_push(folder)
+    sizes = {name: (folder / name).stat().st_size for name in names}
+    kept = sorted(path.name for path in folder.iterdir() if path.name not in {name.split("/")[0] for name in names})
+    target = f"{repo_id}, branch {revision or 'main'}" + (f", tag {tag}" if tag else "")
+    lines = [f"{len(names)} files, {sum(sizes.values()) / 1e6:,.1f} MB, would go to {target}:"]
+    lines += [f"{size:>15,}  {name}" for name, size in sizes.items()]
+    return "\n".join(lines + ([f"would stay here: {', '.join(kept)}"] if kept else []))
+
+
+def push_folder(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    token: str | None = None,
+    private: bool | None = None,
+    revision: str | None = None,
+    tag: str | None = None,
+    message: str = "Upload model",
+) -> CommitInfo:
+    """Push a finished model in one commit; make the repository and the branch if need be.
+
+    Repeating it sends only what is missing: large files that arrived before it broke off are not sent again, and
+    nothing is committed where nothing has changed. The folder is only read.
+
+    Args:
+        folder: the model's; see `GOES_UP`.
+        repo_id: `name`, or `owner/name`.
+        token: None takes that of `hf auth login` or HF_TOKEN.
+        private: whether a new repository is private; None leaves it to its owner's default.
+        revision: the branch; None means `main`.
+        tag: a name for the commit, which must not be that of another commit yet.
+        message: of the commit.
+
+    Raises:
+        HubError: if the folder holds no finished model, or the Hub does not do it.
+    """
+    files = [CommitOperationAdd(name, str(Path(folder, name))) for name in files_to_push(folder)]
+    api = HfApi(token=token, library_name="modeling-bert-crf")
+    with hub_errors(repo_id, f"the model in {folder} is whole, and the same command again pushes what is missing"):
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None and not revision.startswith("refs/"):
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        commit = api.create_commit(repo_id, files, commit_message=message, revision=revision)
+        if tag is not None:
+            _tag(api, repo_id, tag, commit.oid)
+    return commit
+
+
+def _tag(api: HfApi, repo_id: str, tag: str, commit: str) -> None:
+    try:
+        api.create_tag(repo_id, tag=tag, revision=commit)
+    except HfHubHTTPError as error:
+        if error.response.status_code != 409:
+            raise
+        there = {ref.name: ref.target_commit for ref in api.list_repo_refs(repo_id).tags}[tag]
+        if there != commit:
+            raise HubError(
+                f"{repo_id} has been pushed, but its tag {tag!r} stands at another commit, {there[:8]}: choose another"
+            ) from None

@@ -1,0 +1,51 @@
+"""The last step of a run: its output folder goes to the Hub. And what makes it the only step."""
+
+import json
+from pathlib import Path
+
+from .. import BertBiLSTMCRFConfig
+from ..training.arguments import STEPS, Arguments
+from ..training.run import run_facts
+from .push import list_push, push_folder
+from .trainer import HubTrainingArguments
+
+_OF_THE_RUN = ("base_model", "dataset", "settings")
+"""What `metrics.json` says of a run before it has begun."""
+
+
+def only_push_is_left(arguments: Arguments) -> bool:
+    """Say whether the output folder holds already what a command asks to train, so that it need only be pushed.
+
+    That is a finished model if no step is asked for, or if its own run is: the command whose push broke off.
+    """
+    _, _, training = arguments
+    folder = Path(training.output_dir)
+    if not training.wants_push or not (folder / "config.json").is_file():
+        return False
+    if not any(getattr(training, step) for step in STEPS.values()):
+        return True
+    if not training.do_train or not (folder / "metrics.json").is_file():
+        return False
+    left = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(run_facts(arguments, BertBiLSTMCRFConfig.from_pretrained(folder))))
+    return all(left.get(name) == asked[name] for name in _OF_THE_RUN)
+
+
+def push(training: HubTrainingArguments) -> str:
+    """Push the output folder where the arguments say so, or list what would be pushed; the first process does it.
+
+    Returns:
+        What is to be said of it.
+
+    Raises:
+        HubError: if the folder holds no finished model, or the Hub does not do it.
+    """
+    if training.process_index != 0:
+        return ""
+    folder, place = training.output_dir, {"revision": training.hub_revision, "tag": training.hub_tag}
+    if training.hub_dry_run:
+        return list_push(folder, training.repo_id, **place)
+    commit = push_folder(
+        folder, training.repo_id, token=training.hub_token, private=training.hub_private_repo, **place
+    )
+    return f"pushed to {commit.repo_url}, commit {commit.oid[:8]}"
