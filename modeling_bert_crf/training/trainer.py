@@ -16,7 +16,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, SaveStrategy
 
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from .calibration import calibration_error, entity_confidences, fit_temperature
+from .calibration import calibration_error, entity_confidences, fit_temperature, reliability_bins
 from .checkpoints import STATE, TrainingError, find_fault, way_on, writing
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
@@ -248,6 +248,8 @@ class CRFTrainer(Trainer):
     def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         if self.control.should_log or self.control.should_evaluate or self.control.should_save:
             self._refuse_nan()  # only now: a look at every step would make the device wait
+        # A run that goes on from a checkpoint starts a new mean of the loss: end one here, and the log is the same.
+        self.control.should_log |= self.control.should_save
         super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
@@ -310,13 +312,16 @@ class CRFTrainer(Trainer):
         if (model := self._tagger()) is not None:
             model.set_temperature(fit_temperature(model, dataset))
 
-    def calibration(self, dataset: TaggingDataset) -> dict[str, float]:
-        """Return the `calibration_error` of the entities' probabilities, as they are and at temperature 1."""
+    def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
+        """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and at temperature 1
+        (`error_at_1`), and the `reliability_bins` as they are (`bins`)."""
         if (model := self._tagger()) is None:
             return {}
-        temperatures = {"error": model.config.temperature, "error_at_1": 1.0}
+        found = entity_confidences(model, dataset, model.config.temperature)
         return {
-            name: calibration_error(entity_confidences(model, dataset, value)) for name, value in temperatures.items()
+            "error": calibration_error(found),
+            "error_at_1": calibration_error(entity_confidences(model, dataset, 1.0)),
+            "bins": reliability_bins(found),
         }
 
     def evaluation_loop(
