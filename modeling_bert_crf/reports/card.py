@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from .plots import shown_split
+from .facts import template_values
 
 
 def write_card(
@@ -26,7 +26,7 @@ def write_card(
         template: Jinja template; may use every fact by its name, `scores`, `plots`, `shown` and `card_data`. What it
             fills in is text: markup in the name of a label or a data set is escaped.
         facts: as `run_facts` gathers them; `model_name` and `labels` at least.
-        scores: of each split that was scored, as `evaluate` returns them.
+        scores: of each split that was scored, as `evaluate` returns them, or `score_tags`.
         plots: the names of the plots that stand in `plots/` beside the card.
     """
     environment = Environment(
@@ -34,35 +34,9 @@ def write_card(
     )
     environment.filters |= {"code": code, "fence": fence, "listed": listed, "percent": percent}
     filled = environment.from_string(template.read_text(encoding="utf-8")).render(
-        {name: facts.get(name) for name in OPTIONAL}
-        | {**facts, "card_data": Markup(card_data(facts, scores).to_yaml()), "scores": scores, "plots": plots}
-        | {"shown": shown_split(scores)}
+        template_values(facts, scores), card_data=Markup(card_data(facts, scores).to_yaml()), plots=plots
     )
     path.write_text(re.sub(r"\n{3,}", "\n\n", filled), encoding="utf-8")
-
-
-OPTIONAL = (
-    "base_model",
-    "best_step",
-    "command",
-    "data",
-    "dataset",
-    "dataset_license",
-    "hardware",
-    "hub",
-    "language",
-    "learning_curve",
-    "license",
-    "parameters",
-    "scheme",
-    "settings",
-    "speed",
-    "temperature",
-    "transitions",
-    "types",
-    "versions",
-)
-"""Facts that a template may use though a run, or somebody's own Trainer, does not know them: None there."""
 
 
 def card_data(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> ModelCardData:

@@ -9,9 +9,10 @@ from typing import Any
 from jinja2 import UndefinedError
 
 from ..pages.render import render
-from .card import OPTIONAL, percent
+from .card import percent
 from .errors import KINDS
-from .plots import draw_plots, shown_split
+from .facts import shown_split, template_values
+from .plots import draw_plots
 
 METRICS = "metrics.json"
 _PLOTS = {
@@ -38,9 +39,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ReportError(
-            f"{folder} holds no {METRICS}: name the --output_dir of a run that came to its end"
-        ) from None
+        raise ReportError(f"{folder} holds no {METRICS}: name the --output_dir of a finished run") from None
     except (OSError, ValueError) as error:
         raise ReportError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict) or "labels" not in metrics:
@@ -58,11 +57,10 @@ def make_report(metrics: Mapping[str, Any]) -> str:
         plots = draw_plots(metrics, metrics["scores"])
         return render(
             "report.html",
-            **{**dict.fromkeys(OPTIONAL), **metrics},
+            **template_values(metrics, metrics["scores"]),
             title=f"Report: {metrics.get('model_name', 'a run')}",
             plots={name: "data:image/png;base64," + b64encode(image).decode() for name, image in plots.items()},
             missing=_missing(metrics, plots),
-            shown=shown_split(metrics["scores"]),
             kinds=KINDS,
             percent=percent,
         )

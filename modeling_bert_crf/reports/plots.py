@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from .errors import PAIRED
+from .facts import shown_split
 
 INK = "#7b8494"  # contrast of 3.8 to white, 5.0 to black
 BLUE, ORANGE, GREEN, PURPLE, RED = "#3d8bd4", "#d98324", "#2f9e6e", "#9a6fd0", "#d9534f"
@@ -57,19 +58,14 @@ def draw_plots(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]
     images = {}
     if curve.get("training"):
         images["learning"] = _png(7.2, 2.7, _learning, curve)
-    if figures.get("errors", {}).get("types"):
+    if (figures.get("errors") or {}).get("types"):
         images["errors"] = _png(7.2, 0.9 + 0.3 * len(figures["errors"]["types"]), _errors, figures["errors"])
-    if figures.get("calibration", {}).get("bins"):
+    if (figures.get("calibration") or {}).get("bins"):
         images["calibration"] = _png(7.2, 3.1, _calibration, figures["calibration"])
     if table and len(table) <= MOST_TAGS + 1:
         side = 2.0 + 0.34 * len(table)
         images["transitions"] = _png(side + 0.8, side, _transitions, facts["labels"], table)
     return images
-
-
-def shown_split(scores: Mapping[str, Any]) -> str | None:
-    """Name the split whose figures are shown where there is room for one: the test part if it was scored."""
-    return next((split for split in ("test", "validation") if split in scores), None)
 
 
 def _png(width: float, height: float, draw: Callable[..., None], *values: Any) -> bytes:
@@ -84,7 +80,7 @@ def _png(width: float, height: float, draw: Callable[..., None], *values: Any) -
 
 def _learning(figure: Figure, curve: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     loss, f1 = figure.subplots(1, 2)
-    training, validation = curve["training"], curve.get("validation", [])
+    training, validation = merge_short(curve["training"]), curve.get("validation", [])
     loss.plot(*_columns(training, "epoch", "loss"), color=INK, label="training")
     loss.plot(*_columns(validation, "epoch", "loss"), "o-", color=BLUE, markersize=4, label="validation")
     loss.set(title="Loss", xlabel="epoch", ylabel="nats per word", yscale="log")
@@ -98,6 +94,22 @@ def _learning(figure: Figure, curve: Mapping[str, Sequence[Mapping[str, float]]]
     f1.yaxis.set_major_locator(MaxNLocator(6))
     for axes in (loss, f1):
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+
+def merge_short(points: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Merge the points of a loss that are means of few steps, as at the end of an epoch, with the next.
+
+    >>> merge_short([{"step": 4, "loss": 1.0}, {"step": 5, "loss": 9.0}, {"step": 8, "loss": 5.0}])
+    [{'step': 4, 'loss': 1.0}, {'step': 8, 'loss': 6.0}]
+    """
+    gaps = [point["step"] - before for before, point in zip((0, *(p["step"] for p in points)), points, strict=False)]
+    merged, steps, total = [], 0, 0.0
+    for point, gap in zip(points, gaps, strict=True):
+        steps, total = steps + gap, total + gap * point["loss"]
+        if 2 * steps >= max(gaps):
+            merged.append({**point, "loss": total / max(1, steps)})
+            steps, total = 0, 0.0
+    return merged
 
 
 def _columns(points: Sequence[Mapping[str, float]], *names: str) -> list[list[float]]:
@@ -156,7 +168,9 @@ def _transitions(figure: Figure, labels: Sequence[str], table: Sequence[Sequence
     if size <= 20:
         for row, column in ((row, column) for row in range(size) for column in range(size)):
             if (score := table[row][column]) is not None:
-                axes.text(column, row, f"{score:.1f}", ha="center", va="center", fontsize=7, color="#20262e")
+                axes.text(
+                    column, row, f"{round(score, 1) + 0.0:.1f}", ha="center", va="center", fontsize=7, color="#20262e"
+                )
     figure.colorbar(image, ax=axes, shrink=0.6, label="score in nats").outline.set_visible(False)
 
 
