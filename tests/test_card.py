@@ -1,4 +1,4 @@
-"""The model card, the plots and the HTML report: what they show comes from `metrics.json`, and text in it stays text."""
+"""The model card, the plots and the HTML report: they show what `metrics.json` holds, and text in it stays text."""
 
 import copy
 import io
@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -99,6 +98,7 @@ def shown(path):
 
 
 def test_every_figure_of_the_card_comes_from_the_metrics(metrics, card_of):
+    metrics["scores"]["test"]["forms"]["seen"] = {"gold": 9, "predicted": 8, "correct": 7}  # there are none
     before = card_of(metrics)
     paths = [path for path in leaves(metrics) if shown(path)]
     assert len(paths) > 90
@@ -111,19 +111,18 @@ def test_every_figure_of_the_card_comes_from_the_metrics(metrics, card_of):
         assert card_of(changed) != before, path
 
 
-NASTY = ["O", "B-a|b", "I-a|b", "B-<script>alert(1)</script>", "B-new\nline", "B-[x](javascript:y) `t` $_$ *z*"]
+NASTY = ["a|b", "<script>alert(1)</script>", "new\nline", "[x](javascript:y) `t` $_$ *z*", "&amp; #", "\\|"]
 
 
 @pytest.fixture
 def nasty(metrics):
     """The same figures under names that would break tables, or out of the text."""
-    names = dict(zip(metrics["types"], [label[2:] for label in NASTY[1:]], strict=False))
+    names = dict(zip(metrics["types"], NASTY, strict=True))
     text = json.dumps(metrics)
     for old, new in names.items():
         text = text.replace(f'"{old}"', json.dumps(new))
     evil = json.loads(text)
-    evil["types"] = list(names.values())
-    evil["labels"] = NASTY + metrics["labels"][len(NASTY) :]
+    evil["labels"] = ["O", *(f"{prefix}-{name}" for name in NASTY for prefix in "BI")]
     evil |= {"dataset": "d|a\n<script>", "model_name": 'm"\n---\n# <script>', "command": "run ```\n# <script>"}
     evil["language"] = ["<script>"]
     return evil
@@ -158,7 +157,7 @@ def test_markup_in_names_stays_text_in_the_card(nasty, metrics, card_of):
     assert "script" not in page.tags
     assert page.tags == plain.tags
     assert page.cells == plain.cells
-    for name in ("a|b", "<script>alert(1)</script>", "new line", "[x](javascript:y) `t` $_$ *z*", "d|a <script>"):
+    for name in [*(" ".join(name.split()) for name in NASTY), "d|a <script>", "run ```"]:
         assert name in page.text
     assert not any(name == "href" for name, _ in page.attributes)
     assert ModelCard(card_of(nasty)).data.model_name == 'm" --- # <script>'
@@ -173,7 +172,11 @@ def test_markup_in_names_stays_text_in_the_report(nasty, metrics):
 
 
 def test_the_usage_of_the_card_runs_on_the_saved_folder(files, command):
-    run_ner.main(command(num_train_epochs=40, head_learning_rate=1e-2, do_eval=None, card_language=["en", "fr"]))
+    run_ner.main(
+        command(
+            num_train_epochs=40, head_learning_rate=1e-2, save_strategy="no", do_eval=None, card_language=["en", "fr"]
+        )
+    )
     card = (files / "out" / "README.md").read_text()
     assert ModelCard(card).data.language == ["en", "fr"]
     (usage,) = re.findall(r"```python\n(.*?)```", card, flags=re.S)
@@ -199,7 +202,7 @@ def test_the_usage_of_the_card_runs_on_the_saved_folder(files, command):
         ({"test": {"accuracy": 0.875}}, "**87.5 %** of the words"),
         (
             {"test": {"accuracy": 0.875, "macro_f1": 0.5, "interval": {"low": 0.8, "high": 0.9, "resamples": 9}}},
-            "80.0",
+            "95 % interval 80.0 to 90.0",
         ),
     ],
     ids=["nothing measured", "words only", "with an interval"],
@@ -222,7 +225,7 @@ def test_a_card_needs_no_more_than_a_name_and_labels(card_of, scores, said):
     ],
 )
 def test_what_the_hub_would_refuse_is_refused_before_training(command, error_of, options, message):
-    assert error_of(command(**options)) == f"run_ner.py: error: {message}"
+    assert message in error_of(command(**options))
 
 
 def luminance(colour):
@@ -327,4 +330,3 @@ def test_a_folder_that_is_not_there_ends_in_one_sentence(tmp_path):
         1,
         f"bert-crf report: {tmp_path / 'nowhere'} is no folder: name the --output_dir of a run\n",
     )
-    assert Path(tmp_path / "nowhere").exists() is False

@@ -103,7 +103,7 @@ def escape(value: Any) -> Any:
     if isinstance(value, Markup) or not isinstance(value, str):
         return "" if value is None else value
     entities = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-    return re.sub(r"[\\`*_\[\]~$#]", r"\\\g<0>", re.sub("[&<>|]", lambda hit: entities[hit[0]], clean(value)))
+    return re.sub(r"[&<>|\\`*_\[\]~$#]", lambda hit: entities.get(hit[0], f"\\{hit[0]}"), clean(value))
 
 
 def listed(names: Iterable[str]) -> Markup:
