@@ -19,7 +19,7 @@ from modeling_bert_crf.training.demo import demo_arguments, write_demo
 ROOT = Path(run_ner.__file__).parent
 
 
-def test_a_run_leaves_a_whole_folder(files, command, capsys, caplog):
+def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     run_ner.main(command())
 
     out = files / "out"
