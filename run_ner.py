@@ -12,13 +12,18 @@ The output folder is a model that `AutoModel...from_pretrained(folder, trust_rem
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from transformers import set_seed
 
 from modeling_bert_crf.hub.run import only_push_is_left, push
 from modeling_bert_crf.pushing import HubError
-from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, parse_arguments
-from modeling_bert_crf.training.card import write_card
+from modeling_bert_crf.reports.card import write_card
+from modeling_bert_crf.reports.evaluation import evaluate, known_forms
+from modeling_bert_crf.reports.facts import run_facts
+from modeling_bert_crf.reports.plots import draw_plots
+from modeling_bert_crf.reports.terminal import highlight, overview, report, score_line
+from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, given_options, parse_arguments
 from modeling_bert_crf.training.checkpoints import TrainingError
 from modeling_bert_crf.training.data import DataError
 from modeling_bert_crf.training.dataset import TaggingCollator
@@ -26,8 +31,7 @@ from modeling_bert_crf.training.demo import demo_arguments
 from modeling_bert_crf.training.health import strongest_transitions
 from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.recipe import group_table
-from modeling_bert_crf.training.report import highlight, overview, report, score_line
-from modeling_bert_crf.training.run import load_model, make_datasets, read_splits, run_facts
+from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
@@ -36,13 +40,14 @@ TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
 def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
     try:
-        run(parse_arguments(argv or demo_arguments(Path("runs/demo"))))
+        argv = argv or demo_arguments(Path("runs/demo"))
+        run(parse_arguments(argv), given_options(argv))
     except (DataError, HubError, TrainingError, UserError) as error:
         sys.exit(f"run_ner.py: error: {error}")
 
 
-def run(arguments: Arguments) -> None:
-    """Train, evaluate, predict and save: what the arguments ask for."""
+def run(arguments: Arguments, options: dict[str, Any]) -> None:
+    """Train, evaluate, predict and save: what the arguments ask for. The options are those that the user gave."""
     model_arguments, data_arguments, training = arguments
     if only_push_is_left(arguments):
         print(push(training))
@@ -73,19 +78,20 @@ def run(arguments: Arguments) -> None:
         if "validation" in datasets:
             trainer.calibrate(datasets["validation"])
 
-    scores = {}
+    scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
     for split in [split for split in ("validation", "test") if split in datasets]:
-        tags, scores[split] = trainer.tag(datasets[split], split)
-        scores[split]["calibration"] = trainer.calibration(datasets[split])
+        tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
         say(report(split, scores[split]))
         if split == "test":
             output.write_predictions("predictions.conll", datasets[split].sentences, tags)
             say(highlight(datasets[split].sentences[:4], tags))
 
-    facts = run_facts(arguments, model.config)
+    facts = run_facts(arguments, options, trainer, datasets, speed)
     output.write_json("metrics.json", {"scores": scores, **facts})
     if training.do_train:
-        output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores))
+        plots = draw_plots(facts, scores)
+        output.write_images("plots", plots)
+        output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores, plots))
         output.save_model(trainer)
         say(output.usage())
     if training.wants_push:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .export import export
+from .report import report
 from .tag import tag
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -30,3 +31,4 @@ def main(
 # that --help is quick. A user's mistake ends in `typer.BadParameter`, or in a sentence on stderr and `typer.Exit(1)`.
 app.command("tag")(tag)
 app.command("export")(export)
+app.command("report")(report)

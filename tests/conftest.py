@@ -25,6 +25,17 @@ def seed():
     logging.warning_once.cache_clear()  # what is said once is said once a test
 
 
+@pytest.fixture
+def drawn():
+    """For tests that look at the plots of a run; drawing them takes half a second."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(run_ner, "draw_plots", lambda *_: {})
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     """Ten words whole; everything else letter by letter."""

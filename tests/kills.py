@@ -63,7 +63,7 @@ MOMENTS = {
     "before the checkpoint's last file": lambda: before_call(CRFTrainer, "_save_scaler", 3),
     "while a checkpoint is deleted": in_deletion,
     "after training": lambda: before_call(CRFTrainer, "tag", 2),
-    "while the model is put in place": lambda: before_call(os, "replace", 6),
+    "while the model is put in place": lambda: before_call(os, "replace", 10),
 }
 
 
@@ -105,8 +105,14 @@ def resume(options, folder):
 
 
 def leftovers(folder):
-    """Return what a run left: every file of the output folder but those of the checkpoints."""
-    return {path.name: path.read_bytes() for path in (folder / "out").iterdir() if path.is_file()}
+    """Return what a run left: every file of the output folder but those of the checkpoints, and without its speed."""
+    files = [path for pattern in ("*", "plots/*") for path in (folder / "out").glob(pattern) if path.is_file()]
+    left = {path.name: path.read_bytes() for path in files}
+    metrics = json.loads(left["metrics.json"])
+    shown = f"{metrics.pop('speed')['test']:,.0f} words per second".encode()
+    left["metrics.json"] = json.dumps(metrics)
+    left["README.md"] = left["README.md"].replace(shown, b"")
+    return left
 
 
 def kill_at_random(folder, count):

@@ -64,7 +64,7 @@ def kills(*arguments, timeout):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
 
 
-def test_a_killed_run_ends_as_if_nothing_had_happened(folder, short):
+def test_a_killed_run_ends_as_if_nothing_had_happened(drawn, folder, short):
     run_ner.main(short(output_dir=str(folder / "whole" / "out")))
     expected = leftovers(folder / "whole")
     result = kills(folder, timeout=240)

@@ -19,7 +19,7 @@ from modeling_bert_crf.training.demo import demo_arguments, write_demo
 ROOT = Path(run_ner.__file__).parent
 
 
-def test_a_run_leaves_a_whole_folder(files, command, capsys, caplog):
+def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     run_ner.main(command())
 
     out = files / "out"
@@ -49,7 +49,10 @@ def test_a_run_leaves_a_whole_folder(files, command, capsys, caplog):
         "README.md",
     }
     card = (out / "README.md").read_text()
-    assert "| WORK | 0.0000 | 0.0000 | 0.0000 | 1 |" in card
+    assert "| WORK | 0.0 | 0.0 | 0.0 | 1 |" in card
+    plots = {f"plots/{path.name}" for path in (out / "plots").iterdir()}
+    assert plots == set(re.findall(r"\]\((.*?\.png)\)", card))
+    assert {"plots/errors.png", "plots/learning.png", "plots/transitions.png"} <= plots
     assert str(files) not in card + (out / "metrics.json").read_text()
     model = BertBiLSTMCRFForTokenClassification.from_pretrained(out)
     assert model.config.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -71,6 +74,7 @@ def test_a_finished_model_is_scored_again_without_training(files, command, capsy
     )
 
     again = json.loads((files / "again" / "metrics.json").read_text())
+    assert first["scores"]["test"].pop("forms")["seen"]["gold"] == 3  # what training saw is not known the second time
     assert again["scores"]["test"] == first["scores"]["test"]
     assert (files / "again" / "predictions.conll").read_text() == (files / "out" / "predictions.conll").read_text()
 

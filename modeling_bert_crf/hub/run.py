@@ -3,14 +3,10 @@
 import json
 from pathlib import Path
 
-from .. import BertBiLSTMCRFConfig
+from ..reports.facts import asked_facts
 from ..training.arguments import STEPS, Arguments
-from ..training.run import run_facts
 from .push import list_push, push_folder
 from .trainer import HubTrainingArguments
-
-_OF_THE_RUN = ("base_model", "dataset", "settings")
-"""What `metrics.json` says of a run before it has begun."""
 
 
 def only_push_is_left(arguments: Arguments) -> bool:
@@ -27,8 +23,8 @@ def only_push_is_left(arguments: Arguments) -> bool:
     if not training.do_train or not (folder / "metrics.json").is_file():
         return False
     left = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    asked = json.loads(json.dumps(run_facts(arguments, BertBiLSTMCRFConfig.from_pretrained(folder))))
-    return all(left.get(name) == asked[name] for name in _OF_THE_RUN)
+    asked = json.loads(json.dumps(asked_facts(arguments)))
+    return all(left.get(name) == value for name, value in asked.items())
 
 
 def push(training: HubTrainingArguments) -> str:

@@ -1,7 +1,9 @@
 """The command line of `run_ner.py`: its options, and what is refused before anything is loaded."""
 
 import json
+import re
 import tempfile
+from argparse import SUPPRESS
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -50,6 +52,13 @@ class ModelArguments:
             "help": "Sub-tokens of the neighbouring sentences that the encoder sees on each side, unscored. For "
             "sentences that stand in the order of their texts."
         },
+    )
+    card_license: str | None = field(
+        default=None,
+        metadata={"help": "Licence of the model, for its card, as the Hub writes it: apache-2.0, mit, ..."},
+    )
+    card_language: list[str] | None = field(
+        default=None, metadata={"help": "Languages of the data, for the card, as ISO 639 codes: en, da, ..."}
     )
 
 
@@ -110,6 +119,10 @@ class DataArguments:
         },
     )
 
+    dataset_license: str | None = field(
+        default=None, metadata={"help": "Licence of the data set, for the model card."}
+    )
+
     def labels(self) -> list[str] | None:
         """Return the tags of `label_list`, read from its file if it names one."""
         if self.label_list is None or len(self.label_list) != 1 or not Path(self.label_list[0]).is_file():
@@ -129,11 +142,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     Raises:
         UserError: if the file is missing or holds a wrong name or value. Wrong options end the program, as usual.
     """
-    parser = HfArgumentParser(
-        (ModelArguments, DataArguments, CRFTrainingArguments),
-        usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
-    )
-    file = Path(argv[0]) if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
+    parser = _parser()
+    file = _file_of(argv)
     options = list(argv) if file is None else _read_options(file)
     try:
         model, data, training, unknown = parser.parse_args_into_dataclasses(options, return_remaining_strings=True)
@@ -144,6 +154,30 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         hint = f"; did you mean {near[0]}?" if near else "; --help lists them"
         raise UserError(("" if file is None else f"{file}: ") + f"{unknown[0]} is no option{hint}")
     return model, data, training
+
+
+def given_options(argv: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a command line, or the file that it names, gives a value, under their full names.
+
+    >>> given_options(["--do_tr", "--seed=7"])
+    {'do_train': True, 'seed': 7}
+    """
+    parser = _parser()
+    for action in parser._actions:
+        action.default = SUPPRESS
+    file = _file_of(argv)
+    return vars(parser.parse_known_args(list(argv) if file is None else _read_options(file))[0])
+
+
+def _parser() -> HfArgumentParser:
+    return HfArgumentParser(
+        (ModelArguments, DataArguments, CRFTrainingArguments),
+        usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
+    )
+
+
+def _file_of(argv: Sequence[str]) -> Path | None:
+    return Path(argv[0]) if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
 
 
 def _read_options(file: Path) -> list[str]:
@@ -187,6 +221,13 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
     if data.tag_scheme is not None and data.tag_scheme not in SCHEMES:
         raise UserError(f"--tag_scheme must be one of {', '.join(SCHEMES)}, got {data.tag_scheme!r}")
+    if model.card_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", model.card_license):
+        raise UserError(
+            f"--card_license must be a licence's short name, such as apache-2.0, got {model.card_license!r}"
+        )
+    for code in model.card_language or []:
+        if not re.fullmatch(r"[a-z]{2,3}", code):
+            raise UserError(f"--card_language must be ISO 639 codes, such as en, got {code!r}")
     labels = data.labels() or []
     if repeated := [label for index, label in enumerate(labels) if label in labels[:index]]:
         raise UserError(f"--label_list must name each tag once, got {repeated[0]!r} twice")

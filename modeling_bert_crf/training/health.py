@@ -55,6 +55,30 @@ def _norm(tensors: Iterable[Tensor]) -> float:
     return float(torch.cat([tensor.flatten().float() for tensor in tensors]).norm())
 
 
+@torch.no_grad()
+def transition_table(model: BertBiLSTMCRFForTokenClassification) -> list[list[float | None]]:
+    """Return the CRF's scores in nats, K + 1 rows by K + 1 columns: from the sentence's start and each tag, to each
+    tag and the sentence's end. None where the rules forbid it."""
+    crf = model.crf
+    start, end = (torch.zeros(1),) * 2
+    scores = torch.cat(
+        [
+            torch.cat([crf.start_transitions.float().cpu(), start])[None],
+            torch.cat([crf.transitions.float().cpu(), crf.end_transitions.float().cpu()[:, None]], dim=1),
+        ]
+    )
+    allowed = torch.cat(
+        [
+            torch.cat([crf.allowed_starts.cpu(), end.bool()])[None],
+            torch.cat([crf.allowed_transitions.cpu(), crf.allowed_ends.cpu()[:, None]], dim=1),
+        ]
+    )
+    return [
+        [round(score, 4) if free else None for score, free in zip(*row, strict=True)]
+        for row in zip(scores.tolist(), allowed.tolist(), strict=True)
+    ]
+
+
 def strongest_transitions(model: BertBiLSTMCRFForTokenClassification, count: int = 5) -> str:
     """List the allowed transitions whose scores lie furthest from 0, in nats."""
     crf, labels = model.crf, model.config.labels

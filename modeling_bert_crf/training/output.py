@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,24 @@ class Output:
         """Let `writer(path)` write a file."""
         if not self.writes:
             return
-        staging = self.folder / f".saving-{name}"
+        path = self.folder / name
+        staging = path.with_name(f".saving-{path.name}")
         try:
-            with writing(str(self.folder / name), self.folder):
-                self.folder.mkdir(parents=True, exist_ok=True)
+            with writing(str(path), self.folder):
+                path.parent.mkdir(parents=True, exist_ok=True)
                 writer(staging)
-                os.replace(staging, self.folder / name)
+                os.replace(staging, path)
         finally:
             staging.unlink(missing_ok=True)
 
     def write_json(self, name: str, values: Any) -> None:
         """Write values to a JSON file."""
         self.write(name, lambda path: path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8"))
+
+    def write_images(self, folder: str, images: Mapping[str, bytes]) -> None:
+        """Write PNG images under their names into a sub-folder."""
+        for name, image in images.items():
+            self.write(f"{folder}/{name}.png", partial(Path.write_bytes, data=image))
 
     def write_predictions(self, name: str, sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> None:
         """Write word, gold tag and predicted tag in columns."""

@@ -34,6 +34,8 @@ class RestartableTrainer(Trainer):
     def _maybe_log_save_evaluate(self, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         if self.control.should_log or self.control.should_evaluate or self.control.should_save:
             self._refuse_nan()  # only now: a look at every step would make the device wait
+        # A run that goes on from a checkpoint starts a new mean of the loss: end one here, and the log is the same.
+        self.control.should_log |= self.control.should_save
         super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:

@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 from transformers.utils import logging
 
-from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, __version__
+from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, detect_scheme, split_tag
 from ..words import token_roles
-from .arguments import FILES, STEPS, Arguments, DataArguments, ModelArguments, UserError
+from .arguments import FILES, STEPS, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
     Sentence,
@@ -250,41 +249,6 @@ def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[
             f"{name}: the model has no tag for type {kind!r}: its {count} words cannot be found, and count as missed "
             "in the recall"
         )
-
-
-def run_facts(arguments: Arguments, config: BertBiLSTMCRFConfig) -> dict[str, Any]:
-    """Say what a run was: for `metrics.json` and the model card. Paths are cut to their last part."""
-    model, data, training = arguments
-    shape = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
-    recipe = ("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate")
-    recipe += (
-        "head_learning_rate",
-        "crf_learning_rate",
-        "frozen_steps",
-        "weight_decay",
-        "warmup_steps",
-        "lr_scheduler_type",
-        "seed",
-    )
-    settings = {name: getattr(model, name) for name in shape} | {name: getattr(training, name) for name in recipe}
-    settings |= {"max_seq_length": data.max_seq_length, "repair_tags": data.repair_tags}
-    base = Path(model.model_name_or_path)
-    files = data.train_file or data.validation_file or data.test_file
-    source = data.dataset_name or Path(files[0]).resolve().parent.name
-    return {
-        "model_name": training.repo_id,
-        "base_model": base.name if base.exists() else str(base),
-        "dataset": Path(source).name if Path(source).exists() else source,
-        "labels": config.labels,
-        "types": sorted({split_tag(label)[1] for label in config.labels} - {""}),
-        "temperature": round(config.temperature, 4),
-        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
-        "versions": {
-            "modeling_bert_crf": __version__,
-            "transformers": transformers.__version__,
-            "torch": torch.__version__,
-        },
-    }
 
 
 def _first_line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..hub.trainer import HubTrainer
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from .calibration import calibration_error, entity_confidences, fit_temperature
+from .calibration import calibration_error, entity_confidences, fit_temperature, reliability_bins
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
 from .metrics import flat_scores, score_tags
@@ -160,13 +160,16 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         if (model := self._tagger()) is not None:
             model.set_temperature(fit_temperature(model, dataset))
 
-    def calibration(self, dataset: TaggingDataset) -> dict[str, float]:
-        """Return the `calibration_error` of the entities' probabilities, as they are and at temperature 1."""
+    def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
+        """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and at temperature 1
+        (`error_at_1`), and the `reliability_bins` as they are (`bins`)."""
         if (model := self._tagger()) is None:
             return {}
-        temperatures = {"error": model.config.temperature, "error_at_1": 1.0}
+        found = entity_confidences(model, dataset, model.config.temperature)
         return {
-            name: calibration_error(entity_confidences(model, dataset, value)) for name, value in temperatures.items()
+            "error": calibration_error(found),
+            "error_at_1": calibration_error(entity_confidences(model, dataset, 1.0)),
+            "bins": reliability_bins(found),
         }
 
     def evaluation_loop(

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..schemes import detect_scheme, tags_to_spans
-from .data import Sentence
-from .dataset import StreamingTaggingDataset, TaggingDataset
-from .run import Split
+from ..training.data import Sentence
+from ..training.dataset import StreamingTaggingDataset, TaggingDataset
+from ..training.run import Split
 
 
 def overview(datasets: dict[str, TaggingDataset | StreamingTaggingDataset], splits: dict[str, Split]) -> str:

@@ -1,0 +1,215 @@
+"""What a run was: for `metrics.json`, from which card and report are made. Figures and names, no text of the data."""
+
+import os
+import platform
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..schemes import detect_scheme, split_tag, tags_to_spans
+from ..training.arguments import Arguments, DataArguments
+from ..training.dataset import StreamingTaggingDataset, TaggingDataset
+from ..training.health import transition_table
+from ..training.trainer import CRFTrainer
+
+_SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
+_RECIPE = (
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "world_size",
+    "learning_rate",
+    "head_learning_rate",
+    "crf_learning_rate",
+    "frozen_steps",
+    "weight_decay",
+    "warmup_steps",
+    "lr_scheduler_type",
+    "seed",
+)
+_DATA = ("max_seq_length", "repair_tags")
+_PACKAGES = ("transformers", "torch", "tokenizers", "accelerate", "datasets", "numpy", "seqeval")
+
+
+def asked_facts(arguments: Arguments) -> dict[str, Any]:
+    """Gather what is known of a run before it has begun: two runs that are asked for the same are alike in this."""
+    model, data, training = arguments
+    base, source = Path(model.model_name_or_path), _source(data)
+    settings = {name: getattr(model, name) for name in _SHAPE} | {name: getattr(training, name) for name in _RECIPE}
+    settings |= {name: getattr(data, name) for name in _DATA}
+    return {
+        "base_model": base.name if base.exists() else str(base),
+        "dataset": Path(source).name if Path(source).exists() else source,
+        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
+    }
+
+
+def run_facts(
+    arguments: Arguments,
+    options: Mapping[str, Any],
+    trainer: CRFTrainer,
+    datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset],
+    speed: Mapping[str, float],
+) -> dict[str, Any]:
+    """Gather the facts of a run, at its end. Paths are cut to their last part.
+
+    Args:
+        arguments: of the run.
+        options: those of them that the user gave, as `given_options` returns them.
+        trainer: after training.
+        datasets: of each split.
+        speed: words tagged in a second, of each split.
+    """
+    model, data, training = arguments
+    config = trainer.model.config
+    base, source = Path(model.model_name_or_path), _source(data)
+    return {
+        "model_name": training.repo_id,
+        **asked_facts(arguments),
+        "hub": {
+            "base_model": None if base.exists() else str(base),
+            "dataset": None if data.dataset_name is None or Path(source).exists() else source,
+        },
+        "license": model.card_license,
+        "language": model.card_language,
+        "dataset_license": data.dataset_license,
+        "labels": config.labels,
+        "scheme": detect_scheme(config.labels),
+        "types": sorted({split_tag(label)[1] for label in config.labels} - {""}),
+        "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+        "temperature": round(config.temperature, 4),
+        "data": {split: _count(dataset) for split, dataset in datasets.items()},
+        "learning_curve": learning_curve(trainer.state.log_history),
+        "best_step": trainer.state.best_global_step if training.load_best_model_at_end else None,
+        "transitions": None if trainer.is_fsdp_enabled else transition_table(trainer.model),
+        "speed": {split: round(value, 1) for split, value in speed.items()},
+        "hardware": _hardware(training.device, training.world_size),
+        "command": command_line(options, training.world_size),
+        "versions": {
+            "modeling_bert_crf": __version__,
+            **{name: version(name) for name in _PACKAGES},
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+    }
+
+
+def _source(data: DataArguments) -> str:
+    """Name the data set, or the folder of the files."""
+    files = data.train_file or data.validation_file or data.test_file
+    return data.dataset_name or str(Path(files[0]).resolve().parent)
+
+
+def _count(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, int] | None:
+    """Count sentences, words and entities; None for data that were streamed."""
+    if isinstance(dataset, StreamingTaggingDataset):
+        return None
+    tags = dataset.gold
+    counts = {"sentences": len(tags), "words": sum(map(len, tags))}
+    if dataset.scheme is None:
+        return counts
+    return counts | {"entities": sum(len(tags_to_spans(one, dataset.scheme)) for one in tags)}
+
+
+def learning_curve(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, float]]]:
+    """Pick the learning curve out of a Trainer's `log_history`.
+
+    Returns:
+        `training`, with `step`, `epoch` and `loss`, and `validation`, with `f1` too; empty for a run without training.
+    """
+
+    def points(names: dict[str, str], mark: str) -> list[dict[str, float]]:
+        return [{new: entry[old] for old, new in names.items() if old in entry} for entry in log if mark in entry]
+
+    where = {"step": "step", "epoch": "epoch"}
+    return {
+        "training": points({**where, "loss": "loss"}, "loss"),
+        "validation": points({**where, "eval_loss": "loss", "eval_f1": "f1"}, "eval_loss"),
+    }
+
+
+def _hardware(device: torch.device, processes: int) -> str:
+    """Name the kind of hardware, and nothing that would tell one machine from another of its kind."""
+    names = {"cpu": f"CPU, {torch.get_num_threads()} thread" + "s" * (torch.get_num_threads() > 1)}
+    if device.type == "cuda":
+        names["cuda"] = torch.cuda.get_device_name(device)
+    name = names.get(device.type, device.type)
+    return name if processes == 1 else f"{processes} processes, each on {name}"
+
+
+def command_line(options: Mapping[str, Any], processes: int = 1) -> str:
+    """Write the command that makes a run again.
+
+    Left out is what a second run does not need: where it was pushed to, with which token, and from where it was
+    resumed. Paths are cut to their last part.
+
+    >>> command_line({"do_train": True, "train_file": ["/home/ada/a.conll", "b.conll"], "hub_token": "hf_secret"})
+    'python run_ner.py --do_train --train_file a.conll b.conll'
+    """
+    launcher = "python" if processes == 1 else f"torchrun --nproc_per_node {processes}"
+    words = [*launcher.split(), "run_ner.py"]
+    for name, value in options.items():
+        if name == "resume_from_checkpoint" or name.startswith(("hub_", "push_to_hub")) or name.endswith("token"):
+            continue
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name}"] + ([] if value is True else [_shorten(str(one), name) for one in values])
+    return shlex.join(words)
+
+
+def _shorten(value: str, option: str) -> str:
+    """Cut a path to its last part; a name on the Hub stays whole."""
+    if value.startswith("{"):  # JSON, which may hold paths
+        return re.sub(r'(?<=")(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^"]*[/\\](?=[^"])', "", value)
+    if option == "output_dir" or os.path.exists(value) or value.startswith(("/", "~", "./", "../")):
+        return Path(value).name or Path(value).resolve().name
+    return value
+
+
+_OPTIONAL = (
+    "base_model",
+    "best_step",
+    "command",
+    "data",
+    "dataset",
+    "dataset_license",
+    "hardware",
+    "hub",
+    "language",
+    "learning_curve",
+    "license",
+    "parameters",
+    "scheme",
+    "settings",
+    "speed",
+    "temperature",
+    "transitions",
+    "types",
+    "versions",
+)
+"""Facts that a template may use though a run, or somebody's own Trainer, does not know them: None there."""
+_MEASURED = ("strict", "conlleval", "interval", "calibration", "errors", "forms")
+
+
+def template_values(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what templates of cards and reports are filled in with: what was not measured is None.
+
+    Returns:
+        The facts, the `scores`, `shown`, the split whose figures are shown where there is room for one (see
+        `shown_split`), and its `figures`.
+    """
+    whole = {split: dict.fromkeys(_MEASURED) | dict(figures) for split, figures in scores.items()}
+    shown = shown_split(scores)
+    figures = dict.fromkeys(_MEASURED) | {"accuracy": None} if shown is None else whole[shown]
+    return dict.fromkeys(_OPTIONAL) | dict(facts) | {"scores": whole, "shown": shown, "figures": figures}
+
+
+def shown_split(scores: Mapping[str, Any]) -> str | None:
+    """Name the test part if it was scored, else the validation part."""
+    return next((split for split in ("test", "validation") if split in scores), None)
