@@ -185,7 +185,7 @@ class BertBiLSTMCRFForTokenClassification(BertPreTrainedModel):
             name = str(pretrained_model_name_or_path)
             raise OSError(
                 f"{name} must hold its weights as model.safetensors; an old pytorch_model.bin is a pickle, which can "
-                f"run code: if you trust it, convert it: AutoModel.from_pretrained({name!r}).save_pretrained(FOLDER)"
+                f"run code: if you trust it, convert it: BertModel.from_pretrained({name!r}).save_pretrained(FOLDER)"
             ) from error
 
     @staticmethod

@@ -1,5 +1,6 @@
 """The model card of a finished run: the figures filled into a template."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,5 +37,16 @@ def write_card(path: Path, template: Path, facts: dict[str, Any], scores: dict[s
         model_name=facts["model_name"],
         eval_results=results or None,
     )
-    card = ModelCard.from_template(data, template_path=str(template), scores=scores, **facts)
+    card = ModelCard.from_template(data, template_path=str(template), **_as_text({"scores": scores, **facts}))
     path.write_text(card.content, encoding="utf-8")
+
+
+def _as_text(value: Any) -> Any:
+    """Escape what Markdown or HTML would take for markup, in all that a card is filled in with."""
+    if isinstance(value, dict):
+        return {_as_text(key): _as_text(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"[<>&|`\[\]]", lambda match: f"&#{ord(match[0])};", " ".join(value.split()))

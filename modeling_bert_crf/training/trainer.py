@@ -94,6 +94,12 @@ class CRFTrainingArguments(TrainingArguments):
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False  # torch warns that it cannot
 
+    __repr__ = TrainingArguments.__repr__  # masks the token, which a dataclass of its own would show
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the token out of what is pickled: the host writes it into every checkpoint."""
+        return vars(self) | {"hub_token": None}
+
     def get_frozen_steps(self, num_training_steps: int) -> int:
         """Return how many of the steps the encoder stands still."""
         share = self.frozen_steps
