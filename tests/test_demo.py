@@ -20,8 +20,21 @@ import modeling_bert_crf
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.command_line.app import app
 from modeling_bert_crf.demo.space import push_space, write_space
+from modeling_bert_crf.pages.render import render
 
 TEXT = "Ada Lovelace visited Paris.\n<b onclick=alert(1)>rain</b> & ${1+1} {{2+2}} <script>alert(2)</script>"
+
+
+# Writes down whom the app calls, other than this machine.
+WATCH = """
+import os, sys
+def watch(event, values):
+    if event in ("socket.getaddrinfo", "socket.connect") and not {"127.0.0.1", "localhost", "0.0.0.0"} & {
+        values[0], *(values[1] if event == "socket.connect" else ())}:
+        with open(os.environ["CALLS"], "a") as calls:
+            print(event, values, file=calls)
+sys.addaudithook(watch)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,9 @@ def address(space):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    (space.parent / "watch").mkdir()
+    (space.parent / "watch" / "sitecustomize.py").write_text(WATCH)
+    environment = os.environ | {"PYTHONPATH": str(space.parent / "watch"), "CALLS": str(space.parent / "calls")}
     environment |= {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with open(space.parent / "log", "w") as log:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=space, env=environment, stdout=log, stderr=log)
@@ -87,7 +102,7 @@ def marks(page, place="#entities"):
     )
 
 
-def test_a_text_is_tagged_in_the_browser(page, address, tagger):
+def test_a_text_is_tagged_in_the_browser(page, address, space, tagger):
     entities, readings = tagger(TEXT), tagger(TEXT, num_paths=5)
     scores = sorted(entity["score"] for entity in entities)
     assert len(scores) > 3
@@ -127,8 +142,22 @@ def test_a_text_is_tagged_in_the_browser(page, address, tagger):
         "readings": readings,
         "threshold": threshold,
     }
+    assert not (space.parent / "calls").exists()
     hosts = {urlsplit(url).netloc for url in page.asked if not url.startswith(("data:", "blob:"))}
     assert hosts == {urlsplit(address).netloc}
+
+
+def test_markup_is_text_before_in_and_after_an_entity():
+    attack = "<script>alert(1)</script>"
+    entity = {"entity_group": attack, "score": 0.5, "word": attack, "start": 25, "end": 50}
+    paths = [{"probability": 0.5, "entities": [entity]}]
+    readings = [{"start": 0, "end": 75, "entropy": 0.7, "paths": paths}]
+    found = {"text": 3 * attack, "entities": [entity], "readings": readings}
+    values = {"types": [attack], "found": found, "entities": [entity], "model": attack}
+    for template, times in (("entities", 4), ("readings", 4), ("heading", 2)):
+        page = render(f"demo/{template}.html", **values)
+        assert page.count("&lt;script&gt;") == times
+        assert "<script" not in page
 
 
 def test_a_text_that_is_too_long_is_refused(page):
