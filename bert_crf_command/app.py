@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .demo import demo
 from .export import export
 from .report import report
 from .tag import tag
@@ -32,3 +33,4 @@ def main(
 app.command("tag")(tag)
 app.command("export")(export)
 app.command("report")(report)
+app.command("demo")(demo)

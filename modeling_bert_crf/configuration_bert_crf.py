@@ -19,6 +19,22 @@ CUSTOM_PIPELINES = {
     task: {"impl": "pipeline_bert_crf.BertBiLSTMCRFPipeline", "pt": ["AutoModelForTokenClassification"]}
     for task in ("token-classification", "ner")
 }
+_LARGEST = {
+    "vocab_size": 10_000_000,
+    "hidden_size": 65_536,
+    "intermediate_size": 1_000_000,
+    "num_hidden_layers": 1_000,
+    "num_attention_heads": 65_536,
+    "max_position_embeddings": 1_000_000,
+    "type_vocab_size": 1_000,
+    "lstm_hidden_size": 65_536,
+    "num_lstm_layers": 100,
+    "word_shape_size": 65_536,
+}
+"""Far above every BERT there is: a forged configuration must not fill the memory before its weights are compared."""
+_MOST_LABELS = 4_096
+"""The transitions are as many as the square of the labels."""
+_FEWEST = {"num_lstm_layers": 0, "word_shape_size": 0}
 
 
 @strict
@@ -78,12 +94,10 @@ class BertBiLSTMCRFConfig(BertConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         self._name_labels(kwargs.get("num_labels"))
         super().__post_init__(**kwargs)
-        if self.lstm_hidden_size is not None and self.lstm_hidden_size < 1:
-            raise ValueError(f"`lstm_hidden_size` must be at least 1 or None, got {self.lstm_hidden_size}")
-        if self.num_lstm_layers < 0:
-            raise ValueError(f"`num_lstm_layers` must be at least 0, got {self.num_lstm_layers}")
-        if self.word_shape_size < 0:
-            raise ValueError(f"`word_shape_size` must be at least 0, got {self.word_shape_size}")
+        for name, largest in _LARGEST.items():
+            value, fewest = getattr(self, name), _FEWEST.get(name, 1)
+            if not (value is None and name == "lstm_hidden_size") and not fewest <= value <= largest:
+                raise ValueError(f"`{name}` must be from {fewest} to {largest}, got {value}")
         if not 0 <= self.lstm_dropout < 1:
             raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
         if not 0 < self.temperature < float("inf"):
@@ -100,10 +114,20 @@ class BertBiLSTMCRFConfig(BertConfig):
 
     def _name_labels(self, num_labels: int | None) -> None:
         """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""
+        given = {name: names for name in ("id2label", "label2id") if (names := getattr(self, name)) is not None}
+        for name, names in given.items():
+            if not isinstance(names, dict):
+                raise ValueError(f"`{name}` must be a dictionary, got {names!r}")
+        for count in [num_labels, *map(len, given.values())]:
+            if count is not None and not (isinstance(count, int) and 1 <= count <= _MOST_LABELS):
+                raise ValueError(f"there must be from 1 to {_MOST_LABELS} labels, got {count}")
         if self.id2label is None and self.label2id:
             self.id2label = {index: label for label, index in self.label2id.items()}
         if self.id2label is None:
             return
+        for index, label in self.id2label.items():
+            if not isinstance(label, str) or not str(index).isdecimal():
+                raise ValueError(f"`id2label` must give numbers their labels' names, got {index!r}: {label!r}")
         label2id = {label: int(index) for index, label in self.id2label.items()}
         if num_labels not in (None, len(label2id)):
             raise ValueError(

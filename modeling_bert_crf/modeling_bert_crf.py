@@ -6,6 +6,7 @@ out.
 """
 
 import logging as python_logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -164,6 +165,55 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         self.post_init()
 
     @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a tagger, or an encoder for a new one, as the host does: but from safetensors alone.
+
+        The host falls back to pickles, files that are able to run code when they are read.
+
+        Raises:
+            ValueError: if other weights are asked for, by `use_safetensors=False` or a `gguf_file`.
+            OSError: if there are no other weights.
+        """
+        if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
+            raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
+        try:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
+        except OSError as error:
+            if "file named model" not in str(error):
+                raise
+            name = str(pretrained_model_name_or_path)
+            raise OSError(
+                f"{name} must hold its weights as model.safetensors; an old pytorch_model.bin is a pickle, which can "
+                f"run code: if you trust it, convert it: BertModel.from_pretrained({name!r}).save_pretrained(FOLDER)"
+            ) from error
+
+    @staticmethod
+    def _load_pretrained_model(
+        model: Any,
+        state_dict: dict[str, Tensor] | None,
+        checkpoint_files: list[str] | None,
+        load_config: Any,
+        **kwargs: Any,
+    ) -> Any:
+        """Read the files of weights, unless one is no safetensors or lies elsewhere.
+
+        `use_safetensors` alone does not see to it: the index of a sharded checkpoint names what it likes, and so does
+        the configuration (`transformers_weights`).
+        """
+        folder = load_config.pretrained_model_name_or_path
+        for file in checkpoint_files or []:
+            if not file.endswith(".safetensors"):
+                raise OSError(f"the weights in {folder} must be safetensors, got {file}")
+            top = os.path.abspath(folder)
+            if os.path.isdir(top) and os.path.commonpath([top, os.path.abspath(file)]) != top:
+                raise OSError(f"the weights must lie in {folder}, got {file}")
+        return BertPreTrainedModel._load_pretrained_model(
+            model=model, state_dict=state_dict, checkpoint_files=checkpoint_files, load_config=load_config, **kwargs
+        )
+
+    @classmethod
     def from_encoder(
         cls, name_or_path: str, labels: Sequence[str], tokenizer: Any = None, **config: Any
     ) -> "BertBiLSTMCRFForTokenClassification":
@@ -193,12 +243,13 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {_LOADING_ARGUMENTS}")
         loading = {name: config.pop(name) for name in _LOADING_ARGUMENTS if name in config}
         hub = {name: value for name, value in loading.items() if name != "attn_implementation"}
-        encoder = AutoConfig.from_pretrained(name_or_path, **hub)
+        encoder = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False, **hub)
         if encoder.model_type != "bert":
             raise ValueError(
                 f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}"
             )
-        tokenizer = AutoTokenizer.from_pretrained(name_or_path, **hub) if tokenizer is None else tokenizer
+        if tokenizer is None:
+            tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
         config.setdefault("word_shape_size", WORD_SHAPE_SIZE if loses_case(tokenizer) else 0)
         unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
         values = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config

@@ -295,8 +295,8 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
     return words
 
 
-# . ! ? and the ellipsis, the full stop and marks of Chinese and Japanese; then closing quotes and brackets.
-_SENTENCE_END = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]+[\"'\u201d\u2019»)\]]*$")
+_SENTENCE_END = ".!?\u2026\u3002\uff01\uff1f"  # with the full stop and marks of Chinese and Japanese
+_CLOSING = "\"'\u201d\u2019»)]"
 
 
 def split_sentences(text: str, words: Sequence[tuple[int, int]]) -> list[range]:
@@ -331,11 +331,11 @@ def _ends_sentence(text: str, words: Sequence[tuple[int, int]], index: int, star
     while first > start and words[first - 1][1] == words[first][0]:
         first -= 1
     stretch = text[words[first][0] : words[index - 1][1]]
-    end = _SENTENCE_END.search(stretch)
-    if end is None:
+    sentence = stretch.rstrip(_CLOSING)
+    word = sentence.rstrip(_SENTENCE_END)
+    if word == sentence:
         return False
-    word = stretch[: end.start()]
-    return not (end.group() == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
+    return not (stretch[len(word) :] == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
 
 
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:

@@ -44,8 +44,8 @@ def test_code_references_never_point_to_another_repository():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"lstm_hidden_size": 0}, "`lstm_hidden_size` must be at least 1 or None, got 0"),
-        ({"num_lstm_layers": -1}, "`num_lstm_layers` must be at least 0, got -1"),
+        ({"lstm_hidden_size": 0}, "`lstm_hidden_size` must be from 1 to 65536, got 0"),
+        ({"num_lstm_layers": -1}, "`num_lstm_layers` must be from 0 to 100, got -1"),
         ({"lstm_dropout": 1.0}, "`lstm_dropout` must be at least 0 and below 1, got 1.0"),
         ({"tag_scheme": "BIO"}, "`tag_scheme` must be 'IOB2', .* got 'BIO'"),
         ({"tag_scheme": "BIOES", "id2label": {0: "NOUN"}}, "`tag_scheme` 'BIOES' has no tag 'NOUN'"),

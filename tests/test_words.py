@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import time
 
 import pytest
 from transformers import BertTokenizer
@@ -216,3 +217,10 @@ def test_every_splitter_finds_all_that_is_no_blank(tokenizer, splitter):
         left = set(range(len(text))) - {index for start, end in words for index in range(start, end)}
         if splitter != "tokenizer":  # which deletes some characters by itself
             assert all(text[index].isspace() for index in left)
+
+
+def test_a_long_run_of_end_signs_does_not_hold_up():
+    text = "!" * 50_000 + "a B"
+    start = time.monotonic()
+    assert split_sentences(text, split_text(None, text, "words")) == [range(0, 3)]
+    assert time.monotonic() - start < 5  # by a search for the run's end it was a minute

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
+from transformers.trainer_pt_utils import safe_globals
 
 STATE = "trainer_state.json"
 """The file that the Trainer writes last: a checkpoint without it is half-written."""
 
 # What training goes on from, under the names of the Trainer, FSDP or DeepSpeed (which keeps all in one folder).
 _PARTS = {
-    "weights": ("*.safetensors", "pytorch_model*", "global_step*"),
+    "weights": ("*.safetensors", "pytorch_model_fsdp*", "global_step*"),
     "optimiser": ("optimizer*", "global_step*"),
     "schedule": ("scheduler.pt", "global_step*"),
     "random state": ("rng_state*.pth",),
 }
+_PICKLES = (".pt", ".pth", ".bin")
 
 
 class TrainingError(RuntimeError):
@@ -29,7 +32,8 @@ class TrainingError(RuntimeError):
 def find_fault(folder: Path) -> str | None:
     """Say why training cannot go on from a checkpoint; None if it is whole.
 
-    A killed run leaves a checkpoint half-written or half-deleted, a power cut one with files cut off.
+    A killed run leaves a checkpoint half-written or half-deleted, a power cut one with files cut off. The Trainer's
+    checkpoints hold pickles; one that would run code is refused here, in words, before torch refuses it.
     """
     try:
         json.loads((folder / STATE).read_text(encoding="utf-8"))
@@ -39,7 +43,18 @@ def find_fault(folder: Path) -> str | None:
         if not any(path for pattern in patterns for path in folder.glob(pattern)):
             return f"it lacks the {part}"
     cut = [path.name for path in sorted(folder.rglob("*")) if _is_cut_off(path)]
-    return f"{cut[0]} is cut off" if cut else None
+    if cut:
+        return f"{cut[0]} is cut off"
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _PICKLES and path.name != "training_args.bin" and (names := _foreign_names(path)):
+            return f"{path.name} holds more than numbers: it would run {names[0]}"
+    return None
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """List the functions in a pickle that torch refuses to call; the random state's are the host's to allow."""
+    with safe_globals():
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
 
 
 def _is_cut_off(path: Path) -> bool:
@@ -49,9 +64,7 @@ def _is_cut_off(path: Path) -> bool:
                 return False
         except (OSError, SafetensorError):
             return True
-    return path.suffix in (".pt", ".pth", ".bin") and not zipfile.is_zipfile(
-        path
-    )  # a zip's directory stands at its end
+    return path.suffix in _PICKLES and not zipfile.is_zipfile(path)  # a zip's directory stands at its end
 
 
 def last_whole(folder: Path) -> Path | None:

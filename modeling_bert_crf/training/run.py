@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
@@ -126,7 +126,7 @@ def load_model(
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         tokenizer = _load_tokenizer(arguments)
         if config.model_type == BertBiLSTMCRFConfig.model_type:
-            model = AutoModelForTokenClassification.from_pretrained(name, revision=revision)
+            model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, revision=revision)
             _check_tokenizer(tokenizer, model)
             scheme = detect_scheme(model.config.labels)
             if data.tag_scheme not in (None, scheme):
@@ -157,7 +157,7 @@ def load_model(
 
 def _load_tokenizer(arguments: ModelArguments) -> Any:
     name = arguments.tokenizer_name or arguments.model_name_or_path
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=arguments.revision)
+    tokenizer = AutoTokenizer.from_pretrained(name, revision=arguments.revision, trust_remote_code=False)
     vocabulary = tokenizer.get_vocab()
     # Where there are no files, the host makes a tokenizer of nothing but special tokens.
     if len(vocabulary) <= len(tokenizer.all_special_tokens):
