@@ -34,7 +34,7 @@ _LARGEST = {
 """Far above every BERT there is: a forged configuration must not fill the memory before its weights are compared."""
 _MOST_LABELS = 4_096
 """The transitions are as many as the square of the labels."""
-_FEWEST = {"num_lstm_layers": 0, "word_shape_size": 0}
+_FEWEST = {"num_hidden_layers": 0, "num_lstm_layers": 0, "word_shape_size": 0}
 
 
 @strict

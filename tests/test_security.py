@@ -186,7 +186,7 @@ def test_code_that_an_encoder_names_is_not_run(encoder_folder, bomb, tmp_path):
 
 FORGED = [
     ({"num_lstm_layers": 10**9}, "`num_lstm_layers` must be from 0 to 100, got 1000000000"),
-    ({"num_hidden_layers": 10**9}, "`num_hidden_layers` must be from 1 to"),
+    ({"num_hidden_layers": 10**9}, "`num_hidden_layers` must be from 0 to"),
     ({"hidden_size": -36}, "`hidden_size` must be from 1 to"),
     ({"num_attention_heads": 0}, "`num_attention_heads` must be from 1 to"),
     ({"vocab_size": 10**12}, "`vocab_size` must be from 1 to"),
