@@ -219,7 +219,7 @@ def stranger(remote, tmp_path_factory):
     stranger.process.kill()
 
 
-def test_each_way_to_push_leaves_a_whole_repository(remote, stranger):
+def test_each_way_to_push_leaves_a_whole_repository(remote, stranger, trained):
     whole = SHIPPED | {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     plots = {f"plots/{path.name}" for path in (trained / "plots").iterdir()}
     names = {"program": whole | {"metrics.json", *plots}, "pipeline": whole, "trainer": whole}

@@ -304,6 +304,7 @@ def test_the_crfs_health_is_logged(make_trainer):
     norm = sum(value.square().sum() for value in now.values()).sqrt().item()
     assert entries[-1]["crf_norm"] == pytest.approx(norm, rel=1e-4)
     assert 0 < entries[0]["crf_drift"] < entries[-1]["crf_drift"]
+    assert [entry["cut_sentences"] for entry in entries] == [1, 1, 1]
 
 
 def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, tokenizer):
@@ -333,3 +334,20 @@ def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, 
         masses.append(illegal / sum(weights.values()))
     assert found["crf_illegal_mass"] == pytest.approx(sum(masses) / 2, abs=1e-5)
     assert 0.05 < found["crf_illegal_mass"] < 0.999
+
+
+def test_rows_are_counted_by_the_arithmetic_that_their_scores_ask_for(make_model, tokenizer):
+    model = make_model()
+    batch = TaggingCollator(tokenizer.pad_token_id)(list(TaggingDataset(make_sentences()[:3], tokenizer, LABELS)))
+
+    def rows(scale):
+        with torch.no_grad():
+            model.classifier.weight.fill_(0.0)
+            model.classifier.bias.copy_(torch.linspace(0.0, scale, len(LABELS)))
+            for parameter in model.crf.parameters():
+                parameter.zero_()
+        found = crf_health(model, scores_of(model), batch)
+        return [found[f"crf_rows_{tier}"] for tier in ("float32_exp", "float64_exp", "float64_log")]
+
+    assert rows(1.0) == [0, 3, 0]  # with few tags float64 costs nothing
+    assert rows(1e5) == [0, 0, 3]

@@ -8,6 +8,9 @@ from torch import Tensor
 from ..crf import LinearChainCRF
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 
+TIERS = ("float32 exp", "float64 exp", "float64 log")
+"""The arithmetics that `LinearChainCRF.tier` names, the fastest first."""
+
 
 @torch.no_grad()
 def crf_health(
@@ -23,7 +26,9 @@ def crf_health(
     Returns:
         `crf_norm`, the Euclidean norm of all transition scores; `crf_drift`, that of their change since `before`;
         `crf_illegal_mass`, the mean probability that the sentences' illegal paths would have without the constraints:
-        from 0, rules that the scores have learnt by themselves, to 1, rules that do all the work.
+        from 0, rules that the scores have learnt by themselves, to 1, rules that do all the work; and for each of the
+        `TIERS`, such as `crf_rows_float64_log`, how many of the batch's rows were summed in it: many in the last one
+        are slow, and a sign of scores that grow without bounds.
     """
     state = scores_of(model)
     training = model.training
@@ -38,10 +43,13 @@ def crf_health(
     free = LinearChainCRF(model.config.num_labels).to(emissions.device)
     free.load_state_dict(state)
     legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()
+    tier = model.crf.tier(emissions, mask)
+    rows = {f"crf_rows_{name.replace(' ', '_')}": len(mask) * (name == tier) for name in TIERS}
     return {
         "crf_norm": _norm(state.values()),
         "crf_drift": _norm(value - before[name] for name, value in state.items()),
         "crf_illegal_mass": float(1 - legal_share.mean()),
+        **rows,
     }
 
 

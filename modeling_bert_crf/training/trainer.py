@@ -109,10 +109,13 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log as the Trainer does, and in training the CRF's state too (see `crf_health`)."""
+        """Log as the Trainer does, and in training the CRF's state too (see `crf_health`), and how many sentences
+        are cut into windows."""
         model = self._tagger()
         if "loss" in logs and model is not None and "word_mask" in self._batch:
             logs |= crf_health(model, self._crf_before, self._batch)
+            if isinstance(self.train_dataset, TaggingDataset):
+                logs["cut_sentences"] = self.train_dataset.cut_sentences
         super().log(logs, start_time)
 
     def _tagger(self) -> BertBiLSTMCRFForTokenClassification | None:
