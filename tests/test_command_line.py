@@ -52,14 +52,23 @@ def run(folder, tmp_path, monkeypatch):
 
 
 def rows_of(text):
-    return [json.loads(line) for line in text.splitlines()]
+    return [rounded(json.loads(line)) for line in text.splitlines()]
+
+
+def rounded(found):
+    """Cut scores to what does not depend on the batch that a text was in."""
+    if isinstance(found, list):
+        return [rounded(one) for one in found]
+    if isinstance(found, dict):
+        return {key: round(value, 3) if key == "score" else rounded(value) for key, value in found.items()}
+    return found
 
 
 def test_texts_become_json_lines_with_what_the_pipeline_finds(run, tagger):
     rows = rows_of(run(*TEXTS))
 
     assert [row["text"] for row in rows] == TEXTS
-    assert [row["entities"] for row in rows] == tagger(TEXTS)
+    assert [row["entities"] for row in rows] == rounded(tagger(TEXTS))
     assert all(row["entities"] for row in rows)
 
 
@@ -72,8 +81,8 @@ def test_files_are_read_by_their_ending_and_keep_what_they_say(run, tagger, tmp_
 
     rows = rows_of(run("--file", "a.txt", "-f", "b.jsonl", "-f", "c.tsv"))
 
-    one, two = tagger(TEXTS)
-    (split,) = tagger([TEXTS[1].split()], is_split_into_words=True)
+    one, two = rounded(tagger(TEXTS))
+    (split,) = rounded(tagger([TEXTS[1].split()], is_split_into_words=True))
     assert rows[:2] == [
         {"file": "a.txt", "line": 1, "text": TEXTS[0], "entities": one},
         {"file": "a.txt", "line": 4, "text": TEXTS[1], "entities": two},
@@ -133,13 +142,13 @@ def test_texts_become_columns_of_the_words_that_the_model_sees(make_model, token
 
 
 def test_the_options_reach_the_pipeline(run, tagger):
-    scores = sorted(entity["score"] for entity in tagger(TEXTS[0]))
-    (row,) = rows_of(run(TEXTS[0], "--threshold", scores[1]))
+    scores = sorted(entity["score"] for entity in rounded(tagger(TEXTS[0])))
+    (row,) = rows_of(run(TEXTS[0], "--threshold", scores[1] - 0.001))
     assert sorted(entity["score"] for entity in row["entities"]) == scores[1:]
     texts = [" ".join(words) for words in permutations(WORDS[:4])]
     marginal = rows_of(run(*texts, "--decoding", "marginal", "--batch_size", 3, "--device", "cpu"))
-    assert [row["entities"] for row in marginal] == tagger(texts, decoding="marginal", batch_size=3)
-    assert [row["entities"] for row in marginal] != tagger(texts, batch_size=3)
+    assert [row["entities"] for row in marginal] == rounded(tagger(texts, decoding="marginal", batch_size=3))
+    assert [row["entities"] for row in marginal] != rounded(tagger(texts, batch_size=3))
 
 
 def test_input_without_an_end_is_tagged_block_by_block(tagger):
@@ -149,10 +158,8 @@ def test_input_without_an_end_is_tagged_block_by_block(tagger):
     results = list(islice(find_entities(tagger, items), 12))
 
     assert [item.is_split for item, _ in results] == [index in (0, 5) for index in range(12)]
-    assert [entities for _, entities in results[:2]] == [
-        tagger([["Ada", "Paris"]], is_split_into_words=True)[0],
-        tagger("Ada"),
-    ]
+    alone = [tagger([["Ada", "Paris"]], is_split_into_words=True)[0], tagger("Ada")]
+    assert rounded([entities for _, entities in results[:2]]) == rounded(alone)
     assert next(read) <= 2 * BLOCK
 
 
