@@ -20,12 +20,13 @@ def demo(
     """Show a page where a text's entities are highlighted, with their probabilities and other readings."""
     if find_spec("gradio") is None:
         _fail("the demo needs gradio: pip install 'modeling-bert-crf[demo]'")
-    from modeling_bert_crf.demo.tagger import load_tagger
+    from .errors import CommandError
+    from .loading import load_tagger
 
     try:
         tagger = load_tagger(model, revision)
-    except (OSError, ValueError) as error:
-        _fail(f"{model}: {' '.join(str(error).split())}")
+    except CommandError as error:
+        _fail(str(error))
     if push_to_space is not None:
         typer.echo(_push(model, revision, push_to_space, private))
         return
