@@ -13,10 +13,62 @@ from conftest import TRAIN
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.schemes import first_violation
+from modeling_bert_crf.training.arguments import check_arguments, parse_arguments
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.demo import demo_arguments, write_demo
 
 ROOT = Path(run_ner.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("options", "evaluations", "checkpoints", "metric"),
+    [
+        ({}, "epoch", "epoch", "f1"),
+        ({"eval_strategy": "epoch"}, "epoch", "epoch", "f1"),
+        ({"eval_strategy": "steps", "eval_steps": 3}, ("steps", 3), ("steps", 3), "f1"),
+        (
+            {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "steps", "save_steps": 6},
+            ("steps", 3),
+            ("steps", 6),
+            "f1",
+        ),
+        (
+            {"eval_strategy": "steps", "eval_steps": 4, "save_strategy": "steps", "save_steps": 6},
+            ("steps", 4),
+            ("steps", 6),
+            None,
+        ),
+        ({"save_strategy": "steps", "save_steps": 5}, "epoch", ("steps", 5), None),
+        ({"save_strategy": "no"}, "epoch", "no", None),
+        ({"metric_for_best_model": "loss", "eval_strategy": "epoch"}, "epoch", "epoch", "loss"),
+        ({"do_eval": None}, "no", "epoch", None),
+        ({"streaming": True, "max_steps": 4, "label_list": ["O", "B-PER"]}, "no", "epoch", None),
+        (
+            {
+                "streaming": True,
+                "max_steps": 4,
+                "label_list": ["O", "B-PER"],
+                "eval_strategy": "steps",
+                "eval_steps": 2,
+            },
+            ("steps", 2),
+            ("steps", 2),
+            "f1",
+        ),
+    ],
+)
+def test_the_best_weights_are_kept_where_evaluations_and_checkpoints_meet(
+    options, evaluations, checkpoints, metric, command
+):
+    arguments = parse_arguments(command(**options))
+    check_arguments(*arguments)
+    training = arguments[2]
+    steps = (training.eval_strategy.value, training.eval_steps)
+    saves = (training.save_strategy.value, training.save_steps)
+    assert evaluations in (steps, steps[0])
+    assert checkpoints in (saves, saves[0])
+    assert training.metric_for_best_model == metric
+    assert training.load_best_model_at_end == (metric == "f1")
 
 
 def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):

@@ -245,16 +245,31 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
             f"--report_to {missing[0]} must be installed (pip install {missing[0]}) or one of "
             f"{', '.join(sorted(available)) or 'none'}"
         )
-    if training.do_train and training.do_eval and training.eval_strategy == "no" and not data.streaming:
-        training.eval_strategy = IntervalStrategy.EPOCH
-        if training.save_strategy == SaveStrategy.EPOCH and training.metric_for_best_model is None:
-            training.load_best_model_at_end, training.metric_for_best_model = True, "f1"
-            training.greater_is_better = True
+    if training.do_train and training.do_eval:
+        _keep_best(training, data.streaming)
     if data.streaming and model.context_size:
         raise UserError(
             "--context_size needs a sentence's neighbours, and --streaming reads one by one: drop one of them"
         )
     _check_output(training)
+
+
+def _keep_best(training: CRFTrainingArguments, streaming: bool) -> None:
+    """Evaluate after each epoch, and keep the weights with the best F1, unless the options say otherwise.
+
+    Evaluations in steps that the user asks for take the checkpoints with them, if those have their default, epochs.
+    """
+    if training.eval_strategy == "no" and not streaming:
+        training.eval_strategy = IntervalStrategy.EPOCH
+    if training.eval_strategy == "steps" and training.save_strategy == "epoch":
+        training.save_strategy, training.save_steps = SaveStrategy.STEPS, training.eval_steps
+    together = training.eval_strategy == training.save_strategy and (
+        training.eval_strategy == "epoch"
+        or (training.eval_strategy == "steps" and training.save_steps % training.eval_steps == 0)
+    )
+    if together and training.metric_for_best_model is None:
+        training.load_best_model_at_end, training.metric_for_best_model = True, "f1"
+        training.greater_is_better = True
 
 
 def _check_output(training: CRFTrainingArguments) -> None:
