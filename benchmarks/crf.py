@@ -160,7 +160,7 @@ def largest_errors() -> dict[str, dict[str, float]]:
 
 
 def draw(results: dict[str, Any]) -> str:
-    """Draw how many times as fast as pytorch-crf each program trains and decodes, as SVG."""
+    """Draw how many times as fast as pytorch-crf each program trains and decodes, as SVG for light and dark pages."""
     ratios = {
         (cell, kind, name): programs["pytorch-crf"][f"{kind} ms"] / programs[name][f"{kind} ms"]
         for cell, programs in results["sizes"].items()
@@ -178,7 +178,7 @@ def draw(results: dict[str, Any]) -> str:
         bars.append(f'<text x="{196 + unit * ratio:.0f}" y="{y + 10}">{ratio:.1f}</text>')
         y += 13
     title = '<text x="8" y="18">Times as fast as pytorch-crf 0.7.2 (blue: this package, grey: pyt-crf 0.1.2)</text>'
-    style = "<style>text{font:11px sans-serif}</style>"
+    style = "<style>text{font:11px sans-serif;fill:#7a828e}</style>"
     size = f'width="620" height="{y + 6}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}{title}{"".join(bars)}</svg>\n'
 
