@@ -248,8 +248,8 @@ SYSTEMS = {f"softmax {rate:g}": System(softmax_rate=rate) for rate in RATES} | {
     "no word shape": System(config={"word_shape_size": 0}),
     "no frozen start": System(arguments={"frozen_steps": 0.0}),
     "one learning rate": System(arguments={"head_learning_rate": ENCODER_RATE, "crf_learning_rate": ENCODER_RATE}),
-    "layer decay 0.9": System(trainer=LayerDecayTrainer),
     "context 64": System(config={"context_size": 64}),
+    "layer decay 0.9": System(trainer=LayerDecayTrainer),
 }
 CHANGES = [name for name in SYSTEMS if name != "default" and SYSTEMS[name].softmax_rate is None]
 """One part of the default left out or added: one run each."""
