@@ -49,6 +49,12 @@ OPTIONS = [
     ({"max_seq_length": 600}, "--max_seq_length must be from 3 to the encoder's 48, got 600"),
     ({"streaming": True}, "--streaming needs --max_steps"),
     ({"streaming": True, "max_steps": 3}, "--streaming needs --label_list"),
+    ({"early_stopping_patience": 2, "do_eval": None}, "--early_stopping_patience needs --do_eval, and a checkpoint"),
+    (
+        {"early_stopping_patience": 2, "save_strategy": "no"},
+        "a checkpoint with every evaluation: leave --save_strategy",
+    ),
+    ({"early_stopping_patience": 0}, "early_stopping_patience must be at least 1, got 0"),
     ({"fp16": True}, "--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu"),
     ({"report_to": "wandb"}, "--report_to wandb must be installed (pip install wandb) or one of"),
     ({"resume_from_checkpoint": "nowhere"}, "--resume_from_checkpoint: nowhere is no checkpoint's folder"),

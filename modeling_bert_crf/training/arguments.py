@@ -247,6 +247,11 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         )
     if training.do_train and training.do_eval:
         _keep_best(training, data.streaming)
+    if training.do_train and training.early_stopping_patience is not None and training.metric_for_best_model is None:
+        raise UserError(
+            "--early_stopping_patience needs --do_eval, and a checkpoint with every evaluation: leave "
+            "--save_strategy away or let --save_steps be --eval_steps"
+        )
     if data.streaming and model.context_size:
         raise UserError(
             "--context_size needs a sentence's neighbours, and --streaming reads one by one: drop one of them"

@@ -76,6 +76,8 @@ class CRFTrainingArguments(HubTrainingArguments):
             )
         if self.frozen_steps < 0:
             raise ValueError(f"frozen_steps must be at least 0, got {self.frozen_steps}")
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}")
         if self.frozen_steps and self.ddp_find_unused_parameters is None:
             self.ddp_find_unused_parameters = True  # those of an encoder that stands still
         if self.device.type == "cpu":
