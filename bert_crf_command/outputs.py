@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, groupby, islice
@@ -24,11 +25,32 @@ Result = tuple[Item, list[dict[str, Any]]]
 
 
 def find_entities(tagger: BertBiLSTMCRFPipeline, items: Iterable[Item], **options: Any) -> Iterator[Result]:
-    """Tag items in their order, however many; options are the pipeline's."""
+    """Tag items in their order, however many; options are the pipeline's.
+
+    Where the model reads a sentence among its neighbours, the sentences of a document are read, and kept, together.
+    """
     for is_split, group in groupby(items, key=lambda item: item.is_split):
-        while block := list(islice(group, BLOCK)):
-            found = tagger([item.content for item in block], is_split_into_words=is_split, **options)
-            yield from zip(block, found, strict=True)
+        if is_split and tagger.model.config.context_size:
+            documents = (list(document) for _, document in groupby(group, key=lambda item: item.document))
+            while block := list(islice(documents, BLOCK)):
+                sentences = [[item.content for item in document] for document in block]
+                found = tagger(sentences, is_split_into_words=True, **options)
+                for document, entities in zip(block, found, strict=True):
+                    yield from _by_sentence(document, entities)
+        else:
+            while block := list(islice(group, BLOCK)):
+                found = tagger([item.content for item in block], is_split_into_words=is_split, **options)
+                yield from zip(block, found, strict=True)
+
+
+def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -> Iterator[Result]:
+    """Give each sentence of a document its entities, by its own offsets."""
+    starts, start = [entity["start"] for entity in entities], 0
+    for item in document:
+        end = start + len(item.text)
+        own = entities[bisect_left(starts, start) : bisect_left(starts, end)]
+        yield item, [one | {"start": one["start"] - start, "end": one["end"] - start} for one in own]
+        start = end + 1  # the blank that joins words
 
 
 def colours(tagger: BertBiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:

@@ -1,36 +1,60 @@
-"""Streams in and batches out: what lies between a caller's texts and the model. Ships with every checkpoint.
+"""Streams in and batches out: what lies between a caller's texts and the model.
+
+Ships with every checkpoint and every export: standard library only.
 
 Texts are read in chunks; what a chunk holds is sorted by length, batched, and put back in order. So a stream of any
 size needs the memory of a chunk, and padding is rare.
 """
 
-import os
-import sys
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-
-import torch
-from torch import Tensor, distributed
-from torch.nn.utils.rnn import pad_sequence
 
 CHUNK_TEXTS, CHUNK_CHARACTERS = 1024, 2**18
 """Where a chunk ends: so many texts, or characters. How far a stream is read ahead."""
 
 
-def chunks(sentences: Iterable[str | Sequence[str]]) -> Iterator[list[Any]]:
-    """Group texts, or lists of words, into chunks of bounded size; a text larger than a chunk is one by itself."""
+def chunks(inputs: Iterable[Any], by_words: bool) -> Iterator[list[Any]]:
+    """Check inputs, and group them into chunks of bounded size; one larger than a chunk is a chunk by itself.
+
+    Args:
+        inputs: texts; or with `by_words` lists of words, or documents, which are lists of those.
+        by_words: which of the two they are.
+
+    Raises:
+        ValueError: if an input is not what `by_words` says.
+    """
     chunk: list[Any] = []
     room = CHUNK_CHARACTERS
-    for sentence in sentences:
-        size = len(sentence) if isinstance(sentence, str) else sum(map(len, sentence))
-        if chunk and (size > room or len(chunk) == CHUNK_TEXTS):
+    for given in inputs:
+        if not by_words and not isinstance(given, str):
+            raise ValueError(f"a text must be a string, got {given!r}; pass is_split_into_words=True for words")
+        if by_words and not (_are_words(given) or (_is_list(given) and all(map(_are_words, given)))):
+            raise ValueError(
+                f"with is_split_into_words an input must be a list of words, or of sentences, got {given!r}"
+            )
+        size = _characters(given)
+        if chunk and size > room:
             yield chunk
             chunk, room = [], CHUNK_CHARACTERS
-        chunk.append(sentence)
+        chunk.append(given)
         room -= size
+        if len(chunk) == CHUNK_TEXTS:
+            yield chunk
+            chunk, room = [], CHUNK_CHARACTERS
     if chunk:
         yield chunk
+
+
+def _is_list(given: Any) -> bool:
+    return isinstance(given, Iterable) and not isinstance(given, str)
+
+
+def _are_words(given: Any) -> bool:
+    return _is_list(given) and all(isinstance(word, str) for word in given)
+
+
+def _characters(given: Any) -> int:
+    return len(given) if isinstance(given, str) else sum(map(_characters, given))
 
 
 def batches_by_length(lengths: Sequence[int], size: int | None, rows: int | None = None) -> Iterator[list[int]]:
@@ -54,98 +78,3 @@ def batches_by_length(lengths: Sequence[int], size: int | None, rows: int | None
         batch.append(index)
     if batch:
         yield batch
-
-
-def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Put rows (n, ...) of unequal lengths one above the other.
-
-    Returns:
-        (B, T, ...), 0 past each row's end, T at least 1 (an LSTM needs a step to take); and the mask, bool (B, T).
-    """
-    lengths = torch.tensor([len(row) for row in rows])
-    grid = pad_sequence(list(rows), batch_first=True)
-    if grid.shape[1] == 0:
-        grid = grid.new_zeros(len(rows), 1, *grid.shape[2:])
-    mask = torch.arange(grid.shape[1]) < lengths[:, None]
-    return grid, mask.to(grid.device)
-
-
-def share(sentences: Sequence[Any], run: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
-    """Run on this process's share, and return what all processes found, in the order of the sentences.
-
-    Each process must be given the same sentences; it takes every n-th, so that long ones are spread.
-
-    Raises:
-        ValueError: if this is one of several processes, and they are not connected yet.
-        RuntimeError: if another process failed; the one that did raises its own error.
-    """
-    if not (distributed.is_available() and distributed.is_initialized()):
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ValueError(
-                "split_between_processes needs connected processes: create accelerate's PartialState() before"
-            )
-        return run(sentences)
-    rank, size = distributed.get_rank(), distributed.get_world_size()
-    part, failure = None, None
-    try:
-        part = run(sentences[rank::size])
-    except Exception as error:  # the others wait for this process: first tell them
-        failure = error
-    gathered: list[Any] = [None] * size
-    distributed.all_gather_object(gathered, (part, None if failure is None else repr(failure)))
-    if failure is not None:
-        raise failure
-    results: list[Any] = [None] * len(sentences)
-    for other, (part, message) in enumerate(gathered):
-        if message is not None:
-            raise RuntimeError(f"process {other} failed: {message}")
-        results[other::size] = part
-    return results
-
-
-def is_data_set(inputs: Any) -> bool:
-    """Say whether this is a data set of the `datasets` library, or a dictionary of its splits."""
-    datasets = sys.modules.get("datasets")  # who passes a data set has imported it
-    if datasets is None:
-        return False
-    return isinstance(
-        inputs, datasets.Dataset | datasets.IterableDataset | datasets.DatasetDict | datasets.IterableDatasetDict
-    )
-
-
-def tag_data_set(dataset: Any, column: str, found: str, fields: Any, tag: Callable[[Iterable[Any]], list[Any]]) -> Any:
-    """Return a data set with one column more, what `tag` finds in another column, a chunk of rows at a time.
-
-    Args:
-        dataset: of the `datasets` library; one that streams is tagged while it is read.
-        column: what to tag.
-        found: the new column's name.
-        fields: its type: a string as `datasets.Value` takes it, a dictionary of types, or a list of one type.
-        tag: tags a column's values.
-
-    Raises:
-        ValueError: if the data set has no such column, or already one of the new name.
-    """
-    datasets = sys.modules["datasets"]
-    if isinstance(dataset, dict):
-        return type(dataset)(
-            {split: tag_data_set(rows, column, found, fields, tag) for split, rows in dataset.items()}
-        )
-    names = dataset.column_names  # None where a stream does not say
-    if names is not None and column not in names:
-        raise ValueError(f"column must be one of the data set's, {', '.join(names)}, got {column!r}")
-    if names is not None and found in names:
-        raise ValueError(f"the data set must not have a column {found!r} yet: rename it")
-
-    def feature(kind: Any) -> Any:
-        if isinstance(kind, dict):
-            return {name: feature(one) for name, one in kind.items()}
-        return datasets.List(feature(kind[0])) if isinstance(kind, list) else datasets.Value(kind)
-
-    # Named beforehand: where the first rows hold no entity, nothing else says what one looks like.
-    features = dataset.features and datasets.Features({**dataset.features, found: feature(fields)})
-    # Otherwise the model would be hashed, for a name of the result in a cache.
-    once = {} if names is None or not hasattr(dataset, "__len__") else {"new_fingerprint": uuid.uuid4().hex}
-    return dataset.map(
-        lambda rows: {found: tag(rows[column])}, batched=True, batch_size=CHUNK_TEXTS, features=features, **once
-    )

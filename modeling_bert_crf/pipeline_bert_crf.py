@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
-from .batching import batches_by_length, chunks, is_data_set, pad, share, tag_data_set
+from .batching import batches_by_length, chunks
 from .entities import Found, rank, read_entities, read_words
 from .pushing import PushesToHub
+from .sources import is_data_set, share, tag_data_set
 from .texts import Text, place, prepare, split
 from .words import Window
 
@@ -45,7 +47,8 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         aggregation_strategy (`str`): `"none"` gives one dictionary per word, `entity, score, index, word, start, end`;
             anything else, the default too, one per entity, `entity_group, score, word, start, end`.
         ignore_labels (`list[str]`, defaults to `["O"]`): labels or entity types to leave out.
-        is_split_into_words (`bool`, defaults to `False`): whether a sentence comes as a list of words.
+        is_split_into_words (`bool`, defaults to `False`): whether a sentence comes as a list of words. A list of such
+            sentences is a document: one input with one result, each sentence a chain among its neighbours.
         delimiter (`str`, defaults to a blank): what joins given words into the text that offsets count in.
         stride (`int`, *optional*): sub-tokens that neighbouring windows of a long text share; by default a quarter of
             a window.
@@ -77,7 +80,7 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     A text may be of any length. The encoder reads it in windows; each word's state is taken from the window where the
     word has the most context, and BiLSTM and CRF then run **once** over all words. One chain is what one chain was in
     training: a sentence (`config.text_unit == "sentence"`: texts are then split into sentences), or a whole text.
-    Given words are always one chain. With `config.context_size` the encoder sees each sentence among its neighbours.
+    Given words are one chain. With `config.context_size` the encoder sees a text's sentences among their neighbours.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -177,14 +180,14 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             sentences = map(sentences.__getitem__, range(total))
         by_words = steps.preprocess.get("is_split_into_words", False)
         with logging.tqdm(total=total, desc="tagging", unit="text", disable=not progress) as bar:
-            for chunk in chunks(_checked(sentence, by_words) for sentence in sentences):
+            for chunk in chunks(sentences, by_words):
                 texts = self.preprocess(chunk, **steps.preprocess)
                 emissions = self._forward(texts, bar.update, **steps.forward)
                 yield from self.postprocess(texts, emissions, **steps.postprocess)
 
     def preprocess(
         self,
-        sentences: Sequence[str] | Sequence[Sequence[str]],
+        sentences: Sequence[Any],
         is_split_into_words: bool = False,
         delimiter: str = " ",
         stride: int | None = None,
@@ -302,12 +305,18 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         return [{"start": "int64", "end": "int64", "entropy": "float64", "paths": [path]}]
 
 
-def _checked(sentence: Any, by_words: bool) -> Any:
-    if not by_words and not isinstance(sentence, str):
-        raise ValueError(f"a text must be a string, got {sentence!r}; pass is_split_into_words=True for words")
-    if by_words and (isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence)):
-        raise ValueError(f"with is_split_into_words a sentence must be a list of words, got {sentence!r}")
-    return sentence
+def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Put rows (n, ...) of unequal lengths one above the other.
+
+    Returns:
+        (B, T, ...), 0 past each row's end, T at least 1 (an LSTM needs a step to take); and the mask, bool (B, T).
+    """
+    lengths = torch.tensor([len(row) for row in rows])
+    grid = pad_sequence(list(rows), batch_first=True)
+    if grid.shape[1] == 0:
+        grid = grid.new_zeros(len(rows), 1, *grid.shape[2:])
+    mask = torch.arange(grid.shape[1]) < lengths[:, None]
+    return grid, mask.to(grid.device)
 
 
 __all__ = ["BertBiLSTMCRFPipeline"]

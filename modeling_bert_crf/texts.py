@@ -88,13 +88,16 @@ def split(
     return done
 
 
-def place(sentences: Sequence[Sequence[str]], delimiter: str) -> list[tuple[str, list[Span], list[Chain]]]:
-    """Join given words to texts, each one chain: return what `split` does."""
+def place(inputs: Sequence[Any], delimiter: str) -> list[tuple[str, list[Span], list[Chain]]]:
+    """Join given words to texts, each a chain, or a document's list of chains: return what `split` does."""
     done = []
-    for words in sentences:
+    for given in inputs:
+        is_document = any(not isinstance(one, str) for one in given)
+        chains = list(map(list, given)) if is_document else [list(given)]
+        words = [word for one in chains for word in one]
         spans, start = [], 0
         for word in words:
             spans.append((start, start + len(word)))
             start += len(word) + len(delimiter)
-        done.append((delimiter.join(words), spans, [list(words)]))
+        done.append((delimiter.join(words), spans, chains))
     return done

@@ -9,8 +9,9 @@ import torch
 from conftest import WORDS
 from transformers.pipelines.pt_utils import KeyDataset
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline, batching
-from modeling_bert_crf.batching import batches_by_length, chunks, pad
+from modeling_bert_crf import BertBiLSTMCRFPipeline, batching, sources
+from modeling_bert_crf.batching import batches_by_length, chunks
+from modeling_bert_crf.pipeline_bert_crf import pad
 
 # Of unequal lengths, out of order: several chains, several windows, no word at all, the same twice.
 TEXTS = ["rain", "Ada Lovelace sang. The rain in Paris , yesterday", "", "the rain in Paris " * 15, "Ada", ".", "rain"]
@@ -24,6 +25,7 @@ def tagger(model, tokenizer):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(batching, "CHUNK_TEXTS", 3)
+    monkeypatch.setattr(sources, "CHUNK_TEXTS", 3)
 
 
 def equal(one, other):
@@ -62,9 +64,11 @@ def test_chunks_end_at_a_number_of_texts_or_characters(monkeypatch):
     monkeypatch.setattr(batching, "CHUNK_CHARACTERS", 10)
 
     texts = ["a", "b", "c", "d", "e" * 9, "f", "g" * 30, "", "h"]
-    assert list(chunks(texts)) == [["a", "b", "c"], ["d", "e" * 9], ["f"], ["g" * 30], ["", "h"]]
-    assert list(chunks([["a" * 6, "b" * 4], ["c"]])) == [[["a" * 6, "b" * 4]], [["c"]]]
-    assert list(chunks([])) == []
+    assert list(chunks(texts, False)) == [["a", "b", "c"], ["d", "e" * 9], ["f"], ["g" * 30], ["", "h"]]
+    assert list(chunks([["a" * 6, "b" * 4], ["c"]], True)) == [[["a" * 6, "b" * 4]], [["c"]]]
+    document = [["a" * 6], [], ["b" * 4]]
+    assert list(chunks([document, ["c"]], True)) == [[document], [["c"]]]
+    assert list(chunks([], False)) == []
 
 
 def test_padding_has_a_step_even_for_rows_without_words():

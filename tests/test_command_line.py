@@ -7,8 +7,10 @@ import subprocess
 import sys
 from itertools import count, islice, permutations
 from pathlib import Path
+from random import Random
 
 import pytest
+import torch
 from conftest import LABELS, WORDS
 from rich.text import Text
 from typer.testing import CliRunner
@@ -19,8 +21,9 @@ from bert_crf_command.errors import CommandError
 from bert_crf_command.inputs import Item
 from bert_crf_command.outputs import BLOCK, find_entities, output_file
 from bert_crf_command.terminal import write_terminal
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 
 TEXTS = ["Ada Lovelace visited Paris, in the rain.", "rain in Paris . Ada"]
 
@@ -161,6 +164,29 @@ def test_input_without_an_end_is_tagged_block_by_block(tagger):
     alone = [tagger([["Ada", "Paris"]], is_split_into_words=True)[0], tagger("Ada")]
     assert rounded([entities for _, entities in results[:2]]) == rounded(alone)
     assert next(read) <= 2 * BLOCK
+
+
+def test_sentences_of_a_column_file_are_read_among_their_neighbours(make_model, tokenizer, tmp_path):
+    """As they are in evaluation: within the document, as far as the model's context goes."""
+    make_model(context_size=7).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    rng = Random(0)
+    lines = []
+    for length in rng.choices(range(1, 6), k=60):
+        lines += [*([] if len(lines) % 2 else ["-DOCSTART-", ""]), *rng.choices(WORDS, k=length), ""]
+    (tmp_path / "in.conll").write_text("\n".join(lines))
+    argv = ["tag", tmp_path / "model", "--file", tmp_path / "in.conll", "-o", tmp_path / "out.conll"]
+    assert CliRunner().invoke(app, [*map(str, argv)]).exit_code == 0
+
+    tags = {}
+    for size in (0, 7):
+        model = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path / "model").eval()
+        sentences = read_conll(tmp_path / "out.conll")
+        dataset = TaggingDataset(sentences, tokenizer, LABELS, context_size=size)
+        with torch.no_grad():
+            tags[size] = dataset.tags_of(model(**TaggingCollator(tokenizer.pad_token_id)(list(dataset))).paths)
+    assert [sentence.tags for sentence in sentences] == tags[7] != tags[0]
+    assert len({sentence.document for sentence in sentences}) > 2
 
 
 BAD_FILES = {

@@ -146,3 +146,5 @@ def test_a_tagger_learns_from_context_and_the_pipeline_shows_it(make_model, toke
     tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
     for cue, kind in (("the rain", "PER"), ("in Paris", "LOC")):
         assert [entity["entity_group"] for entity in tagger(f"{cue} .\nAda .")] == [kind]
+        (found,) = tagger([[[*cue.split(), "."], ["Ada", "."]]], is_split_into_words=True)
+        assert [(entity["entity_group"], entity["start"]) for entity in found] == [(kind, len(cue) + 3)]

@@ -112,7 +112,7 @@ def test_an_input_of_the_wrong_kind_is_refused(tagger):
         tagger("Ada")
     with pytest.raises(ValueError, match=r"a text must be a string, got \['Ada'\]; pass is_split_into_words=True"):
         tagger([["Ada"]])
-    with pytest.raises(ValueError, match="an input must be a list of words, got 'Ada'"):
+    with pytest.raises(ValueError, match="must be a list of words, or of sentences, got 'Ada'"):
         tagger(["Ada"], is_split_into_words=True)
     with pytest.raises(ValueError, match="aggregation_strategy must be 'simple' or 'none', got 'max'"):
         tagger(["Ada"], aggregation_strategy="max")

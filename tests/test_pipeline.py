@@ -10,8 +10,8 @@ from conftest import LABELS
 from transformers import TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
-from modeling_bert_crf.batching import pad
 from modeling_bert_crf.entities import read_words
+from modeling_bert_crf.pipeline_bert_crf import pad
 from modeling_bert_crf.schemes import continues, first_violation, tags_to_spans
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -174,7 +174,16 @@ def test_ignored_labels_are_left_out(tagger):
     [
         ({"inputs": "a", "aggregation": "simple"}, TypeError, "unknown argument of the pipeline: aggregation"),
         ({"inputs": ["a", 3]}, ValueError, "a text must be a string, got 3; pass is_split_into_words=True for words"),
-        ({"inputs": [["a", 3]], "is_split_into_words": True}, ValueError, r"must be a list of words, got \['a', 3\]"),
+        (
+            {"inputs": [["a", 3]], "is_split_into_words": True},
+            ValueError,
+            r"a list of words, or of sentences, got \['a', 3\]",
+        ),
+        (
+            {"inputs": [[["a"], "b"]], "is_split_into_words": True},
+            ValueError,
+            r"or of sentences, got \[\['a'\], 'b'\]",
+        ),
     ],
 )
 def test_bad_input_is_refused(tagger, arguments, error, message):

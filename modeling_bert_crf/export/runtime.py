@@ -20,6 +20,7 @@ import onnxruntime
 import tokenizers
 from numpy.typing import NDArray
 
+from ..batching import batches_by_length, chunks
 from ..schemes import OUTSIDE, continues, scheme_of, tags_to_spans
 from ..texts import Text, place, prepare, split
 from ..words import Window
@@ -27,9 +28,6 @@ from .numpy_crf import NumpyCRF
 
 BATCH_TOKENS = 512
 """Positions, padding included, that the graphs read at once. On a CPU more gains nothing."""
-CHUNK_TEXTS, CHUNK_CHARACTERS = 1024, 2**18
-"""How far inputs are read ahead, to batch what is of like length."""
-
 Found = tuple[int, int, int, str, float]
 """What was read off a path: chain, first word in it, word after the last, tag or type, probability."""
 Emissions = NDArray[np.float32]
@@ -63,16 +61,16 @@ class OnnxTagger:
 
     def __call__(
         self,
-        inputs: Iterable[str] | Iterable[Sequence[str]],
+        inputs: Iterable[Any],
         is_split_into_words: bool = False,
         aggregation_strategy: str = "simple",
     ) -> list[list[dict[str, Any]]]:
         """Return what was found in each of the inputs, in their order.
 
         Args:
-            inputs: texts; with `is_split_into_words` lists of words, whose offsets count in the words joined by
-                blanks.
-            is_split_into_words: whether each input is a list of words.
+            inputs: texts; with `is_split_into_words` lists of words, or documents, which are lists of those; their
+                offsets count in the words joined by blanks.
+            is_split_into_words: whether sentences come as lists of words.
             aggregation_strategy: `"simple"` gives one dictionary per entity, `entity_group, score, word, start, end`,
                 `"none"` one per word that is in one, `entity, score, word, start, end, index`. The score is the exact
                 probability that these words, no more and no fewer, are one entity of this type; or that of a word's
@@ -85,7 +83,7 @@ class OnnxTagger:
 
     def stream(
         self,
-        inputs: Iterable[str] | Iterable[Sequence[str]],
+        inputs: Iterable[Any],
         is_split_into_words: bool = False,
         aggregation_strategy: str = "simple",
     ) -> Iterator[list[dict[str, Any]]]:
@@ -96,7 +94,7 @@ class OnnxTagger:
             raise ValueError(f"inputs must be a list of texts, got the text {inputs!r}")
         by_word = aggregation_strategy == "none"
         read = self._read_words if by_word else self._read_entities
-        for chunk in _chunks(inputs, is_split_into_words):
+        for chunk in chunks(inputs, is_split_into_words):
             texts = self.split(chunk, is_split_into_words)
             chains = [chain for text in texts for chain in text.chains]
             found: list[list[Found]] = [[] for _ in chains]
@@ -128,7 +126,7 @@ class OnnxTagger:
         words = self._encode([window for chain in chains for window in chain])
         states = [np.concatenate([next(words) for _ in chain]) for chain in chains]
         shapes = [[shape for window in chain for shape in _marked(window, window.word_shape_ids)] for chain in chains]
-        for batch in _batches([len(state) for state in states], BATCH_TOKENS):
+        for batch in batches_by_length([len(state) for state in states], BATCH_TOKENS):
             lengths = np.array([len(states[index]) for index in batch], dtype=np.int32)
             if lengths.max() == 0:
                 continue
@@ -143,7 +141,7 @@ class OnnxTagger:
     def _encode(self, windows: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
         """Read windows in batches of like length; yield the states of each one's scored words, (words, H)."""
         states: list[Any] = [None] * len(windows)
-        for batch in _batches([len(window.input_ids) for window in windows], self._batch_tokens):
+        for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_tokens):
             rows = [np.array(windows[index].input_ids, dtype=np.int64) for index in batch]
             feed = {"input_ids": _pad(rows), "attention_mask": _pad([np.ones_like(row) for row in rows])}
             hidden = self._encoder.run(None, feed)[0]  # (B, S, H)
@@ -205,35 +203,6 @@ def _session(file: Path, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-
-
-def _chunks(inputs: Iterable[Any], by_words: bool) -> Iterator[list[Any]]:
-    """Check inputs, and group them."""
-    chunk: list[Any] = []
-    size = 0
-    for sentence in inputs:
-        if by_words and (isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence)):
-            raise ValueError(f"with is_split_into_words an input must be a list of words, got {sentence!r}")
-        if not by_words and not isinstance(sentence, str):
-            raise ValueError(f"a text must be a string, got {sentence!r}; pass is_split_into_words=True for words")
-        chunk.append(sentence)
-        size += len(sentence) if isinstance(sentence, str) else sum(map(len, sentence))
-        if size > CHUNK_CHARACTERS or len(chunk) == CHUNK_TEXTS:
-            yield chunk
-            chunk, size = [], 0
-    yield chunk
-
-
-def _batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Batch rows of like length, at most `size` positions with the padding; a longer row is a batch by itself."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > size:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch
 
 
 def _pad(rows: Sequence[NDArray]) -> NDArray:
