@@ -1,6 +1,7 @@
 """What the README promises: its examples run, and its commands are those of the continuous integration."""
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
@@ -50,6 +51,17 @@ def test_the_first_example_is_six_lines():
 def test_integration_runs_the_test_command_of_the_readme():
     (command,) = re.findall(r"^pip install -e '\.\[dev\]' && (.*)$", README, flags=re.M)
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
+
+
+def test_the_tables_are_those_of_the_runs(monkeypatch):
+    """But for intervals, and the bold type that they decide on, which take longer."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    table = importlib.import_module("accuracy_table")
+    monkeypatch.setattr(table, "ROUNDS", 9)
+    plain = re.compile(r" \([+-].*?\)|\*\*")
+    for name, drawn in table.readme_tables().items():
+        written = README.split(f"<!-- {name} -->")[1].split("<!-- end -->")[0].strip()
+        assert plain.sub("", written) == plain.sub("", drawn)
 
 
 def test_the_layout_names_every_file():
