@@ -18,7 +18,7 @@ from .errors import CommandError, reason
 from .inputs import Item
 
 BLOCK = 256
-"""Items that are read, tagged and written at a time: what memory depends on."""
+"""Items, or whole documents for a model that reads context, that are read, tagged and written at a time."""
 
 Result = tuple[Item, list[dict[str, Any]]]
 """An item and its entities, in order, as the pipeline gives them."""
@@ -50,7 +50,7 @@ def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -
         end = start + len(item.text)
         own = entities[bisect_left(starts, start) : bisect_left(starts, end)]
         yield item, [one | {"start": one["start"] - start, "end": one["end"] - start} for one in own]
-        start = end + 1  # the blank that joins words
+        start = end + 1 if item.content else start  # a blank joins words
 
 
 def colours(tagger: BertBiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def tag(
     `-DOCSTART-` between documents. A last column of tags is not read, and
     stands unchanged before the new tags in CoNLL output.
 
-    [bold]Out:[/bold] any number of texts in bounded memory, except for HTML.
+    [bold]Out:[/bold] any number of texts in bounded memory, except for HTML, and for words
+    and a model that reads context: it reads a document, or a file without borders, whole.
 
     [cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
     [cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an

@@ -6,7 +6,7 @@ Texts are read in chunks; what a chunk holds is sorted by length, batched, and p
 size needs the memory of a chunk, and padding is rare.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 CHUNK_TEXTS, CHUNK_CHARACTERS = 1024, 2**18
@@ -46,7 +46,8 @@ def chunks(inputs: Iterable[Any], by_words: bool) -> Iterator[list[Any]]:
 
 
 def _is_list(given: Any) -> bool:
-    return isinstance(given, Iterable) and not isinstance(given, str)
+    """Lists, tuples and arrays are; not what can be read once only."""
+    return hasattr(given, "__len__") and hasattr(given, "__getitem__") and not isinstance(given, str | bytes | Mapping)
 
 
 def _are_words(given: Any) -> bool:

@@ -186,7 +186,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             name = str(pretrained_model_name_or_path)
             raise OSError(
                 f"{name} must hold its weights as model.safetensors; an old pytorch_model.bin is a pickle, which can "
-                f"run code: if you trust it, convert it: BertModel.from_pretrained({name!r}).save_pretrained(FOLDER)"
+                f"run code: if you trust it, convert it: BertModel.from_pretrained({name!r}).save_pretrained(FOLDER), "
+                "and the same with AutoTokenizer"
             ) from error
 
     @staticmethod

@@ -44,8 +44,8 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         inputs: a text, or with `is_split_into_words` a list of words; a list of them, for a list of results; whatever
             else yields them, such as a generator or a torch data set, for a generator of results; or a data set of the
             `datasets` library, streaming or not, which comes back with one column more, `"entities"`.
-        aggregation_strategy (`str`): `"none"` gives one dictionary per word, `entity, score, index, word, start, end`;
-            anything else, the default too, one per entity, `entity_group, score, word, start, end`.
+        aggregation_strategy (`str`): `"none"` gives one dictionary per word that is not ignored, `entity, score,
+            index, word, start, end`; anything else one per entity, `entity_group, score, word, start, end`.
         ignore_labels (`list[str]`, defaults to `["O"]`): labels or entity types to leave out.
         is_split_into_words (`bool`, defaults to `False`): whether a sentence comes as a list of words. A list of such
             sentences is a document: one input with one result, each sentence a chain among its neighbours.
@@ -119,7 +119,7 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         if isinstance(inputs, str):
             return run([inputs])[0]
         if isinstance(inputs, list | tuple):
-            if by_words and not all(isinstance(words, list | tuple) for words in inputs):
+            if by_words and any(isinstance(one, str) for one in inputs):
                 inputs = [inputs]
             return share(inputs, run) if split_between_processes else run(inputs)
         readable = isinstance(inputs, Iterable) or (hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"))

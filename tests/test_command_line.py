@@ -166,6 +166,18 @@ def test_input_without_an_end_is_tagged_block_by_block(tagger):
     assert next(read) <= 2 * BLOCK
 
 
+def test_a_document_may_hold_rows_without_words(make_model, tokenizer):
+    tagger = BertBiLSTMCRFPipeline(model=make_model(context_size=7), tokenizer=tokenizer)
+    rows = [["Ada"], [], ["in", "Paris"], [], ["Ada", "Lovelace"]]
+    found = [entities for _, entities in find_entities(tagger, map(Item, rows))]
+    (together,) = tagger([rows], is_split_into_words=True)
+
+    assert sum(map(len, found)) == len(together) > 2
+    assert [entity["word"] for one in found for entity in one] == [entity["word"] for entity in together]
+    for row, entities in zip(rows, found, strict=True):
+        assert all(" ".join(row)[slice(one["start"], one["end"])] == one["word"] for one in entities)
+
+
 def test_sentences_of_a_column_file_are_read_among_their_neighbours(make_model, tokenizer, tmp_path):
     """As they are in evaluation: within the document, as far as the model's context goes."""
     make_model(context_size=7).save_pretrained(tmp_path / "model")

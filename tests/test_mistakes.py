@@ -43,16 +43,17 @@ OPTIONS = [
     ({"tag_scheme": "BIO"}, "--tag_scheme must be one of IOB2, BIOES, BILOU, BMES, got 'BIO'"),
     ({"label_list": ["O", "B-X", "B-X"]}, "--label_list must name each tag once, got 'B-X' twice"),
     ({"label_list": ["O", "B-X", "S-X", "U-X"]}, "--label_list: labels must use the prefixes of one scheme of IOB2"),
+    ({"label_list": "tags/of/mine.txt"}, "--label_list: tags/of/mine.txt: no such file"),
     ({"label_list": ["O", "B-LOC", "I-LOC"]}, "--label_list lacks 'B-PER', which stands at"),
     ({"text_column_name": "tokens"}, "the column of the words in a column file must be a number from 0, got 'tokens'"),
     ({"label_column_name": 5}, "train.conll:1: must have a column 5, got 2 columns"),
     ({"max_seq_length": 600}, "--max_seq_length must be from 3 to the encoder's 48, got 600"),
     ({"streaming": True}, "--streaming needs --max_steps"),
     ({"streaming": True, "max_steps": 3}, "--streaming needs --label_list"),
-    ({"early_stopping_patience": 2, "do_eval": None}, "--early_stopping_patience needs --do_eval, and a checkpoint"),
+    ({"early_stopping_patience": 2, "do_eval": None}, "--early_stopping_patience needs --do_eval, evaluations"),
     (
         {"early_stopping_patience": 2, "save_strategy": "no"},
-        "a checkpoint with every evaluation: leave --save_strategy",
+        "and their checkpoints: leave --save_strategy away",
     ),
     ({"early_stopping_patience": 0}, "early_stopping_patience must be at least 1, got 0"),
     ({"fp16": True}, "--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu"),
@@ -177,6 +178,7 @@ def test_a_wrong_tokenizer(files, command, fails, model, tokenizer):
     fails(command(**tagger, tokenizer_name=str(files / "larger")), known)
     fails(command(tokenizer_name=str(files / "larger")), known)
     fails(command(**tagger, tag_scheme="BIOES"), "--tag_scheme is for a new model")
+    fails(command(**tagger, context_size=64), f"--context_size is for a new model: {files / 'tagger'} has learnt 0")
 
 
 def test_a_tokenizer_of_the_wrong_case_is_noticed(files, command, tokenizer, caplog):

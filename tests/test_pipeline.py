@@ -4,6 +4,7 @@ import json
 import math
 import random
 
+import numpy as np
 import pytest
 import torch
 from conftest import LABELS
@@ -184,11 +185,22 @@ def test_ignored_labels_are_left_out(tagger):
             ValueError,
             r"or of sentences, got \[\['a'\], 'b'\]",
         ),
+        (
+            {"inputs": [{"tokens": ["a"]}], "is_split_into_words": True},
+            ValueError,
+            r"sentences, got {'tokens': \['a'\]}",
+        ),
+        ({"inputs": [iter(["a"])], "is_split_into_words": True}, ValueError, "or of sentences, got <list_iterator"),
     ],
 )
 def test_bad_input_is_refused(tagger, arguments, error, message):
     with pytest.raises(error, match=message):
         tagger(**arguments)
+
+
+def test_words_may_stand_in_arrays(tagger):
+    arrays = [np.array(SENTENCES[0]), np.array(SENTENCES[1])]
+    assert tagger(arrays, is_split_into_words=True) == tagger(SENTENCES[:2], is_split_into_words=True)
 
 
 def test_the_pipeline_teaches_a_model_its_tokenizer(model, tokenizer):

@@ -12,6 +12,7 @@ from conftest import TRAIN
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.hub.run import only_push_is_left
 from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.arguments import check_arguments, parse_arguments
 from modeling_bert_crf.training.data import read_conll
@@ -259,6 +260,18 @@ def test_a_finished_model_is_not_overwritten(files, command, error_of):
     (files / "out" / "config.json").write_text("{}")
     assert f"--output_dir {files / 'out'} holds a finished model" in error_of(command())
     assert (files / "out" / "config.json").read_text() == "{}"
+
+
+def test_the_facts_of_a_run_are_those_of_a_tagger_trained_further(files, command):
+    run_ner.main(command(context_size=5, num_lstm_layers=2, output_dir=str(files / "first"), do_predict=None))
+    further = {"model_name_or_path": str(files / "first"), "frozen_steps": 0, "num_lstm_layers": 2}
+    run_ner.main(command(**further))
+
+    facts = json.loads((files / "out" / "metrics.json").read_text())
+    assert (facts["settings"]["context_size"], facts["settings"]["num_lstm_layers"]) == (5, 2)
+    pushed = {**further, "push_to_hub": True, "hub_model_id": "me/mine"}
+    assert only_push_is_left(parse_arguments(command(**pushed)))
+    assert not only_push_is_left(parse_arguments(command(**pushed, context_size=5)))
 
 
 def test_an_unfinished_run_is_resumed_when_asked(files, command, error_of):

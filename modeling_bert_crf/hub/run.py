@@ -24,6 +24,7 @@ def only_push_is_left(arguments: Arguments) -> bool:
         return False
     left = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     asked = json.loads(json.dumps(asked_facts(arguments)))
+    asked["settings"] = (left.get("settings") or {}) | asked["settings"]  # those left name the model's shape, too
     return all(left.get(name) == value for name, value in asked.items())
 
 

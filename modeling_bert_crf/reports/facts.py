@@ -13,12 +13,11 @@ import torch
 
 from .. import __version__
 from ..schemes import detect_scheme, split_tag, tags_to_spans
-from ..training.arguments import Arguments, DataArguments
+from ..training.arguments import SHAPE, Arguments, DataArguments
 from ..training.dataset import StreamingTaggingDataset, TaggingDataset
 from ..training.health import transition_table
 from ..training.trainer import CRFTrainer
 
-_SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
 _RECIPE = (
     "num_train_epochs",
     "max_steps",
@@ -42,11 +41,11 @@ def asked_facts(arguments: Arguments) -> dict[str, Any]:
     """Gather what is known of a run before it has begun: two runs that are asked for the same are alike in this."""
     model, data, training = arguments
     base, source = Path(model.model_name_or_path), _source(data)
-    settings = {name: getattr(model, name) for name in _SHAPE} | {name: getattr(training, name) for name in _RECIPE}
-    settings |= {name: getattr(data, name) for name in _DATA}
+    settings = {name: getattr(training, name) for name in _RECIPE} | {name: getattr(data, name) for name in _DATA}
     return {
         "base_model": base.name if base.exists() else str(base),
         "dataset": Path(source).name if Path(source).exists() else source,
+        "asked_shape": {name: getattr(model, name) for name in SHAPE},
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
     }
 
@@ -70,9 +69,11 @@ def run_facts(
     model, data, training = arguments
     config = trainer.model.config
     base, source = Path(model.model_name_or_path), _source(data)
+    asked = asked_facts(arguments)
     return {
         "model_name": training.repo_id,
-        **asked_facts(arguments),
+        **asked,
+        "settings": {name: getattr(config, name) for name in SHAPE} | asked["settings"],
         "hub": {
             "base_model": None if base.exists() else str(base),
             "dataset": None if data.dataset_name is None or Path(source).exists() else source,

@@ -62,6 +62,10 @@ class ModelArguments:
     )
 
 
+SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
+"""Options of a new model, which a finished tagger has decided."""
+
+
 @dataclass
 class DataArguments:
     """Where the labelled sentences are, and how to read them."""
@@ -118,16 +122,23 @@ class DataArguments:
             "help": "Read a gold tag that continues nothing as the opening of an entity, rather than refuse it."
         },
     )
-
     dataset_license: str | None = field(
         default=None, metadata={"help": "Licence of the data set, for the model card."}
     )
 
     def labels(self) -> list[str] | None:
         """Return the tags of `label_list`, read from its file if it names one."""
-        if self.label_list is None or len(self.label_list) != 1 or not Path(self.label_list[0]).is_file():
+        if self.label_list is None or len(self.label_list) != 1:
             return self.label_list
-        lines = Path(self.label_list[0]).read_text(encoding="utf-8").splitlines()
+        file = Path(self.label_list[0])
+        if not file.is_file():
+            if file.suffix or len(file.parts) > 1:
+                raise UserError(f"--label_list: {file}: no such file")
+            return self.label_list
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--label_list: {file} cannot be read: {error}") from None
         return [line.strip() for line in lines if line.strip()]
 
 
@@ -249,8 +260,8 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
         _keep_best(training, data.streaming)
     if training.do_train and training.early_stopping_patience is not None and training.metric_for_best_model is None:
         raise UserError(
-            "--early_stopping_patience needs --do_eval, and a checkpoint with every evaluation: leave "
-            "--save_strategy away or let --save_steps be --eval_steps"
+            "--early_stopping_patience needs --do_eval, evaluations (with --streaming: --eval_strategy steps "
+            "--eval_steps N), and their checkpoints: leave --save_strategy away or let --save_steps be --eval_steps"
         )
     if data.streaming and model.context_size:
         raise UserError(

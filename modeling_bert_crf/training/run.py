@@ -14,7 +14,7 @@ from transformers.utils import logging
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, detect_scheme, split_tag
 from ..words import token_roles
-from .arguments import FILES, STEPS, DataArguments, ModelArguments, UserError
+from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
     Sentence,
@@ -128,9 +128,7 @@ def load_model(
         if config.model_type == BertBiLSTMCRFConfig.model_type:
             model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, revision=revision)
             _check_tokenizer(tokenizer, model)
-            scheme = detect_scheme(model.config.labels)
-            if data.tag_scheme not in (None, scheme):
-                raise UserError(f"--tag_scheme is for a new model: {name} has learnt {scheme}; leave it away")
+            _check_shape(arguments, data, model.config)
             return model, tokenizer
         if "train" not in splits:
             raise UserError(
@@ -153,6 +151,20 @@ def load_model(
     except (OSError, ValueError) as error:
         raise UserError(f"--model_name_or_path: {_first_line(error)}") from None
     return model, tokenizer
+
+
+def _check_shape(arguments: ModelArguments, data: DataArguments, config: BertBiLSTMCRFConfig) -> None:
+    """Refuse options of a new model that a finished tagger cannot follow."""
+    asked = {
+        name: getattr(arguments, name) for name in SHAPE if getattr(arguments, name) != getattr(ModelArguments, name)
+    }
+    asked |= {} if data.tag_scheme is None else {"tag_scheme": data.tag_scheme}
+    for name, value in asked.items():
+        learnt = detect_scheme(config.labels) if name == "tag_scheme" else getattr(config, name)
+        if value != learnt:
+            raise UserError(
+                f"--{name} is for a new model: {arguments.model_name_or_path} has learnt {learnt}; leave it away"
+            )
 
 
 def _load_tokenizer(arguments: ModelArguments) -> Any:

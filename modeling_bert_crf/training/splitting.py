@@ -1,4 +1,4 @@
-"""Which way of splitting texts into words fits the words of the training data."""
+"""Which way of splitting texts into words fits the words of a data set."""
 
 import re
 from collections.abc import Sequence
