@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
 def run(arguments: Arguments, options: dict[str, Any]) -> None:
     """Train, evaluate, predict and save: what the arguments ask for. The options are those that the user gave."""
     model_arguments, data_arguments, training = arguments
-    if only_push_is_left(arguments):
+    if only_push_is_left(arguments, options):
         print(push(training))
         return
     check_arguments(*arguments)
@@ -74,7 +74,8 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     if training.do_train:
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
-        say(strongest_transitions(model))
+        if not trainer.is_fsdp_enabled:
+            say(strongest_transitions(model))
         if "validation" in datasets:
             trainer.calibrate(datasets["validation"])
 

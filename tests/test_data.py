@@ -260,7 +260,7 @@ def test_datasets(kind, streaming):
 
 
 def test_documents_begin_where_the_file_says_so(write):
-    sentences = read_conll(write("a\tO\n\nb\tO\n\n-DOCSTART-\tO\n\nc\tO\n\n# newdoc id = 7\nd\tO\n\n# other\ne\tO\n"))
+    sentences = read_conll(write("a\tO\n\nb\tO\n-DOCSTART-\tO\nc\tO\n\n# newdoc id = 7\nd\tO\n\n# other\ne\tO\n"))
     assert [(one.words[0], one.document) for one in sentences] == [
         ("a", "0"),
         ("b", "0"),

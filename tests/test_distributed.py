@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, Trainer, TrainerCallback, set_seed
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.training.data import read_conll
-from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
 
@@ -68,6 +68,17 @@ def predict_and_step(folder, batch_size, accumulation):
     trainer.train()
     first = trainer.state.log_history[0]
     return {"tags": tags, "scores": scores, "loss": first["loss"], "grad_norm": first["grad_norm"]}
+
+
+def stream_and_step(folder):
+    """One step over all rows, which are streamed."""
+    model, dataset = load(folder)
+    streamed = StreamingTaggingDataset(
+        lambda: iter(dataset.sentences), AutoTokenizer.from_pretrained(f"{folder}/model"), LABELS
+    )
+    trainer = make_trainer(model, streamed, folder, per_device_train_batch_size=4, max_steps=1, frozen_steps=0)
+    trainer.train()
+    return {name: trainer.state.log_history[0][name] for name in ("loss", "grad_norm")}
 
 
 class Spy(TaggingDataset):
@@ -252,6 +263,7 @@ def work(folder):
     answers = {
         "4 x 2": predict_and_step(folder, 4, 1),
         "2 x 2 x 2": predict_and_step(folder, 2, 2),
+        "streamed": stream_and_step(folder),
         "16 rows": rows_of_two_epochs(folder, 16),
         "13 rows": rows_of_two_epochs(folder, 13),
         "frozen": frozen_start(folder),
@@ -311,7 +323,7 @@ def test_predictions_keep_their_order_and_lose_no_row(answers, folder):
 def test_loss_and_gradient_are_those_of_one_batch(answers, folder):
     one = predict_and_step(folder, 8, 1)
 
-    for other in (predict_and_step(folder, 4, 2), answers["4 x 2"], answers["2 x 2 x 2"]):
+    for other in (predict_and_step(folder, 4, 2), answers["4 x 2"], answers["2 x 2 x 2"], answers["streamed"]):
         assert other["loss"] == pytest.approx(one["loss"], rel=1e-6)
         assert other["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-6)
 

@@ -44,7 +44,7 @@ OPTIONS = [
     ({"label_list": ["O", "B-X", "B-X"]}, "--label_list must name each tag once, got 'B-X' twice"),
     ({"label_list": ["O", "B-X", "S-X", "U-X"]}, "--label_list: labels must use the prefixes of one scheme of IOB2"),
     ({"label_list": "tags/of/mine.txt"}, "--label_list: tags/of/mine.txt: no such file"),
-    ({"label_list": ["O", "B-LOC", "I-LOC"]}, "--label_list lacks 'B-PER', which stands at"),
+    ({"label_list": ["O", "B-LOC", "I-LOC"]}, "the model's labels lack 'B-PER', which stands at"),
     ({"text_column_name": "tokens"}, "the column of the words in a column file must be a number from 0, got 'tokens'"),
     ({"label_column_name": 5}, "train.conll:1: must have a column 5, got 2 columns"),
     ({"max_seq_length": 600}, "--max_seq_length must be from 3 to the encoder's 48, got 600"),
@@ -177,6 +177,12 @@ def test_a_wrong_tokenizer(files, command, fails, model, tokenizer):
     known = f"the tokenizer's token 'new' has id {len(tokenizer)}, the model knows {len(tokenizer)} ids"
     fails(command(**tagger, tokenizer_name=str(files / "larger")), known)
     fails(command(tokenizer_name=str(files / "larger")), known)
+    config = json.loads((files / "tagger" / "config.json").read_text()) | {"context_size": 9}
+    shutil.copytree(files / "tagger", files / "reader")
+    (files / "reader" / "config.json").write_text(json.dumps(config))
+    streamed = {"streaming": True, "max_steps": 2, "label_list": LABELS}
+    alone = "--streaming reads sentences one by one, and this tagger reads them among their neighbours"
+    fails(command(model_name_or_path=str(files / "reader"), **streamed), alone)
     fails(command(**tagger, tag_scheme="BIOES"), "--tag_scheme is for a new model")
     fails(command(**tagger, context_size=64), f"--context_size is for a new model: {files / 'tagger'} has learnt 0")
 

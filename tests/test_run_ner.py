@@ -9,12 +9,13 @@ from pathlib import Path
 import datasets
 import pytest
 from conftest import TRAIN
+from transformers import AutoTokenizer
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.hub.run import only_push_is_left
 from modeling_bert_crf.schemes import first_violation
-from modeling_bert_crf.training.arguments import check_arguments, parse_arguments
+from modeling_bert_crf.training.arguments import check_arguments, given_options, parse_arguments
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.demo import demo_arguments, write_demo
 
@@ -28,9 +29,9 @@ ROOT = Path(run_ner.__file__).parent
         ({"eval_strategy": "epoch"}, "epoch", "epoch", "f1"),
         ({"eval_strategy": "steps", "eval_steps": 3}, ("steps", 3), ("steps", 3), "f1"),
         (
-            {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "steps", "save_steps": 6},
+            {"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "steps", "save_steps": 3},
             ("steps", 3),
-            ("steps", 6),
+            ("steps", 3),
             "f1",
         ),
         (
@@ -42,6 +43,8 @@ ROOT = Path(run_ner.__file__).parent
         ({"save_strategy": "steps", "save_steps": 5}, "epoch", ("steps", 5), None),
         ({"save_strategy": "no"}, "epoch", "no", None),
         ({"metric_for_best_model": "loss", "eval_strategy": "epoch"}, "epoch", "epoch", "loss"),
+        ({"eval_strategy": "epoch", "load_best_model_at_end": True}, "epoch", "epoch", "f1"),
+        ({"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch"}, "epoch", "epoch", "f1"),
         ({"do_eval": None}, "no", "epoch", None),
         ({"streaming": True, "max_steps": 4, "label_list": ["O", "B-PER"]}, "no", "epoch", None),
         (
@@ -69,7 +72,8 @@ def test_the_best_weights_are_kept_where_evaluations_and_checkpoints_meet(
     assert evaluations in (steps, steps[0])
     assert checkpoints in (saves, saves[0])
     assert training.metric_for_best_model == metric
-    assert training.load_best_model_at_end == (metric == "f1")
+    assert training.load_best_model_at_end == (metric is not None)
+    assert training.greater_is_better == {"f1": True, "loss": False, None: None}[metric]
 
 
 def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
@@ -215,6 +219,11 @@ def test_data_sets_are_read(files, command, expected, kind, tags):
         assert score_of(files / "out") == expected
 
 
+def test_the_saved_pipeline_reads_windows_of_the_training(files, command):
+    run_ner.main(command(max_seq_length=9))
+    assert AutoTokenizer.from_pretrained(files / "out").model_max_length == 9
+
+
 def test_streamed_training_data(files, command, capsys):
     (files / "labels.txt").write_text("O\nB-PER\nI-PER\nB-LOC\nI-LOC\n")
     run_ner.main(command(streaming=True, max_steps=3, label_list=str(files / "labels.txt")))
@@ -270,8 +279,9 @@ def test_the_facts_of_a_run_are_those_of_a_tagger_trained_further(files, command
     facts = json.loads((files / "out" / "metrics.json").read_text())
     assert (facts["settings"]["context_size"], facts["settings"]["num_lstm_layers"]) == (5, 2)
     pushed = {**further, "push_to_hub": True, "hub_model_id": "me/mine"}
-    assert only_push_is_left(parse_arguments(command(**pushed)))
-    assert not only_push_is_left(parse_arguments(command(**pushed, context_size=5)))
+    for changed, is_left in (({}, True), ({"context_size": 5}, False), ({"train_file": "other.conll"}, False)):
+        argv = command(**pushed | changed)
+        assert only_push_is_left(parse_arguments(argv), given_options(argv)) == is_left
 
 
 def test_an_unfinished_run_is_resumed_when_asked(files, command, error_of):

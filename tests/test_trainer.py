@@ -267,6 +267,37 @@ def test_label_smoothing_is_refused(arguments):
         arguments(label_smoothing_factor=0.1)
 
 
+@pytest.mark.parametrize("name", ["batch_eval_metrics", "prediction_loss_only"])
+def test_scores_of_a_part_are_refused(arguments, name):
+    with pytest.raises(ValueError, match=f"{name} must stay False"):
+        arguments(**{name: True})
+
+
+def test_a_users_own_optimizer(make_trainer):
+    """Ready made, or as a class; the frozen start needs groups that name the encoder."""
+    plain = make_trainer(max_steps=1)
+    ready = torch.optim.SGD(plain.model.parameters(), 0.1)
+    trainer = CRFTrainer(
+        plain.model,
+        plain.args,
+        plain.data_collator,
+        plain.train_dataset,
+        optimizers=(ready, None),
+    )
+    trainer.train()
+    assert trainer.optimizer.optimizer is ready
+
+    trainer = CRFTrainer(plain.model, plain.args, optimizer_cls_and_kwargs=(torch.optim.SGD, {"momentum": 0.5}))
+    groups = trainer.create_optimizer().param_groups
+    assert isinstance(trainer.optimizer, torch.optim.SGD)
+    assert {group["momentum"] for group in groups} == {0.5}
+    assert len(groups) > 3
+
+    trainer = CRFTrainer(plain.model, plain.args, optimizer_cls_and_kwargs=(torch.optim.SGD, {"optimizer_dict": {}}))
+    with pytest.raises(ValueError, match="optim must take groups of parameters"):
+        trainer.create_optimizer()
+
+
 def test_bfloat16_autocast_trains(make_trainer):
     trainer = make_trainer(max_steps=2, bf16=True, logging_steps=1)
     trainer.train()
@@ -307,8 +338,22 @@ def test_the_crfs_health_is_logged(make_trainer):
     assert [entry["cut_sentences"] for entry in entries] == [1, 1, 1]
 
 
-def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, tokenizer):
+def test_a_resumed_run_logs_the_drift_since_its_beginning(make_trainer):
+    def last_drift(**options):
+        trainer = make_trainer(
+            max_steps=4, logging_steps=1, save_strategy="steps", save_steps=2, save_total_limit=2, **options
+        )
+        trainer.train(resume_from_checkpoint=options.get("resume_from_checkpoint"))
+        return trainer.args.output_dir, trainer.state.log_history[-2]["crf_drift"]
+
+    folder, drift = last_drift()
+    assert last_drift(resume_from_checkpoint=f"{folder}/checkpoint-2")[1] == pytest.approx(drift, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, tokenizer, temperature):
     model = make_model()
+    model.set_temperature(temperature)
     dataset = TaggingDataset(make_sentences()[:2], tokenizer, LABELS)
     batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
 
@@ -320,9 +365,9 @@ def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, 
     for emissions, row in zip(output.emissions, batch["word_mask"].bool(), strict=True):
         chain = Chain(
             emissions[row].tolist(),
-            model.crf.start_transitions.tolist(),
-            model.crf.end_transitions.tolist(),
-            model.crf.transitions.tolist(),
+            (model.crf.start_transitions / temperature).tolist(),
+            (model.crf.end_transitions / temperature).tolist(),
+            (model.crf.transitions / temperature).tolist(),
             [True] * 5,
             [True] * 5,
             [[True] * 5] * 5,

@@ -1,18 +1,21 @@
 """The last step of a run: its output folder goes to the Hub. And what makes it the only step."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ..reports.facts import asked_facts
+from ..reports.facts import fingerprint
 from ..training.arguments import STEPS, Arguments
 from .push import list_push, push_folder
 from .trainer import HubTrainingArguments
 
 
-def only_push_is_left(arguments: Arguments) -> bool:
+def only_push_is_left(arguments: Arguments, options: Mapping[str, Any]) -> bool:
     """Say whether the output folder holds already what a command asks to train, so that it need only be pushed.
 
-    That is a finished model if no step is asked for, or if its own run is: the command whose push broke off.
+    That is a finished model if no step is asked for, or if its own run is: the command whose push broke off. `options`
+    are those that the user gave.
     """
     _, _, training = arguments
     folder = Path(training.output_dir)
@@ -23,9 +26,7 @@ def only_push_is_left(arguments: Arguments) -> bool:
     if not training.do_train or not (folder / "metrics.json").is_file():
         return False
     left = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    asked = json.loads(json.dumps(asked_facts(arguments)))
-    asked["settings"] = (left.get("settings") or {}) | asked["settings"]  # those left name the model's shape, too
-    return all(left.get(name) == value for name, value in asked.items())
+    return left.get("options") == fingerprint(options)
 
 
 def push(training: HubTrainingArguments) -> str:

@@ -1,5 +1,7 @@
 """What a run was: for `metrics.json`, from which card and report are made. Figures and names, no text of the data."""
 
+import hashlib
+import json
 import os
 import platform
 import re
@@ -37,19 +39,6 @@ _DATA = ("max_seq_length", "repair_tags")
 _PACKAGES = ("transformers", "torch", "tokenizers", "accelerate", "datasets", "numpy", "seqeval")
 
 
-def asked_facts(arguments: Arguments) -> dict[str, Any]:
-    """Gather what is known of a run before it has begun: two runs that are asked for the same are alike in this."""
-    model, data, training = arguments
-    base, source = Path(model.model_name_or_path), _source(data)
-    settings = {name: getattr(training, name) for name in _RECIPE} | {name: getattr(data, name) for name in _DATA}
-    return {
-        "base_model": base.name if base.exists() else str(base),
-        "dataset": Path(source).name if Path(source).exists() else source,
-        "asked_shape": {name: getattr(model, name) for name in SHAPE},
-        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
-    }
-
-
 def run_facts(
     arguments: Arguments,
     options: Mapping[str, Any],
@@ -69,11 +58,13 @@ def run_facts(
     model, data, training = arguments
     config = trainer.model.config
     base, source = Path(model.model_name_or_path), _source(data)
-    asked = asked_facts(arguments)
+    settings = {name: getattr(config, name) for name in SHAPE} | {name: getattr(training, name) for name in _RECIPE}
+    settings |= {name: getattr(data, name) for name in _DATA}
     return {
         "model_name": training.repo_id,
-        **asked,
-        "settings": {name: getattr(config, name) for name in SHAPE} | asked["settings"],
+        "base_model": base.name if base.exists() else str(base),
+        "dataset": Path(source).name if Path(source).exists() else source,
+        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
         "hub": {
             "base_model": None if base.exists() else str(base),
             "dataset": None if data.dataset_name is None or Path(source).exists() else source,
@@ -88,11 +79,13 @@ def run_facts(
         "temperature": round(config.temperature, 4),
         "data": {split: _count(dataset) for split, dataset in datasets.items()},
         "learning_curve": learning_curve(trainer.state.log_history),
-        "best_step": trainer.state.best_global_step if training.load_best_model_at_end else None,
+        "best_step": _best_step(trainer),
+        "best_by": {"f1": "F1"}.get(training.metric_for_best_model, training.metric_for_best_model),
         "transitions": None if trainer.is_fsdp_enabled else transition_table(trainer.model),
         "speed": {split: round(value, 1) for split, value in speed.items()},
         "hardware": _hardware(training.device, training.world_size),
         "command": command_line(options, training.world_size),
+        "options": fingerprint(options),
         "versions": {
             "modeling_bert_crf": __version__,
             **{name: version(name) for name in _PACKAGES},
@@ -100,6 +93,12 @@ def run_facts(
             "system": f"{platform.system()} {platform.machine()}",
         },
     }
+
+
+def _best_step(trainer: CRFTrainer) -> int | None:
+    """Return the step whose weights were kept; None for the last one's."""
+    kept = trainer.state.best_model_checkpoint
+    return int(kept.rsplit("-", 1)[1]) if kept and trainer.args.load_best_model_at_end else None
 
 
 def _source(data: DataArguments) -> str:
@@ -156,12 +155,24 @@ def command_line(options: Mapping[str, Any], processes: int = 1) -> str:
     """
     launcher = "python" if processes == 1 else f"torchrun --nproc_per_node {processes}"
     words = [*launcher.split(), "run_ner.py"]
-    for name, value in options.items():
-        if name == "resume_from_checkpoint" or name.startswith(("hub_", "push_to_hub")) or name.endswith("token"):
-            continue
+    for name, value in _own(options).items():
         values = value if isinstance(value, list) else [value]
         words += [f"--{name}"] + ([] if value is True else [_shorten(str(one), name) for one in values])
     return shlex.join(words)
+
+
+def fingerprint(options: Mapping[str, Any]) -> str:
+    """Digest what `command_line` writes, with whole paths: two commands that ask for the same run share it."""
+    return hashlib.sha256(json.dumps(_own(options), sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _own(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the options that say where a run is pushed to or goes on from, and tokens."""
+
+    def elsewhere(name: str) -> bool:
+        return name == "resume_from_checkpoint" or name.startswith(("hub_", "push_to_hub")) or name.endswith("token")
+
+    return {name: value for name, value in options.items() if not elsewhere(name)}
 
 
 def _shorten(value: str, option: str) -> str:
@@ -175,6 +186,7 @@ def _shorten(value: str, option: str) -> str:
 
 _OPTIONAL = (
     "base_model",
+    "best_by",
     "best_step",
     "command",
     "data",

@@ -110,7 +110,11 @@ class DataArguments:
         metadata={"help": f"Scheme of a new model's tags, one of {', '.join(SCHEMES)}; the data may be in any other."},
     )
     streaming: bool = field(
-        default=False, metadata={"help": "Read the training data while training, rather than into memory first."}
+        default=False,
+        metadata={
+            "help": "Read the training data while training, rather than into memory first; in their order, so shuffle "
+            "them beforehand."
+        },
     )
     max_seq_length: int | None = field(
         default=None,
@@ -281,11 +285,12 @@ def _keep_best(training: CRFTrainingArguments, streaming: bool) -> None:
         training.save_strategy, training.save_steps = SaveStrategy.STEPS, training.eval_steps
     together = training.eval_strategy == training.save_strategy and (
         training.eval_strategy == "epoch"
-        or (training.eval_strategy == "steps" and training.save_steps % training.eval_steps == 0)
+        or (training.eval_strategy == "steps" and training.save_steps == training.eval_steps)
     )
-    if together and training.metric_for_best_model is None:
-        training.load_best_model_at_end, training.metric_for_best_model = True, "f1"
-        training.greater_is_better = True
+    if together:
+        training.load_best_model_at_end = True
+        if training.metric_for_best_model is None:
+            training.metric_for_best_model, training.greater_is_better = "f1", True
 
 
 def _check_output(training: CRFTrainingArguments) -> None:

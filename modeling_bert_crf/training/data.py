@@ -129,6 +129,9 @@ def read_columns(
         is_word = _is_tagged(row, first) or (not tagged and len(row) == 1 and (first is None or first[1] == 1))
         is_comment = line.startswith("#") and "\t" not in line and not is_word
         if row[0] == "-DOCSTART-" or is_comment:
+            if group and row[0] == "-DOCSTART-":
+                yield sentence()
+                group.clear()
             documents += row[0] == "-DOCSTART-" or line.startswith("# newdoc")
             continue
         if tagged and len(row) < 2:

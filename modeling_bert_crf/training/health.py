@@ -42,6 +42,7 @@ def crf_health(
     model.train(training)
     free = LinearChainCRF(model.config.num_labels).to(emissions.device)
     free.load_state_dict(state)
+    free.temperature = model.crf.temperature
     legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()
     tier = model.crf.tier(emissions, mask)
     rows = {f"crf_rows_{name.replace(' ', '_')}": len(mask) * (name == tier) for name in TIERS}
@@ -89,12 +90,12 @@ def transition_table(model: BertBiLSTMCRFForTokenClassification) -> list[list[fl
 
 def strongest_transitions(model: BertBiLSTMCRFForTokenClassification, count: int = 5) -> str:
     """List the allowed transitions whose scores lie furthest from 0, in nats."""
-    crf, labels = model.crf, model.config.labels
+    origins, goals = ["start", *model.config.labels], [*model.config.labels, "end"]
     moves = [
-        (float(crf.transitions[i, j].detach()), f"{one} -> {other}")
-        for i, one in enumerate(labels)
-        for j, other in enumerate(labels)
-        if crf.allowed_transitions[i, j]
+        (score, f"{origin} -> {goal}")
+        for origin, row in zip(origins, transition_table(model), strict=True)
+        for goal, score in zip(goals, row, strict=True)
+        if score is not None
     ]
     moves.sort(key=lambda move: -abs(move[0]))
     return "strongest transitions: " + ", ".join(f"{name} {score:+.2f}" for score, name in moves[:count])

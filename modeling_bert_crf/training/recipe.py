@@ -68,7 +68,18 @@ class CRFTrainingArguments(HubTrainingArguments):
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
 
     def __post_init__(self) -> None:
+        if self.metric_for_best_model is None and (
+            self.load_best_model_at_end
+            or self.save_strategy == "best"
+            or self.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy")
+        ):
+            self.metric_for_best_model = "f1"  # the host would take the loss, or none
         super().__post_init__()
+        for name in ("batch_eval_metrics", "prediction_loss_only"):
+            if getattr(self, name):
+                raise ValueError(f"{name} must stay False: F1 is that of a whole data set's paths")
+        if self.accelerator_config.dispatch_batches is None:
+            self.accelerator_config.dispatch_batches = False  # streamed batches are of unequal widths
         if self.label_smoothing_factor != 0:
             raise ValueError(
                 "label_smoothing_factor must be 0: the Trainer would replace the CRF's loss by a cross-entropy, got "

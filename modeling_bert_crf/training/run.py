@@ -220,6 +220,7 @@ def make_datasets(
     if data.max_seq_length is not None and not 3 <= data.max_seq_length <= limit:
         raise UserError(f"--max_seq_length must be from 3 to the encoder's {limit}, got {data.max_seq_length}")
     labels, length = model.config.labels, data.max_seq_length or limit
+    tokenizer.model_max_length = length  # the saved pipeline's windows are those of training
     scheme = detect_scheme(labels)
     datasets: dict[str, TaggingDataset | StreamingTaggingDataset] = {}
     for name, split in splits.items():
@@ -227,6 +228,10 @@ def make_datasets(
         def read(split: Split = split) -> Iterator[Sentence]:
             return (convert_tags(sentence, split.scheme, scheme) for sentence in split.read())
 
+        if split.sentences is None and model.config.context_size:
+            raise UserError(
+                "--streaming reads sentences one by one, and this tagger reads them among their neighbours"
+            )
         if split.sentences is None:
             datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length)
         else:
@@ -254,7 +259,7 @@ def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[
             kind = split_tag(tag)[1]
             if tag != OUTSIDE and kind not in known:
                 if refuse:
-                    raise UserError(f"--label_list lacks {tag!r}, which stands at {sentence.where(index)}")
+                    raise UserError(f"the model's labels lack {tag!r}, which stands at {sentence.where(index)}")
                 unknown[kind] = unknown.get(kind, 0) + 1
     for kind, count in sorted(unknown.items()):
         logger.warning(

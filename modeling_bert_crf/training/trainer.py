@@ -32,6 +32,8 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         super().__init__(*args, **kwargs)
         if self.args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
+        if (tagger := self._tagger()) is not None:
+            self._crf_before = scores_of(tagger)  # and not those of a checkpoint that is resumed
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Split the trainable parameters by learning rate, and by whether they decay.
@@ -69,7 +71,13 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         """Make the optimiser that `args.optim` names, over `parameter_groups`."""
         if self.optimizer is None:
             model = self.model if model is None else model
-            optimizer_class, arguments = self.get_optimizer_cls_and_kwargs(self.args, model)
+            optimizer_class, arguments = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(
+                self.args, model
+            )
+            if own := {"params", "model", "optimizer_dict"} & arguments.keys():
+                raise ValueError(
+                    f"optim must take groups of parameters, got {self.args.optim}, which takes {sorted(own)[0]}"
+                )
             self.optimizer = optimizer_class(self.parameter_groups(model), **arguments)
         return self.optimizer
 
@@ -77,12 +85,10 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         """Make the schedule that `args.lr_scheduler_type` names; the encoder's begins when it thaws."""
         scheduler = super().create_scheduler(num_training_steps, optimizer)
         self._frozen_steps = self.args.get_frozen_steps(num_training_steps)
-        if (tagger := self._tagger()) is not None:
-            self._crf_before = scores_of(tagger)
         if self._frozen_steps and isinstance(scheduler, LambdaLR):
             thawed = self._schedule(num_training_steps - self._frozen_steps)
             for index, group in enumerate(scheduler.optimizer.param_groups):
-                if group["name"].startswith("encoder"):
+                if group.get("name", "").startswith("encoder"):
                     scheduler.lr_lambdas[index] = _delayed(thawed, self._frozen_steps)
         return scheduler
 
@@ -99,7 +105,7 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         if self._frozen_steps and model.training and self.optimizer is not None:
             frozen = self.state.global_step < self._frozen_steps
             for group in self.optimizer.param_groups:
-                if group["name"].startswith("encoder"):
+                if group.get("name", "").startswith("encoder"):
                     for parameter in group["params"]:
                         parameter.requires_grad_(not frozen)
             if frozen:
