@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from accuracy import CHANGES, EPOCHS, RATES, SEEDS, SYSTEMS, WAYS_TO_DECODE, best_rate, load
+from accuracy import CHANGED, EPOCHS, RATES, SEEDS, SYSTEMS, WAYS_TO_DECODE, best_rate, load
 from matplotlib import pyplot
 
 ROUNDS = 10_000
@@ -26,6 +26,7 @@ Written by `accuracy_table.py` from `accuracy/*.json`. Strict entity F1 in per c
 counts entities that an `I-` opens, too. The epoch is chosen on dev. Each run has one thread; two share a machine.
 Seconds are those of the fastest seed.
 """
+CHANGES = [*dict.fromkeys(name for name, _ in CHANGED), *(f"default, {way}" for way in WAYS_TO_DECODE)]
 
 
 class Difference(NamedTuple):
@@ -155,7 +156,7 @@ def write_rate(system: str) -> str:
 def parts_table() -> str:
     """Draw the README's table of what a part brings: left out or added, dev / test; bold if the interval spares 0."""
     rows = []
-    for name in [*CHANGES, *(f"default, {way}" for way in WAYS_TO_DECODE)]:
+    for name in CHANGES:
         row = [name.removeprefix("default, ")]
         for data in EPOCHS:
             found = [compare(data, name, "default", split) for split in ("dev", "test")]
@@ -207,7 +208,7 @@ def differences_table(found: dict[tuple[str, str], Difference]) -> str:
 def changes_table() -> str:
     """Draw what one part left out, added or decoded otherwise changes; choices are made on dev."""
     rows = []
-    for data, name in product(EPOCHS, [*CHANGES, *(f"default, {way}" for way in WAYS_TO_DECODE)]):
+    for data, name in product(EPOCHS, CHANGES):
         dev, test = (compare(data, name, "default", split) for split in ("dev", "test"))
         if dev and test:
             rows.append([data, name, dev.seeds, *cells(dev), *cells(test)])
