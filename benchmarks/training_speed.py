@@ -1,10 +1,12 @@
 """What a training step costs: ours against the stock softmax, and against our model with a pytorch-crf head.
 
     python benchmarks/training_speed.py ENCODER [rounds, 20]
-    python benchmarks/training_speed.py ENCODER train.conll      how much padding an epoch's batches have in each order
+    python benchmarks/training_speed.py ENCODER train.conll [every, 4]      every fourth batch of an epoch
 
-All models take the same batch of 16 rows of 64 sub-tokens in one process and one thread, one after another, in a
-random order in each round: forward, backward, AdamW. Prints the minimum over the rounds of each, and the ratios.
+Steps: all models take the same batch of 16 rows of 64 sub-tokens in one process and one thread, one after another, in
+a random order in each round: forward, backward, AdamW. Prints the minimum over the rounds of each, and the ratios.
+
+Epoch: the stock script's batches, in a random order with the stock collator, against ours; in turn, and summed.
 """
 
 import random
@@ -16,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchcrf import CRF
-from transformers import AutoTokenizer, BertForTokenClassification
+from transformers import AutoTokenizer, BertForTokenClassification, DataCollatorForTokenClassification
 from transformers.utils import logging
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import read_conll
-from modeling_bert_crf.training.dataset import TaggingDataset
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import EpochLengthSampler
 
 LABELS = ["O", *(f"{prefix}-{kind}" for kind in "ABCD" for prefix in "BI")]
@@ -90,24 +92,52 @@ def steps(encoder: str, rounds: int) -> None:
         print(f"{name:<24} {1000 * seconds:8.1f} ms   {seconds / best['stock softmax']:.3f} of the stock softmax")
 
 
-def padding(encoder: str, path: str, batch: int = 16) -> None:
+def epoch(encoder: str, path: str, every: int, batch: int = 16) -> None:
+    """Time every n-th batch of an epoch: the stock's, ours in the stock's random order, and ours of like length."""
+    torch.set_num_threads(1)
     sentences = read_conll(path)
     labels = sorted({tag for sentence in sentences for tag in sentence.tags})
-    lengths = TaggingDataset(sentences, AutoTokenizer.from_pretrained(encoder), labels).lengths
-    orders = {"random": random.Random(0).sample(range(len(lengths)), len(lengths))}
-    orders["of like length"] = list(EpochLengthSampler(batch, lengths, seed=0))
-    for name, order in orders.items():
-        chosen = [[lengths[index] for index in order[at : at + batch]] for at in range(0, len(order), batch)]
-        fed = sum(max(rows) * len(rows) for rows in chosen)
-        print(f"batches {name:<15} {fed:>9,} sub-tokens fed, {sum(lengths):,} of them no padding")
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    dataset = TaggingDataset(sentences, tokenizer, labels)
+    softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(labels)).train()
+    tagger = BertBiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer).train()
+    stock, ours = DataCollatorForTokenClassification(tokenizer), TaggingCollator(tokenizer.pad_token_id)
+    mixed = random.Random(0).sample(range(len(dataset)), len(dataset))
+    alike = list(EpochLengthSampler(batch, dataset.lengths, seed=0))
+    systems = {
+        "stock softmax": (softmax, mixed, stock, ("input_ids", "labels")),
+        "ours, random order": (tagger, mixed, ours, tuple(dataset[0])),
+        "ours": (tagger, alike, ours, tuple(dataset[0])),
+    }
+    inputs: dict[str, Any] = {}
+    work = {
+        name: step_of(model, lambda model=model, name=name: model(**inputs[name]).loss)
+        for name, (model, *_) in systems.items()
+    }
+    seconds, fed = dict.fromkeys(systems, 0.0), dict.fromkeys(systems, 0)
+    for start in range(0, len(dataset), batch * every):
+        for name in random.sample(list(systems), len(systems)):
+            _, order, collator, columns = systems[name]
+            rows = [dataset[index] for index in order[start : start + batch]]
+            begin = time.perf_counter()
+            inputs[name] = collator([{column: row[column] for column in columns} for row in rows])
+            work[name]()
+            seconds[name] += time.perf_counter() - begin
+            fed[name] += inputs[name]["input_ids"].numel()
+    print(
+        f"every {every}. batch of {batch} sentences, {len(dataset):,} sentences, {sum(dataset.lengths):,} sub-tokens"
+    )
+    for name, spent in seconds.items():
+        share = spent / seconds["stock softmax"]
+        print(f"{name:<20} {fed[name]:>8,} sub-tokens fed  {spent:7.1f} s   {share:.3f} of the stock softmax")
 
 
-def main(encoder: str, what: str = "20") -> None:
+def main(encoder: str, what: str = "20", every: str = "4") -> None:
     logging.set_verbosity_error()
     if what.isdigit():
         steps(encoder, int(what))
     else:
-        padding(encoder, what)
+        epoch(encoder, what, int(every))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import torch
+from transformers import TrainerState
 
 import run_ner
 from modeling_bert_crf.training.checkpoints import last_whole
@@ -59,8 +59,9 @@ def in_deletion():
 MOMENTS = {
     "before the first checkpoint": lambda: before_call(CRFTrainer, "training_step", 2),
     "between two steps": lambda: before_call(CRFTrainer, "training_step", 12),
-    "between weights and optimiser": lambda: before_call(torch, "save", 8),
-    "before the checkpoint's last file": lambda: before_call(CRFTrainer, "_save_scaler", 3),
+    "between weights and optimiser": lambda: before_call(CRFTrainer, "_save_optimizer_and_scheduler", 2),
+    "between optimiser and random state": lambda: before_call(CRFTrainer, "_save_rng_state", 2),
+    "before the checkpoint's last file": lambda: before_call(TrainerState, "save_to_json", 3),
     "while a checkpoint is deleted": in_deletion,
     "after training": lambda: before_call(CRFTrainer, "tag", 2),
     "while the model is put in place": lambda: before_call(os, "replace", 10),

@@ -26,7 +26,8 @@ batch = AutoTokenizer.from_pretrained(folder + "/base")(text, return_tensors="pt
 base = AutoModelForTokenClassification.from_pretrained(folder + "/base")
 adapted = PeftModel.from_pretrained(base, folder + "/adapter").eval()
 merged = AutoModelForTokenClassification.from_pretrained(folder + "/merged")
-print(json.dumps([model(**batch).logits.tolist() for model in (adapted, merged)]))
+outputs = [model(**batch) for model in (adapted, merged)]
+print(json.dumps([[output.logits.tolist(), output.paths.tolist()] for output in outputs]))
 """
 
 
@@ -72,5 +73,6 @@ def test_an_adapter_and_its_merged_model_load_elsewhere(make_model, tokenizer, t
         [sys.executable, "-W", "ignore", "-c", SCRIPT, str(tmp_path), TEXT], capture_output=True, text=True
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    for logits in json.loads(result.stdout):
+    for logits, paths in json.loads(result.stdout):
+        assert paths == output.paths.tolist()
         torch.testing.assert_close(torch.tensor(logits), output.logits, rtol=0, atol=1e-4)

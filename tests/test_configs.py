@@ -1,6 +1,9 @@
 """The configuration files for many GPUs: nothing here can run them, but they can be read."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,21 @@ def test_accelerate_reads_its_files(name, model):
     if config.fsdp_config:
         layer = model.bert.encoder.layer[0]
         assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] == type(layer).__name__
+
+
+def test_accelerate_starts_the_program(files, command):
+    """In one process: on CPUs `accelerate launch` starts no more."""
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    result = subprocess.run(
+        [*launch, str(ROOT / "run_ner.py"), *command()],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert (files / "out" / "metrics.json").exists()
 
 
 def test_the_deepspeed_file_leaves_to_the_trainer_what_the_trainer_knows():

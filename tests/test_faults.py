@@ -105,6 +105,12 @@ FAULTS = {
     "it lacks the random state": lambda folder: (folder / "rng_state.pth").unlink(),
     "model.safetensors is cut off": lambda folder: cut(folder / "model.safetensors"),
     "optimizer.pt is cut off": lambda folder: cut(folder / "optimizer.pt"),
+    "it lacks model-2.safetensors": lambda folder: (folder / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}'
+    ),
+    "model.safetensors.index.json is cut off": lambda folder: (folder / "model.safetensors.index.json").write_text(
+        "{"
+    ),
     "rng_state.pth is cut off": lambda folder: (folder / "rng_state.pth").write_bytes(b""),
 }
 

@@ -309,6 +309,7 @@ def test_bfloat16_autocast_trains(make_trainer):
     "option", [{"bf16": True}, {"activation_checkpointing": True}, {"gradient_accumulation_steps": 2}], ids=str
 )
 def test_options_of_the_host_work_with_the_frozen_start(make_trainer, option):
+    seen = set()
     trainer = make_trainer(
         num_train_epochs=40,
         frozen_steps=0.1,
@@ -317,9 +318,30 @@ def test_options_of_the_host_work_with_the_frozen_start(make_trainer, option):
         per_device_train_batch_size=3,
         **option,
     )
+    query = trainer.model.bert.encoder.layer[0].attention.self.query
+    query.register_forward_hook(lambda module, args, output: seen.add((module.training, output.dtype)))
     trainer.train()
 
+    dtype = torch.bfloat16 if option.get("bf16") else torch.float32
+    assert {dtype for training, dtype in seen if training} == {dtype}
+    assert (False, dtype) in seen  # frozen
+    assert trainer.model.is_activation_checkpointing == option.get("activation_checkpointing", False)
     assert trainer.evaluate()["eval_f1"] == 1.0
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
+def test_a_compiled_model_trains_as_it_is(make_trainer):
+    """With the frozen start, which changes what needs a gradient in mid-run; the backend is traced, not made code."""
+
+    def losses(**options):
+        torch.manual_seed(0)
+        trainer = make_trainer(max_steps=4, frozen_steps=2, logging_steps=1, head_learning_rate=1e-2, **options)
+        trainer.train()
+        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    torch.compiler.reset()
+    assert losses(torch_compile_backend="aot_eager") == pytest.approx(losses(), rel=1e-4)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
 
 
 def test_the_crfs_health_is_logged(make_trainer):

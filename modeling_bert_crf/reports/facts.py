@@ -162,8 +162,10 @@ def command_line(options: Mapping[str, Any], processes: int = 1) -> str:
 
 
 def fingerprint(options: Mapping[str, Any]) -> str:
-    """Digest what `command_line` writes, with whole paths: two commands that ask for the same run share it."""
-    return hashlib.sha256(json.dumps(_own(options), sort_keys=True, default=str).encode()).hexdigest()[:16]
+    """Digest what `command_line` writes, with whole paths but without the output folder's: two commands that ask for
+    the same run share it."""
+    own = {name: value for name, value in _own(options).items() if name != "output_dir"}
+    return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _own(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def find_fault(folder: Path) -> str | None:
     for part, patterns in _PARTS.items():
         if not any(path for pattern in patterns for path in folder.glob(pattern)):
             return f"it lacks the {part}"
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return f"{index.name} is cut off"
+        if missing := sorted(shard for shard in shards if not (folder / shard).is_file()):
+            return f"it lacks {missing[0]}"
     cut = [path.name for path in sorted(folder.rglob("*")) if _is_cut_off(path)]
     if cut:
         return f"{cut[0]} is cut off"
