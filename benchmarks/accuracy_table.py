@@ -44,16 +44,17 @@ def f1(counts: np.ndarray) -> Any:
     return 200 * counts[..., 0] / np.maximum(counts[..., 1] + counts[..., 2], 1)
 
 
-def resampled(data: str, ours: str, other: str, split: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return two systems' difference in F1 by seed, (seeds,), and by resample, (rounds,), over the seeds they share.
+def shared_seeds(data: str, ours: str, other: str) -> list[int]:
+    return [seed for seed in SEEDS if all(counts_of(data, name, seed, "test") for name in (ours, other))]
+
+
+def resampled(data: str, ours: str, other: str, split: str, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return two systems' difference in F1 by seed, (seeds,), and by resample, (rounds,).
 
     `ours` and `other` name systems, or a system and its way to decode: `"default, by marginals"`.
     """
-    pairs = [(counts_of(data, ours, seed, split), counts_of(data, other, seed, split)) for seed in SEEDS]
-    shared = [pair for pair in pairs if pair[0] is not None and pair[1] is not None]
-    if not shared:
-        return None
-    counts = np.array(shared, dtype=float)  # (seeds, 2, sentences, 3)
+    pairs = [[counts_of(data, name, seed, split) for name in (ours, other)] for seed in seeds]
+    counts = np.array(pairs, dtype=float)  # (seeds, 2, sentences, 3)
     scores = f1(np.einsum("abnc,rn->rabc", counts, resamples(counts.shape[2]), optimize=True))
     by_seed = f1(counts.sum(2))
     return by_seed[:, 0] - by_seed[:, 1], (scores[:, :, 0] - scores[:, :, 1]).mean(1)
@@ -62,7 +63,7 @@ def resampled(data: str, ours: str, other: str, split: str) -> tuple[np.ndarray,
 @lru_cache(maxsize=2)
 def resamples(size: int) -> np.ndarray:
     """Draw how often each sentence is in each resample, (rounds, size): the same for all systems."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(size)
     return np.stack([np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(ROUNDS)]).astype(float)
 
 
@@ -75,15 +76,17 @@ def counts_of(data: str, system: str, seed: int, split: str) -> list[list[int]] 
 
 def compare(data: str, ours: str, other: str, split: str = "test") -> Difference | None:
     """Compare two systems on a data set; None if they share no seed."""
-    found = resampled(data, ours, other, split)
-    return None if found is None else summarise(*found)
+    seeds = shared_seeds(data, ours, other)
+    return summarise(*resampled(data, ours, other, split, seeds)) if seeds else None
 
 
 def compare_means(ours: str, others: dict[str, str]) -> Difference | None:
-    """Compare the means over the data sets; `others` names the other system for each."""
-    found = [resampled(data, ours, other, "test") for data, other in others.items()]
-    if not found or None in found or len({len(by_seed) for by_seed, _ in found}) > 1:
+    """Compare the means over the data sets, in the seeds that all have; `others` names the other system for each."""
+    by_data = [shared_seeds(data, ours, other) for data, other in others.items()]
+    seeds = [seed for seed in SEEDS if all(seed in have for have in by_data)]
+    if not seeds:
         return None
+    found = [resampled(data, ours, other, "test", seeds) for data, other in others.items()]
     return summarise(np.mean([by_seed for by_seed, _ in found], 0), np.mean([rounds for _, rounds in found], 0))
 
 
