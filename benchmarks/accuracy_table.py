@@ -160,7 +160,7 @@ def parts_table() -> str:
     """Draw the README's table of what a part brings: left out or added, dev / test; bold if the interval spares 0."""
     rows = []
     for name in CHANGES:
-        row = [name.removeprefix("default, ")]
+        row = [name.replace("default, ", "decoded ")]
         for data in EPOCHS:
             found = [compare(data, name, "default", split) for split in ("dev", "test")]
             row.append(
