@@ -63,7 +63,8 @@ class LinearChainCRF(nn.Module):
         num_tags: K, at least 1.
 
     Attributes:
-        start_transitions: float (K,), score of starting with a tag.
+        start_transitions: float (K,), score of starting with a tag. All three are float32, or float64 where that is
+            torch's default.
         end_transitions: float (K,), score of ending with a tag.
         transitions: float (K, K), score of going from tag i to tag j.
         temperature: float, 1 at first: what the three are divided by wherever they are used. Divide the emissions by
@@ -80,9 +81,10 @@ class LinearChainCRF(nn.Module):
         if num_tags < 1:
             raise ValueError(f"num_tags must be at least 1, got {num_tags}")
         self.num_tags = num_tags
-        self.start_transitions = nn.Parameter(torch.zeros(num_tags))
-        self.end_transitions = nn.Parameter(torch.zeros(num_tags))
-        self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags))
+        dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)  # never half precision
+        self.start_transitions = nn.Parameter(torch.zeros(num_tags, dtype=dtype))
+        self.end_transitions = nn.Parameter(torch.zeros(num_tags, dtype=dtype))
+        self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags, dtype=dtype))
         self.temperature = 1.0
         self.register_buffer("allowed_starts", torch.ones(num_tags, dtype=torch.bool), persistent=False)
         self.register_buffer("allowed_ends", torch.ones(num_tags, dtype=torch.bool), persistent=False)

@@ -361,7 +361,7 @@ EVENTS = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork
     "socket.getaddrinfo", "socket.sendto", "ctypes.dlopen", "os.remove", "os.rename", "shutil.rmtree", "open")
 def watch(event, values):
     if event not in EVENTS or not watching: return
-    if values[0] == "/proc/mounts": return  # the host looks whether the Hub is mounted
+    if values[0] in ("/proc/mounts", "/proc/stat"): return  # the host: is the Hub mounted; psutil, when imported
     path = os.path.realpath(values[0]) if isinstance(values[0], str | bytes) else None
     if isinstance(path, bytes): path = path.decode()
     if event in ("open", "ctypes.dlopen", "os.remove", "os.rename", "shutil.rmtree") and (

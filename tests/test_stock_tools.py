@@ -160,6 +160,20 @@ def test_loading_in_half_precision_keeps_the_crf_in_float32(model, batch, tmp_pa
     assert loaded(**batch).loss is None
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_making_in_half_precision_keeps_the_crf_in_float32(model, dtype):
+    made = AutoModelForTokenClassification.from_config(model.config, dtype=dtype)
+
+    assert made.bert.embeddings.word_embeddings.weight.dtype == dtype
+    assert {parameter.dtype for parameter in made.crf.parameters()} == {torch.float32}
+
+
+def test_making_in_double_precision_makes_the_crf_so(model):
+    made = AutoModelForTokenClassification.from_config(model.config, dtype=torch.float64)
+
+    assert {parameter.dtype for parameter in made.parameters()} == {torch.float64}
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo looks at it
 def test_a_compiled_model_compiles_the_encoder_alone(model, batch):
     """The CRF's loop would be unrolled, and compiled anew for every length."""
