@@ -275,17 +275,17 @@ def test_scores_of_a_part_are_refused(arguments, name):
 
 def test_a_users_own_optimizer(make_trainer):
     """Ready made, or as a class; the frozen start needs groups that name the encoder."""
-    plain = make_trainer(max_steps=1)
+    plain = make_trainer(max_steps=2, frozen_steps=0)
     ready = torch.optim.SGD(plain.model.parameters(), 0.1)
-    trainer = CRFTrainer(
-        plain.model,
-        plain.args,
-        plain.data_collator,
-        plain.train_dataset,
-        optimizers=(ready, None),
-    )
+
+    def with_ready(args):
+        return CRFTrainer(plain.model, args, plain.data_collator, plain.train_dataset, optimizers=(ready, None))
+
+    trainer = with_ready(plain.args)
     trainer.train()
     assert trainer.optimizer.optimizer is ready
+    with pytest.raises(ValueError, match=r"frozen_steps must be 0 with an optimizer of your own, got 1: it needs "):
+        with_ready(make_trainer(max_steps=2, frozen_steps=1).args).train()
 
     trainer = CRFTrainer(plain.model, plain.args, optimizer_cls_and_kwargs=(torch.optim.SGD, {"momentum": 0.5}))
     groups = trainer.create_optimizer().param_groups

@@ -82,13 +82,25 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         return self.optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
-        """Make the schedule that `args.lr_scheduler_type` names; the encoder's begins when it thaws."""
+        """Make the schedule that `args.lr_scheduler_type` names; the encoder's begins when it thaws.
+
+        Raises:
+            ValueError: if there are frozen steps, and an optimiser whose groups do not tell which are the encoder's.
+        """
         scheduler = super().create_scheduler(num_training_steps, optimizer)
         self._frozen_steps = self.args.get_frozen_steps(num_training_steps)
-        if self._frozen_steps and isinstance(scheduler, LambdaLR):
+        if not self._frozen_steps:
+            return scheduler
+        groups = (optimizer or self.optimizer).param_groups
+        if not all("name" in group for group in groups):
+            raise ValueError(
+                f"frozen_steps must be 0 with an optimizer of your own, got {self.args.frozen_steps}: it needs groups "
+                "with a name, of which the encoder's begin with 'encoder'. `optimizer_cls_and_kwargs` gets them"
+            )
+        if isinstance(scheduler, LambdaLR):
             thawed = self._schedule(num_training_steps - self._frozen_steps)
-            for index, group in enumerate(scheduler.optimizer.param_groups):
-                if group.get("name", "").startswith("encoder"):
+            for index, group in enumerate(groups):
+                if group["name"].startswith("encoder"):
                     scheduler.lr_lambdas[index] = _delayed(thawed, self._frozen_steps)
         return scheduler
 
@@ -105,7 +117,7 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         if self._frozen_steps and model.training and self.optimizer is not None:
             frozen = self.state.global_step < self._frozen_steps
             for group in self.optimizer.param_groups:
-                if group.get("name", "").startswith("encoder"):
+                if group["name"].startswith("encoder"):
                     for parameter in group["params"]:
                         parameter.requires_grad_(not frozen)
             if frozen:
