@@ -56,7 +56,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     set_seed(training.seed)
 
     splits = read_splits(data_arguments, training)
-    model, tokenizer = load_model(model_arguments, data_arguments, splits)
+    model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
     trainer = CRFTrainer(
         model=model,

@@ -185,6 +185,8 @@ def test_a_wrong_tokenizer(files, command, fails, model, tokenizer):
     fails(command(model_name_or_path=str(files / "reader"), **streamed), alone)
     fails(command(**tagger, tag_scheme="BIOES"), "--tag_scheme is for a new model")
     fails(command(**tagger, context_size=64), f"--context_size is for a new model: {files / 'tagger'} has learnt 0")
+    reader = command(model_name_or_path=str(files / "reader"), context_size=0)  # the default, but it was given
+    fails(reader, f"--context_size is for a new model: {files / 'reader'} has learnt 9")
 
 
 def test_a_tokenizer_of_the_wrong_case_is_noticed(files, command, tokenizer, caplog):

@@ -109,15 +109,22 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
 
 
 def load_model(
-    arguments: ModelArguments, data: DataArguments, splits: dict[str, Split]
+    arguments: ModelArguments, data: DataArguments, splits: dict[str, Split], options: dict[str, Any]
 ) -> tuple[BertBiLSTMCRFForTokenClassification, Any]:
     """Load a finished tagger, or put a new head for the training data's tags on an encoder.
+
+    Args:
+        arguments: which model, and the shape of a new one.
+        data: how its tags are chosen.
+        splits: the sentences, by the names of their parts.
+        options: those that the user gave, as `given_options` returns them.
 
     Returns:
         The model and its tokenizer.
 
     Raises:
-        UserError: if there is no such model, it is no BERT, or the tokenizer is not the model's.
+        UserError: if there is no such model, it is no BERT, the tokenizer is not the model's, or a finished tagger has
+            another shape than the one asked for.
     """
     name, revision = arguments.model_name_or_path, arguments.revision
     if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
@@ -128,7 +135,7 @@ def load_model(
         if config.model_type == BertBiLSTMCRFConfig.model_type:
             model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, revision=revision)
             _check_tokenizer(tokenizer, model)
-            _check_shape(arguments, data, model.config)
+            _check_shape(name, options, model.config)
             return model, tokenizer
         if "train" not in splits:
             raise UserError(
@@ -153,18 +160,12 @@ def load_model(
     return model, tokenizer
 
 
-def _check_shape(arguments: ModelArguments, data: DataArguments, config: BertBiLSTMCRFConfig) -> None:
+def _check_shape(name: str, options: dict[str, Any], config: BertBiLSTMCRFConfig) -> None:
     """Refuse options of a new model that a finished tagger cannot follow."""
-    asked = {
-        name: getattr(arguments, name) for name in SHAPE if getattr(arguments, name) != getattr(ModelArguments, name)
-    }
-    asked |= {} if data.tag_scheme is None else {"tag_scheme": data.tag_scheme}
-    for name, value in asked.items():
-        learnt = detect_scheme(config.labels) if name == "tag_scheme" else getattr(config, name)
-        if value != learnt:
-            raise UserError(
-                f"--{name} is for a new model: {arguments.model_name_or_path} has learnt {learnt}; leave it away"
-            )
+    for option in (*SHAPE, "tag_scheme"):
+        learnt = detect_scheme(config.labels) if option == "tag_scheme" else getattr(config, option)
+        if options.get(option) not in (None, learnt):
+            raise UserError(f"--{option} is for a new model: {name} has learnt {learnt}; leave it away")
 
 
 def _load_tokenizer(arguments: ModelArguments) -> Any:
