@@ -237,7 +237,11 @@ def plot(found: dict[tuple[str, str], Difference]) -> None:
         axes.plot(row.mean, place, "o", color="#3b82c4")
         axes.annotate(f"{row.mean:+.1f}", (row.mean, place), (0, 5), textcoords="offset points", ha="center")
     axes.axvline(0, color=ink, linewidth=1)
-    axes.set_yticks(range(len(found)), [f"{data}, {other}" for data, other in reversed(found)])
+    names = [
+        f"{TITLES.get(data, data)}, {f'softmax {write_rate(other)}' if other in SYSTEMS else other}"
+        for data, other in reversed(found)
+    ]
+    axes.set_yticks(range(len(found)), names)
     axes.set_xlabel("default less softmax, test F1 in points, 95 % interval")
     axes.margins(y=0.2)
     axes.spines[["top", "right"]].set_visible(False)
