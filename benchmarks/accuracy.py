@@ -50,9 +50,6 @@ from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 RESULTS = Path(__file__).parent / "accuracy"
-COMMIT = subprocess.run(
-    ["git", "rev-parse", "--short", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True
-).stdout.strip()
 EPOCHS = {"wnut17": 4, "ncbi_disease": 3, "uner_danish_ddt": 4}
 SEEDS = (42, 43, 44)
 RATES = (5e-5, 1e-4, 2e-4, 4e-4, 8e-4)  # of the softmax, from which dev chooses: three, and on while it likes the last
@@ -114,11 +111,14 @@ def load(data: str, system: str, seed: int) -> dict[str, Any] | None:
 def run_queue(data_folder: Path, encoder: str, only: str) -> None:
     torch.set_num_threads(1)
     RESULTS.mkdir(exist_ok=True)
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, cwd=RESULTS.parent, capture_output=True, text=True).stdout.strip()
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__, "commit": commit}
     while job := next((job for job in queue() if re.search(only, " ".join(map(str, job))) and claim(*job)), None):
         data, system, seed = job
         print(f"{data}, {system}, seed {seed}", flush=True)
         try:
-            result = run(data_folder / data, encoder, SYSTEMS[system], EPOCHS[data], seed)
+            result = run(data_folder / data, encoder, SYSTEMS[system], EPOCHS[data], seed) | {"versions": versions}
             whole = file_of(*job).with_suffix(".new")
             whole.write_text(json.dumps(result) + "\n")
             os.replace(whole, file_of(*job))
@@ -158,7 +158,6 @@ def run(folder: Path, encoder: str, system: System, epochs: int, seed: int) -> d
     trainer.train()
     seconds = {"train_wall": time.monotonic() - start, "train_cpu": time.process_time() - cpu}
     result: dict[str, Any] = {"epochs": epochs, "batch": BATCH, "seed": seed}
-    result["versions"] = {"torch": torch.__version__, "transformers": transformers.__version__, "commit": COMMIT}
     result["curve"] = [entry["eval_f1"] for entry in trainer.state.log_history if "eval_f1" in entry]
     for name in ("dev", "test"):
         start, cpu = time.monotonic(), time.process_time()
