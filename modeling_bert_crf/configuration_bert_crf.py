@@ -87,6 +87,12 @@ class BertBiLSTMCRFConfig(BertConfig):
         return [self.id2label[index] for index in range(len(self.id2label))]
 
     @property
+    def scheme(self) -> str | None:
+        """The scheme that paths obey, by its name in `SCHEMES`; None if nothing is forbidden. The one answer to this
+        question: read it here, do not guess it from tags."""
+        return resolve_scheme(self.tag_scheme, self.labels)
+
+    @property
     def lstm_units(self) -> int:
         """Units of the BiLSTM per direction, with the default filled in."""
         return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size

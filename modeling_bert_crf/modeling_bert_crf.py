@@ -23,7 +23,7 @@ from .configuration_bert_crf import BertBiLSTMCRFConfig
 from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
 from .pushing import PushesToHub
-from .schemes import OUTSIDE, constraints, resolve_scheme
+from .schemes import OUTSIDE, constraints
 from .words import BEGINS, WORD_SHAPES, loses_case, token_roles
 
 logger = logging.get_logger(__name__)
@@ -305,7 +305,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
     @torch.no_grad()
     def _write_rules(self) -> None:
         """Tell the CRF what the scheme forbids: not in the checkpoint, and memory garbage after every load."""
-        scheme = resolve_scheme(self.config.tag_scheme, self.config.labels)
+        scheme = self.config.scheme
         if scheme is None and self.config.tag_scheme is not None:
             logger.warning_once("The labels have no scheme prefixes (B-, I-, ...): the CRF forbids no transition.")
         buffers = (self.crf.allowed_starts, self.crf.allowed_ends, self.crf.allowed_transitions)
@@ -553,9 +553,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         tag = names[tags[row, word]]
         previous = int(tags[row, word - 1]) if word > 0 else None
         before = {None: "the start", UNKNOWN: "an unknown tag"}.get(previous) or repr(names[previous])
-        scheme = resolve_scheme(self.config.tag_scheme, names)
         raise ValueError(
-            f"labels must obey {scheme}, got {tag!r} after {before} in row {row}, word {word}"
+            f"labels must obey {self.config.scheme}, got {tag!r} after {before} in row {row}, word {word}"
             + ("" if word + 1 < int(grid.mask[row].sum()) else ", at the end of the sentence")
         )
 
