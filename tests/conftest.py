@@ -1,10 +1,17 @@
 """Fixtures: a tokenizer, an encoder and a tagger made in memory; no network."""
 
+import atexit
 import os
 import shutil
+import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process on each core: more threads would only wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+# An empty cache of its own for each process, so that tests neither read nor leave anything in the user's.
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-home-")
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest
 import torch
