@@ -25,7 +25,7 @@ def export(
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
 ) -> None:
-    """Write a tagger as a folder that needs numpy, onnxruntime and tokenizers, but neither torch nor transformers.
+    """Write a tagger as a folder that runs without torch and transformers: on numpy, onnxruntime, regex, tokenizers.
 
     [bold]bert-crf export runs/mine exported --sentences test.conll --int8[/bold]
     [bold]python exported/runtime.py exported "Ada wrote to Babbage."[/bold]

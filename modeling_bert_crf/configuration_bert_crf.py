@@ -56,7 +56,8 @@ class BertBiLSTMCRFConfig(BertConfig):
         context_size (`int`, defaults to 0): how many sub-tokens of the neighbouring sentences the encoder sees on
             each side of a sentence, in training as in the pipeline. They are not scored.
         word_splitter (`str`, defaults to `"tokenizer"`): how the pipeline splits texts into words, as the words of
-            the validation data are split: one of `"tokenizer"`, `"words"`, `"clitics"`, `"blanks"` (see `split_text`).
+            the validation data are split: one of `"tokenizer"`, `"unicode_words"`, `"unicode_clitics"`, `"blanks"`
+            (see `split_text`). Taggers of version 0.1 may say `"words"` or `"clitics"`, and keep what they learnt.
         temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
             the share of right answers; fitted on held-out data. It changes no path.
 

@@ -4,15 +4,21 @@ The CRF's chain runs over words, the encoder reads sub-tokens. Collator, evaluat
 `encode_document`, so that training and inference see the same chain: every word has exactly one position in it, that
 of the word's first sub-token.
 
-Ships with every checkpoint: standard library only; a tokenizer comes in as an argument.
+Ships with every checkpoint: the standard library and `regex` only; a tokenizer comes in as an argument.
 """
 
+import logging
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import Any
+
+import regex
+
+logger = logging.getLogger(__name__)
 
 SPECIAL, BEGINS, CONTINUES = 0, 1, 2
 """What a token of the vocabulary is: no part of a word, the first piece of one, a later piece."""
@@ -244,41 +250,84 @@ def loses_case(tokenizer: Any) -> bool:
 
 _KEPT_WHOLE = r"(?:https?://|www\.)\S+|[@#]\w+|&\w+;|[:;=]['-]?[()DPp/\\|*]+|<3"
 _NUMBER = r"[$\u20ac\xa3]?\d+(?:[.,:/-]\d+)*%?(?!\w)"
-_PUNCTUATION = r"([^\w\s])\1*"  # a run of one sign
-_PATTERNS = {
-    # Joined by what stands inside words: "don't", "Jean-Paul", "U.S.A", "AT&T".
-    "words": rf"{_KEPT_WHOLE}|{_NUMBER}|\w+(?:[-'\u2019.&/]\w+)*|{_PUNCTUATION}",
-    # The same, with English clitics by themselves: "do" "n't", "Ada" "'s".
-    "clitics": rf"{_KEPT_WHOLE}|{_NUMBER}|(?i:n['\u2019]t|['\u2019](?:s|m|d|re|ve|ll))\b"
-    rf"|\w+?(?=n['\u2019]t\b)|\w+(?:[-.&/]\w+)*|{_PUNCTUATION}",
-    "blanks": r"\S+",
+
+
+def _words(letters: str, signs: str) -> str:
+    """Words joined by what stands inside them: "don't", "Jean-Paul", "U.S.A", "AT&T"."""
+    return rf"{_KEPT_WHOLE}|{_NUMBER}|{letters}(?:[-'\u2019.&/]{letters})*|{signs}"
+
+
+def _clitics(letters: str, signs: str) -> str:
+    """The same, with English clitics by themselves: "do" "n't", "Ada" "'s"."""
+    clitics = r"(?i:n['\u2019]t|['\u2019](?:s|m|d|re|ve|ll))(?!\w)"
+    before = rf"{letters}?(?=n['\u2019]t(?!\w))"  # the fewest letters: `letters` ends in a star or a plus
+    return rf"{_KEPT_WHOLE}|{_NUMBER}|{clitics}|{before}|{letters}(?:[-.&/]{letters})*|{signs}"
+
+
+_ATTACHED = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]"
+"""Combining marks, variation selectors, joiners: no word ends before them (rule 4 of Unicode's annex 29)."""
+# From a letter to the next border of the annex's, or to a colon, which the annex joins to letters ("note:this").
+_LETTERS, _LETTERS_OF_CLITICS = (
+    rf"(?!{_ATTACHED})\w(?:\B[^\s:\uff1a{apostrophes}])*" for apostrophes in ("", r"'\u2019")
+)
+_SIGN = rf"(?:[^\w\s\x1c-\x1f]|{_ATTACHED}){_ATTACHED}*(?:(?<=\u200d)\p{{ExtPict}}{_ATTACHED}*)*"  # emoji are joined
+# A flag is a pair of letters of its own kind; all else is a run of one sign. Never by `\B`, which would count back
+# over a run of flags at every one of them.
+_SIGNS = rf"\p{{RI}}{_ATTACHED}*\p{{RI}}|({_SIGN})(?:\1(?!{_ATTACHED}))*"
+
+
+def _by_unicode(pattern: str) -> regex.Pattern:
+    return regex.compile(rf"(?w)(?:{pattern}){_ATTACHED}*")
+
+
+_OLD_SIGNS = r"([^\w\s])\1*"
+_PATTERNS: dict[str, re.Pattern | regex.Pattern] = {
+    "words": re.compile(_words(r"\w+", _OLD_SIGNS)),
+    "clitics": re.compile(_clitics(r"\w+", _OLD_SIGNS)),
+    "blanks": re.compile(r"\S+"),
+    "unicode_words": _by_unicode(_words(_LETTERS, _SIGNS)),
+    "unicode_clitics": _by_unicode(_clitics(_LETTERS_OF_CLITICS, _SIGNS)),
 }
 SPLITTERS = ("tokenizer", *_PATTERNS)
 """Ways to split a text into words, for `split_text`."""
+_ATTACHED_RUN = regex.compile(rf"{_ATTACHED}*")
+_WITHOUT_BLANKS = regex.compile(r"\p{Line_Break=Complex_Context}")
 
 
 def split_text(tokenizer: Any, text: str, splitter: str = "tokenizer") -> list[tuple[int, int]]:
     """Split a text into words.
 
     Args:
-        tokenizer: a fast tokenizer.
+        tokenizer: a fast tokenizer; read by `"tokenizer"` alone.
         text: any.
         splitter: one of `SPLITTERS`. `"tokenizer"` gives the tokenizer's own words, those that the model itself finds
-            in `input_ids` when no `word_mask` says otherwise: every sign of punctuation is one. `"words"` keeps
-            addresses, mentions, emoticons, and words with inner signs whole; `"clitics"` splits `'s` and `n't` off;
-            `"blanks"` splits at blanks alone.
+            in `input_ids` when no `word_mask` says otherwise: every sign of punctuation is one. `"unicode_words"`
+            gives the words of Unicode's annex 29, and keeps addresses, mentions, emoticons, and words with inner signs
+            whole; `"unicode_clitics"` splits `'s` and `n't` off; `"blanks"` splits at blanks alone. `"words"` and
+            `"clitics"` are what version 0.1 had in place of the two of Unicode: they cut words at combining marks, and
+            stay for the taggers that learnt such words.
 
     Returns:
-        Character ranges (start, end) without blanks, in order.
+        Character ranges (start, end) without blanks, in order. But for the two of version 0.1, a word ends after the
+        marks and joiners that follow its last letter.
+
+    Raises:
+        ValueError: if the splitter is `"tokenizer"` and the tokenizer is not a fast one.
     """
     return split_texts(tokenizer, [text], splitter)[0]
 
 
 def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer") -> list[list[tuple[int, int]]]:
     """Do what `split_text` does for many texts, at the price of one call of the tokenizer."""
+    if any(map(_WITHOUT_BLANKS.search, texts)):
+        _say_that_a_dictionary_is_needed()
     if splitter != "tokenizer":
-        pattern = re.compile(_PATTERNS[splitter])
-        return [[match.span() for match in pattern.finditer(text)] for text in texts]
+        return [[match.span() for match in _PATTERNS[splitter].finditer(text)] for text in texts]
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"the splitter 'tokenizer' needs a fast tokenizer, for its offsets, got {type(tokenizer).__name__}: set "
+            "config.word_splitter to 'unicode_words', or split the texts and pass is_split_into_words=True"
+        )
     encoding = tokenizer(
         list(texts),
         add_special_tokens=False,
@@ -288,11 +337,27 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
         verbose=False,
     )
     words = []
-    for index, offsets in enumerate(encoding["offset_mapping"]):
+    for index, (text, offsets) in enumerate(zip(texts, encoding["offset_mapping"], strict=True)):
         pieces = groupby(zip(encoding.word_ids(index), offsets, strict=True), key=itemgetter(0))
         spans = [[span for _, span in group] for _, group in pieces]
-        words.append([(span[0][0], span[-1][1]) for span in spans])
+        words.append(_with_marks(text, [(span[0][0], span[-1][1]) for span in spans]))
     return words
+
+
+def _with_marks(text: str, words: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Take what is attached to each word's end into it: the tokenizer drops it, but it is no text without the word."""
+    return [
+        (start, _ATTACHED_RUN.match(text, end, max(end, following)).end())
+        for (start, end), (following, _) in pairwise([*words, (len(text), len(text))])
+    ]
+
+
+@cache
+def _say_that_a_dictionary_is_needed() -> None:
+    logger.warning(
+        "Thai, Lao, Khmer and Burmese are written without blanks, and their words need a dictionary: split such texts "
+        "into the words of the training data, and pass is_split_into_words=True"
+    )
 
 
 _SENTENCE_END = ".!?\u2026\u3002\uff01\uff1f"  # with the full stop and marks of Chinese and Japanese

@@ -124,7 +124,9 @@ def test_columns_keep_their_borders_and_their_gold_tags(run, tagger, tmp_path):
     assert written == f"{rows[0]}\n\n-DOCSTART-\tO\tO\n\n{rows[1]}\n\n{rows[2]}\n\n"
 
 
-@pytest.mark.parametrize("config", [{}, {"text_unit": "text"}, {"word_splitter": "clitics"}, {"tag_scheme": None}])
+@pytest.mark.parametrize(
+    "config", [{}, {"text_unit": "text"}, {"word_splitter": "unicode_clitics"}, {"tag_scheme": None}]
+)
 def test_texts_become_columns_of_the_words_that_the_model_sees(make_model, tokenizer, tmp_path, config):
     labels = LABELS if "tag_scheme" not in config else ["O", "LOC", "PER"]
     model = make_model(labels, **config)

@@ -1,10 +1,12 @@
 """An exported model tags as the model does, without torch; one that does not is refused."""
 
+import ast
 import json
 import math
 import subprocess
 import sys
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -32,6 +34,7 @@ TEXTS = [
     "rain " * 90 + "in Paris",
     "  \n",
     "Bo\u0301b in 東京",
+    "Ada\u2019s 3.5mg in A\u030as, Zoe\u0308\u2060 \U0001f44d\U0001f3fd \u0928\u0947",
 ]
 WITHOUT_TORCH = """
 import json, sys
@@ -61,7 +64,14 @@ def exported(module_model, tokenizer, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def module_model(make_model):
-    return make_model(num_lstm_layers=2, lstm_hidden_size=7, word_shape_size=5, context_size=9, temperature=1.7)
+    return make_model(
+        num_lstm_layers=2,
+        lstm_hidden_size=7,
+        word_shape_size=5,
+        context_size=9,
+        temperature=1.7,
+        word_splitter="unicode_clitics",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +175,21 @@ def test_the_folder_runs_where_there_is_neither_torch_nor_transformers(exported,
     texts, words = json.loads(run.stdout)
     assert_same(texts, pipe(TEXTS))
     assert_same(words, pipe(SENTENCES, is_split_into_words=True))
+
+
+def test_the_code_in_the_folder_imports_what_the_readme_says(exported):
+    code = {path.stem: ast.parse(path.read_text()) for path in exported[0].glob("*.py")}
+    imported = set()
+    for node in chain.from_iterable(map(ast.walk, code.values())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            imported.add(node.module.partition(".")[0])
+    assert imported - sys.stdlib_module_names - code.keys() == {"numpy", "onnxruntime", "regex", "tokenizers"}
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert "needs numpy, onnxruntime, regex and tokenizers only" in " ".join(readme.split())
+    assert "`pip install numpy onnxruntime regex tokenizers`" in ast.get_docstring(code["runtime"])
 
 
 def test_the_folder_is_a_program(exported):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import LABELS
-from transformers import TokenClassificationPipeline
+from transformers import BertTokenizer, TokenClassificationPipeline
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.entities import read_words
 from modeling_bert_crf.pipeline_bert_crf import pad
 from modeling_bert_crf.schemes import continues, first_violation, tags_to_spans
@@ -130,6 +130,32 @@ def test_texts_are_split_into_the_tokenizers_words(tagger):
 
     assert [text[entry["start"] : entry["end"]] for entry in from_text] == words
     assert [entry["entity"] for entry in from_text] == [entry["entity"] for entry in from_words]
+
+
+def test_taking_the_words_out_of_a_text_leaves_no_mark_behind(model, tokenizer):
+    uncased = BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=True, model_max_length=48)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=uncased, aggregation_strategy="none", ignore_labels=[])
+    text = "Jose\u0301 a\u0300\ufe0f, \u263a\ufe0f x\u2060"
+
+    found = tagger(text)
+
+    assert [one["word"] for one in found] == ["Jose\u0301", "a\u0300\ufe0f", ",", "\u263a\ufe0f", "x\u2060"]
+    for one in reversed(found):
+        assert one["word"] == text[one["start"] : one["end"]]
+        text = text[: one["start"]] + text[one["end"] :]
+    assert text == "   "
+
+
+@pytest.mark.parametrize(
+    ("splitter", "words"),
+    [("words", ["Jose", "\u0301", "sang"]), ("unicode_words", ["Jose\u0301", "sang"])],
+)
+def test_a_tagger_splits_texts_as_its_configuration_says(make_model, tokenizer, tmp_path, splitter, words):
+    """Those of version 0.1 say "words", and learnt marks as words of their own."""
+    make_model(word_splitter=splitter).save_pretrained(tmp_path)
+    model = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer, aggregation_strategy="none", ignore_labels=[])
+    assert [one["word"] for one in tagger("Jose\u0301 sang")] == words
 
 
 def test_the_pipeline_reads_word_shapes_as_training_does(make_model, tokenizer):

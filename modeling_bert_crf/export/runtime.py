@@ -1,6 +1,6 @@
-"""Tag texts with an exported model, with neither torch nor transformers: numpy, onnxruntime and tokenizers suffice.
+"""Tag texts with an exported model, with neither torch nor transformers.
 
-Travels with an export. In its folder:
+Travels with an export. `pip install numpy onnxruntime regex tokenizers` is all that it needs. In its folder:
 
     python runtime.py . "Ada Lovelace wrote to Babbage."
 
@@ -172,6 +172,8 @@ class OnnxTagger:
 
 class Tokenizer:
     """What `words.py` asks of a tokenizer."""
+
+    is_fast = True  # it knows where its words stand
 
     def __init__(self, file: Path, special_ids: dict[str, int]):
         self._tokenizer = tokenizers.Tokenizer.from_file(str(file))

@@ -5,24 +5,39 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from ..words import SPLITTERS, split_text
+import regex
+
+from ..words import split_text
 from .data import Sentence
 
 Offsets = list[tuple[int, int]]
 
+OFFERED = ("tokenizer", "unicode_words", "unicode_clitics", "blanks")
+"""The splitters that a new tagger may get; `words.SPLITTERS` has those of older ones, too."""
+
 _NO_BLANK_BEFORE = re.compile(r"^([,.;:!?%)\]}\u2019\u201d]|['\u2019](s|m|d|re|ve|ll|t)$|n['\u2019]t$|-$|/$|\.{2,}$)")
 _NO_BLANK_AFTER = re.compile(r"^[(\[{\u201c#@$-]$|^/$")
+# Chinese, Japanese, Thai, Lao, Khmer, Burmese: between two of their characters stands no blank.
+_NO_BLANK_AMONG = regex.compile(
+    r"[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{East_Asian_Width=F}\p{Line_Break=Complex_Context}]"
+)
 
 
 def detokenise(words: Sequence[str]) -> tuple[str, Offsets]:
     """Write words as a text by simple rules of spacing, and say where each stands in it."""
     text, offsets = "", []
     for previous, word in pairwise([None, *words]):
-        if previous is not None and not _NO_BLANK_BEFORE.match(word) and not _NO_BLANK_AFTER.match(previous):
+        if previous is not None and _are_apart(previous, word):
             text += " "
         offsets.append((len(text), len(text) + len(word)))
         text += word
     return text, offsets
+
+
+def _are_apart(previous: str, word: str) -> bool:
+    if _NO_BLANK_BEFORE.match(word) or _NO_BLANK_AFTER.match(previous):
+        return False
+    return not (_NO_BLANK_AMONG.match(previous[-1:]) and _NO_BLANK_AMONG.match(word))
 
 
 def share_of_words_found(sentences: Sequence[Sentence], splitter: str, tokenizer: Any) -> float:
@@ -36,6 +51,10 @@ def share_of_words_found(sentences: Sequence[Sentence], splitter: str, tokenizer
 
 
 def choose_splitter(sentences: Sequence[Sentence], tokenizer: Any, most: int = 2000) -> str:
-    """Name the splitter that finds most words again, the tokenizer's own if no other is better."""
+    """Name the splitter that finds most words again, the first of `OFFERED` that does.
+
+    A tokenizer that is not a fast one says nothing of where its words stand: then its own are not offered.
+    """
     sample = sentences[:: max(1, len(sentences) // most)]
-    return max(SPLITTERS, key=lambda splitter: share_of_words_found(sample, splitter, tokenizer))
+    offered = [splitter for splitter in OFFERED if tokenizer.is_fast or splitter != "tokenizer"]
+    return max(offered, key=lambda splitter: share_of_words_found(sample, splitter, tokenizer))
