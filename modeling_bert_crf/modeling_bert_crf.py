@@ -225,7 +225,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             labels: the tags, each once; their order gives the ids.
             tokenizer: the encoder's tokenizer; None loads it from the same place.
             **config: fields of `BertBiLSTMCRFConfig` (`num_lstm_layers=2`; `word_shape_size` is 16 by default if the
-                tokenizer writes everything in lower case), or where and how to load from
+                tokenizer writes everything in lower case, `word_splitter` is `"unicode_words"` if it is not a fast
+                one), or where and how to load from
                 (`revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`, `attn_implementation`).
 
         Raises:
@@ -252,6 +253,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         if tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
         config.setdefault("word_shape_size", WORD_SHAPE_SIZE if loses_case(tokenizer) else 0)
+        config.setdefault("word_splitter", "tokenizer" if tokenizer.is_fast else "unicode_words")
         unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
         values = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
         full = BertBiLSTMCRFConfig(

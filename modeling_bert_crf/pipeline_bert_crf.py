@@ -196,10 +196,6 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         config = self.model.config
         if is_split_into_words:
             texts = place(sentences, delimiter)
-        elif config.word_splitter == "tokenizer" and not self.tokenizer.is_fast:
-            raise ValueError(
-                "texts need a fast tokenizer, for its offsets; split them and pass is_split_into_words=True"
-            )
         else:
             texts = split(self.tokenizer, sentences, config.word_splitter, config.text_unit)
         limit = min(self.tokenizer.model_max_length, config.max_position_embeddings)

@@ -15,7 +15,7 @@ atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import BertConfig, BertJapaneseTokenizer, BertModel, BertTokenizer
 from transformers.utils import logging
 
 import run_ner
@@ -69,6 +69,19 @@ def encoder_folder(tokenizer, tmp_path_factory):
     torch.manual_seed(1)
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def slow_encoder_folder(encoder_folder, tokenizer, tmp_path_factory):
+    """The same checkpoint with a tokenizer that is written in Python, and says of no sub-token where it stands."""
+    folder = tmp_path_factory.mktemp("slow") / "encoder"
+    shutil.copytree(encoder_folder, folder, ignore=shutil.ignore_patterns("tokenizer*"))
+    (folder / "vocab.txt").write_text("\n".join(tokenizer.get_vocab()))
+    slow = BertJapaneseTokenizer(
+        str(folder / "vocab.txt"), word_tokenizer_type="basic", do_lower_case=False, model_max_length=48
+    )
+    slow.save_pretrained(folder)
     return folder
 
 

@@ -20,6 +20,7 @@ import modeling_bert_crf
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.demo.space import push_space, write_space
+from modeling_bert_crf.hub.push import files_to_push
 from modeling_bert_crf.pages.render import render
 
 TEXT = "Ada Lovelace visited Paris.\n<b onclick=alert(1)>rain</b> & ${1+1} {{2+2}} <script>alert(2)</script>"
@@ -185,6 +186,15 @@ def test_a_space_for_a_model_of_the_hub_loads_it_by_the_commit(tmp_path):
     assert "load_tagger('owner/model', revision='c0ffee')" in (tmp_path / "space" / "app.py").read_text()
     assert yaml.safe_load((tmp_path / "space" / "README.md").read_text().split("---")[1])["models"] == ["owner/model"]
     assert not (tmp_path / "space" / "model").exists()
+
+
+def test_a_space_and_a_push_take_all_files_of_a_tokenizer_written_in_python(tmp_path):
+    names = ["config.json", "spiece.model", "tokenizer_config.json", "vocab.txt"]
+    for name in [*names, "rest.txt"]:
+        (tmp_path / name).write_text(name)
+    write_space(tmp_path / "space", str(tmp_path), None, "mine")
+    assert sorted(path.name for path in (tmp_path / "space" / "model").iterdir()) == names
+    assert files_to_push(tmp_path) == names
 
 
 class Hub:

@@ -1,6 +1,13 @@
 """Which splitter fits the words of the training data."""
 
 import pytest
+from transformers import AutoTokenizer
+from typer.testing import CliRunner
+
+import run_ner
+from bert_crf_command.app import app
+from bert_crf_command.loading import load_tagger
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.splitting import choose_splitter, detokenise, share_of_words_found
 from modeling_bert_crf.words import split_text
@@ -56,3 +63,44 @@ def test_the_share_counts_words_with_both_borders(tokenizer):
     assert share_of_words_found([one], "blanks", tokenizer) == pytest.approx(1 / 3)
     assert share_of_words_found([one], "clitics", tokenizer) == 1.0
     assert split_text(tokenizer, "Ada's rain", "clitics") == [(0, 3), (3, 5), (6, 10)]
+
+
+def test_a_tokenizer_without_offsets_is_not_offered_as_a_splitter(slow_encoder_folder):
+    slow = AutoTokenizer.from_pretrained(slow_encoder_folder)
+    assert not slow.is_fast
+    assert choose_splitter([sentence("the rain in - Paris , said @ Ada .")], slow) == "unicode_words"
+    assert choose_splitter([], slow) == "unicode_words"
+
+
+def test_a_new_tagger_without_offsets_of_its_tokenizer_splits_texts_by_itself(slow_encoder_folder):
+    slow = AutoTokenizer.from_pretrained(slow_encoder_folder)
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(str(slow_encoder_folder), ["O", "PER"])
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=slow, aggregation_strategy="none", ignore_labels=[])
+    assert [(one["start"], one["end"]) for one in tagger("Ada, rain")] == [(0, 3), (3, 4), (5, 9)]
+
+    model.config.word_splitter = "tokenizer"
+    with pytest.raises(
+        ValueError, match=r"the splitter 'tokenizer' needs a fast .* got BertJapaneseTokenizer: set config"
+    ):
+        tagger("Ada, rain")
+
+
+def test_a_run_with_a_tokenizer_without_offsets_leaves_a_tagger_of_raw_text(slow_encoder_folder, command, files):
+    run_ner.main(command(model_name_or_path=slow_encoder_folder))
+
+    tagger = load_tagger(str(files / "out"))
+    assert not tagger.tokenizer.is_fast
+    every = {"aggregation_strategy": "none", "ignore_labels": []}
+    (expected,) = tagger([["Ada", "visited", "Paris", "."]], is_split_into_words=True, **every)
+    found = tagger("Ada visited Paris.", **every)
+    assert [(one["word"], one["entity"]) for one in found] == [(one["word"], one["entity"]) for one in expected]
+    assert [one["score"] for one in found] == pytest.approx([one["score"] for one in expected], abs=1e-5)
+    argv = ["tag", str(files / "out"), "Ada visited Paris.", "-o", str(files / "found.conll")]
+    assert CliRunner().invoke(app, argv).exit_code == 0
+    rows = [f"{one['word']}\t{one['entity']}" for one in expected]
+    assert (files / "found.conll").read_text() == "\n".join(rows) + "\n\n"
+    result = CliRunner().invoke(
+        app, ["export", str(files / "out"), str(files / "onnx"), "--sentences", str(files / "test.conll")]
+    )
+    assert result.exit_code == 1
+    assert "tokenizer must be a fast one, got BertJapaneseTokenizer" in result.stderr

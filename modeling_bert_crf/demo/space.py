@@ -12,7 +12,8 @@ from pathlib import Path
 from huggingface_hub import HfApi
 
 PACKAGE = Path(__file__).parent.parent
-_MODEL_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "*.safetensors", "*.index.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "spiece.model")
+_MODEL_FILES = ("config.json", *_TOKENIZER_FILES, "*.safetensors", "*.index.json")
 _APP = '''"""A tagger to try out; made by `bert-crf demo MODEL --push_to_space OWNER/NAME`."""
 
 from modeling_bert_crf.demo.app import build_demo, serve

@@ -7,7 +7,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from ..pushing import HubError, hub_errors
 
-GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "plots/*")
+GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "spiece.model", "plots/*")
 """What of a model's folder belongs on the Hub. All else stays: checkpoints, pickles, and the predictions, which hold
 the text and the gold tags of a data set that may be licensed otherwise."""
 
