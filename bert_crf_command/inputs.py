@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from modeling_bert_crf.training.data import WORD_COLUMNS, DataError, number_lines, read_columns, read_objects
+from modeling_bert_crf.words import unicode_fault
 
 from .errors import CommandError, reason
 
@@ -131,9 +132,7 @@ def _read_sentences(lines: Iterable[tuple[int, str]], name: str, file: int, colu
 
 
 def _checked(text: str, place: str) -> str:
-    """Refuse half a character, which JSON can escape and a shell can pass: no tokenizer reads it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{place}: must be Unicode text, got half a character, {text[error.start]!r}") from None
+    """Refuse half a character."""
+    if fault := unicode_fault(text):
+        raise DataError(f"{place}: {fault}")
     return text

@@ -1,37 +1,42 @@
 """Streams in and batches out: what lies between a caller's texts and the model.
 
-Ships with every checkpoint and every export: standard library only.
+Ships with every checkpoint and every export: standard library and `words.py` only.
 
 Texts are read in chunks; what a chunk holds is sorted by length, batched, and put back in order. So a stream of any
 size needs the memory of a chunk, and padding is rare.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
+
+from .words import unicode_fault
 
 CHUNK_TEXTS, CHUNK_CHARACTERS = 1024, 2**18
 """Where a chunk ends: so many texts, or characters. How far a stream is read ahead."""
 
 
-def chunks(inputs: Iterable[Any], by_words: bool) -> Iterator[list[Any]]:
+def chunks(inputs: Iterable[Any], by_words: bool, numbers: Sequence[int] = ()) -> Iterator[list[Any]]:
     """Check inputs, and group them into chunks of bounded size; one larger than a chunk is a chunk by itself.
 
     Args:
         inputs: texts; or with `by_words` lists of words, or documents, which are lists of those.
         by_words: which of the two they are.
+        numbers: what to call each in an error; by default they are counted from 1.
 
     Raises:
-        ValueError: if an input is not what `by_words` says.
+        ValueError: if an input is not what `by_words` says, or holds half a character.
     """
     chunk: list[Any] = []
     room = CHUNK_CHARACTERS
-    for given in inputs:
+    for given, number in zip(inputs, numbers or count(1), strict=False):
         if not by_words and not isinstance(given, str):
             raise ValueError(f"a text must be a string, got {given!r}; pass is_split_into_words=True for words")
         if by_words and not (_are_words(given) or (_is_list(given) and all(map(_are_words, given)))):
             raise ValueError(
                 f"with is_split_into_words an input must be a list of words, or of sentences, got {given!r}"
             )
+        _refuse_half_characters(given, f"text {number}")
         size = _characters(given)
         if chunk and size > room:
             yield chunk
@@ -52,6 +57,15 @@ def _is_list(given: Any) -> bool:
 
 def _are_words(given: Any) -> bool:
     return _is_list(given) and all(isinstance(word, str) for word in given)
+
+
+def _refuse_half_characters(given: Any, place: str) -> None:
+    if isinstance(given, str):
+        if fault := unicode_fault(given):
+            raise ValueError(f"{place} {fault}")
+        return
+    for number, one in enumerate(given, start=1):
+        _refuse_half_characters(one, f"{place}, {'word' if isinstance(one, str) else 'sentence'} {number}")
 
 
 def _characters(given: Any) -> int:

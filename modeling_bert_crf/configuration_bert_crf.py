@@ -6,7 +6,7 @@ from transformers import BertConfig
 from transformers.configuration_utils import strict
 
 from .schemes import resolve_scheme
-from .words import SPLITTERS
+from .words import SPLITTERS, unicode_fault
 
 # Where the auto classes and `pipeline` find the code that travels beside the weights.
 AUTO_MAP = {
@@ -135,6 +135,8 @@ class BertBiLSTMCRFConfig(BertConfig):
         for index, label in self.id2label.items():
             if not isinstance(label, str) or not str(index).isdecimal():
                 raise ValueError(f"`id2label` must give numbers their labels' names, got {index!r}: {label!r}")
+            if fault := unicode_fault(label):
+                raise ValueError(f"`id2label`: the name of label {index} {fault}")
         label2id = {label: int(index) for index, label in self.id2label.items()}
         if num_labels not in (None, len(label2id)):
             raise ValueError(

@@ -104,8 +104,8 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         steps = self._steps(**kwargs)
         by_words = steps.preprocess.get("is_split_into_words", False)
 
-        def run(sentences: Iterable[Any]) -> list[Any]:
-            return list(self._stream(sentences, steps, progress))
+        def run(sentences: Iterable[Any], numbers: Sequence[int] = ()) -> list[Any]:
+            return list(self._stream(sentences, steps, progress, numbers))
 
         if split_between_processes and not isinstance(inputs, list | tuple):
             raise ValueError(
@@ -173,14 +173,16 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         )
         return Steps(*({name: value for name, value in step.items() if value is not None} for step in steps))
 
-    def _stream(self, sentences: Iterable[Any], steps: Steps, progress: bool) -> Iterator[list[dict[str, Any]]]:
-        """Tag a chunk at a time."""
+    def _stream(
+        self, sentences: Iterable[Any], steps: Steps, progress: bool, numbers: Sequence[int] = ()
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Tag a chunk at a time; an error names an input by its number."""
         total = len(sentences) if hasattr(sentences, "__len__") else None
         if not hasattr(sentences, "__iter__"):  # a torch data set
             sentences = map(sentences.__getitem__, range(total))
         by_words = steps.preprocess.get("is_split_into_words", False)
         with logging.tqdm(total=total, desc="tagging", unit="text", disable=not progress) as bar:
-            for chunk in chunks(sentences, by_words):
+            for chunk in chunks(sentences, by_words, numbers):
                 texts = self.preprocess(chunk, **steps.preprocess)
                 emissions = self._forward(texts, bar.update, **steps.forward)
                 yield from self.postprocess(texts, emissions, **steps.postprocess)

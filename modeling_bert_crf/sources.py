@@ -11,10 +11,11 @@ from torch import distributed
 from .batching import CHUNK_TEXTS
 
 
-def share(sentences: Sequence[Any], run: Callable[[Sequence[Any]], list[Any]]) -> list[Any]:
+def share(sentences: Sequence[Any], run: Callable[[Sequence[Any], Sequence[int]], list[Any]]) -> list[Any]:
     """Run on this process's share, and return what all processes found, in the order of the sentences.
 
-    Each process must be given the same sentences; it takes every n-th, so that long ones are spread.
+    Each process must be given the same sentences; it takes every n-th, so that long ones are spread. `run` is given
+    some sentences and their numbers, from 1.
 
     Raises:
         ValueError: if this is one of several processes, and they are not connected yet.
@@ -25,11 +26,11 @@ def share(sentences: Sequence[Any], run: Callable[[Sequence[Any]], list[Any]]) -
             raise ValueError(
                 "split_between_processes needs connected processes: create accelerate's PartialState() before"
             )
-        return run(sentences)
+        return run(sentences, range(1, len(sentences) + 1))
     rank, size = distributed.get_rank(), distributed.get_world_size()
     part, failure = None, None
     try:
-        part = run(sentences[rank::size])
+        part = run(sentences[rank::size], range(rank + 1, len(sentences) + 1, size))
     except Exception as error:  # the others wait for this process: first tell them
         failure = error
     gathered: list[Any] = [None] * size
@@ -54,7 +55,9 @@ def is_data_set(inputs: Any) -> bool:
     )
 
 
-def tag_data_set(dataset: Any, column: str, found: str, fields: Any, tag: Callable[[Iterable[Any]], list[Any]]) -> Any:
+def tag_data_set(
+    dataset: Any, column: str, found: str, fields: Any, tag: Callable[[Iterable[Any], Sequence[int]], list[Any]]
+) -> Any:
     """Return a data set with one column more, what `tag` finds in another column, a chunk of rows at a time.
 
     Args:
@@ -62,7 +65,7 @@ def tag_data_set(dataset: Any, column: str, found: str, fields: Any, tag: Callab
         column: what to tag.
         found: the new column's name.
         fields: its type: a string as `datasets.Value` takes it, a dictionary of types, or a list of one type.
-        tag: tags a column's values.
+        tag: tags a column's values, given them and the numbers of their rows, from 1.
 
     Raises:
         ValueError: if the data set has no such column, or already one of the new name.
@@ -88,5 +91,10 @@ def tag_data_set(dataset: Any, column: str, found: str, fields: Any, tag: Callab
     # Otherwise the model would be hashed, for a name of the result in a cache.
     once = {} if names is None or not hasattr(dataset, "__len__") else {"new_fingerprint": uuid.uuid4().hex}
     return dataset.map(
-        lambda rows: {found: tag(rows[column])}, batched=True, batch_size=CHUNK_TEXTS, features=features, **once
+        lambda rows, indices: {found: tag(rows[column], [index + 1 for index in indices])},
+        with_indices=True,
+        batched=True,
+        batch_size=CHUNK_TEXTS,
+        features=features,
+        **once,
     )

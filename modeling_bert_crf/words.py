@@ -9,7 +9,7 @@ Ships with every checkpoint: the standard library and `regex` only; a tokenizer 
 
 import logging
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, groupby, pairwise
@@ -53,6 +53,23 @@ class Window:
     words: range
 
 
+def unicode_fault(text: str) -> str:
+    """Say what is wrong with a text that holds half a character; an empty string if nothing is.
+
+    JSON can escape half a surrogate pair, and a shell can pass one; no tokenizer reads it, and no file holds it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"must be Unicode text, got half a character, {text[error.start]!r}"
+    return ""
+
+
+def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
+    if fault := next(filter(None, map(unicode_fault, texts)), ""):
+        raise ValueError(f"a {what} {fault}")
+
+
 def encode_words(
     tokenizer: Any, words: Sequence[str], max_length: int | None = None, stride: int | None = None
 ) -> list[Window]:
@@ -71,7 +88,8 @@ def encode_words(
         The windows in order. Their `words` are the sentence's words, each once.
 
     Raises:
-        ValueError: if `max_length` leaves no room for a word, or `stride` none for progress.
+        ValueError: if `max_length` leaves no room for a word, or `stride` none for progress, or a word holds half a
+            character.
     """
     return encode_document(tokenizer, [words], max_length, stride)[0]
 
@@ -145,6 +163,7 @@ def _pieces(tokenizer: Any, words: Collection[str]) -> dict[str, list[int]]:
         return {}
     # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it too.
     words = list(words)
+    _refuse_half_characters("word", words)
     encoding = tokenizer(
         words, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
     )
@@ -312,7 +331,8 @@ def split_text(tokenizer: Any, text: str, splitter: str = "tokenizer") -> list[t
         marks and joiners that follow its last letter.
 
     Raises:
-        ValueError: if the splitter is `"tokenizer"` and the tokenizer is not a fast one.
+        ValueError: if the splitter is `"tokenizer"`, and the tokenizer is not a fast one or the text holds half a
+            character.
     """
     return split_texts(tokenizer, [text], splitter)[0]
 
@@ -328,6 +348,7 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
             f"the splitter 'tokenizer' needs a fast tokenizer, for its offsets, got {type(tokenizer).__name__}: set "
             "config.word_splitter to 'unicode_words', or split the texts and pass is_split_into_words=True"
         )
+    _refuse_half_characters("text", texts)
     encoding = tokenizer(
         list(texts),
         add_special_tokens=False,

@@ -161,6 +161,54 @@ def test_mistakes_in_arguments_are_told_before_the_first_text(tagger):
         tagger(iter(TEXTS), split_between_processes=True)
 
 
+HALF = "Ada \ud800"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "by_words", "place"),
+    [
+        (["Ada", "Bob", HALF], False, "text 3"),
+        (iter(["Ada", "Bob", "in", HALF]), False, "text 4"),  # in the second chunk
+        (HALF, False, "text 1"),
+        ([["Ada"], ["in", "the", HALF]], True, "text 2, word 3"),
+        ([[["Ada"], ["in", HALF]]], True, "text 1, sentence 2, word 2"),
+    ],
+)
+def test_half_a_character_is_refused_by_its_place(tagger, small_chunks, inputs, by_words, place):
+    with pytest.raises(ValueError, match=rf"^{place} must be Unicode text, got half a character, '\\ud800'$"):
+        list(tagger(inputs, is_split_into_words=by_words))
+
+
+class SecondOfTwoProcesses:
+    """Stands in for torch's `distributed`, in a process whose other found nothing."""
+
+    def is_available(self):
+        return True
+
+    is_initialized = is_available
+
+    def get_rank(self):
+        return 1
+
+    def get_world_size(self):
+        return 2
+
+    def all_gather_object(self, gathered, mine):
+        gathered[:] = [([], None), mine]
+
+
+def test_half_a_character_in_a_shared_list_is_refused_by_its_place_in_the_whole_list(tagger, monkeypatch):
+    monkeypatch.setattr(sources, "distributed", SecondOfTwoProcesses())
+    with pytest.raises(ValueError, match=r"^text 4 must be Unicode text"):
+        tagger(["Ada", "in", "the", HALF, "rain"], split_between_processes=True)
+
+
+def test_half_a_character_in_a_data_set_is_refused_by_its_row(tagger, small_chunks):
+    stream = datasets.IterableDataset.from_generator(lambda: ({"text": text} for text in ["Ada"] * 4 + [HALF]))
+    with pytest.raises(ValueError, match=r"^text 5 must be Unicode text, got half a character"):
+        list(tagger(stream))
+
+
 def test_a_progress_bar_on_request(tagger, capfd, small_chunks):
     tagger(TEXTS)
     assert capfd.readouterr().err == ""

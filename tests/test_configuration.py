@@ -54,6 +54,14 @@ def test_code_references_never_point_to_another_repository():
             "must number the labels from 0 without a gap",
         ),
         ({"id2label": {0: "O", 1: "I-X"}, "label2id": {"O": 0, "I-X": 1}}, "'I-X' can never be reached"),
+        (
+            {"id2label": {0: "O", 1: "B-\ud800"}},
+            "`id2label`: the name of label 1 must be Unicode text, got half a char",
+        ),
+        (
+            {"label2id": {"O": 0, "B-\ud800": 1}},
+            "`id2label`: the name of label 1 must be Unicode text, got half a char",
+        ),
     ],
 )
 def test_bad_values_are_refused(fields, message):

@@ -237,6 +237,21 @@ def test_bad_json_lines_are_refused(write, row, message):
         list(read_file(write(row, "data.jsonl")))
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"tokens": ["Ada", "in \ud800"], "ner_tags": ["O", "O"]},
+        {"tokens": ["Ada", "in"], "ner_tags": ["O", "B-\ud800"]},
+        {"tokens": ["Ada", "in"], "ner_tags": [0, 1]},
+    ],
+    ids=["word", "tag", "name of a tag"],
+)
+def test_half_a_character_is_refused_by_file_and_line(write, row):
+    path = write(json.dumps({"tokens": ["Ada"], "ner_tags": ["O"]}) + "\n" + json.dumps(row), "data.jsonl")
+    with pytest.raises(DataError, match=r"data.jsonl:2: must be Unicode text, got half a character, '\\ud800'$"):
+        list(read_file(path, labels=["O", "B-\ud800"]))
+
+
 def test_integer_tags_out_of_range_are_refused(write):
     with pytest.raises(DataError, match=r"data.jsonl:1: a tag must be in \[0, 3\), the labels' ids, got 3"):
         list(read_file(write('{"tokens": ["a"], "tags": [3]}', "data.jsonl"), labels=NAMES))

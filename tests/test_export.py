@@ -122,6 +122,8 @@ def test_an_input_of_the_wrong_kind_is_refused(tagger):
         tagger("Ada")
     with pytest.raises(ValueError, match=r"a text must be a string, got \['Ada'\]; pass is_split_into_words=True"):
         tagger([["Ada"]])
+    with pytest.raises(ValueError, match=r"text 2, word 1 must be Unicode text, got half a character, '\\ud800'"):
+        tagger([["Ada"], ["\ud800"]], is_split_into_words=True)
     with pytest.raises(ValueError, match="must be a list of words, or of sentences, got 'Ada'"):
         tagger(["Ada"], is_split_into_words=True)
     with pytest.raises(ValueError, match="aggregation_strategy must be 'simple' or 'none', got 'max'"):

@@ -357,3 +357,11 @@ def test_words_of_the_tokenizer_need_a_fast_one():
     with pytest.raises(ValueError, match="the splitter 'tokenizer' needs a fast tokenizer, for its offsets, got Slow"):
         split_text(Slow(), "Ada")
     assert split_text(Slow(), "Ada", "unicode_words") == [(0, 3)]
+
+
+def test_half_a_character_is_refused_where_a_tokenizer_would_read_it(tokenizer):
+    rule = r"must be Unicode text, got half a character, '\\udc80'$"
+    with pytest.raises(ValueError, match=rf"^a word {rule}"):
+        encode_words(tokenizer, ["Ada", "in\udc80"])
+    with pytest.raises(ValueError, match=rf"^a text {rule}"):
+        split_text(tokenizer, "Ada in\udc80")

@@ -12,6 +12,7 @@ from typing import Any
 from datasets import ClassLabel
 
 from ..schemes import OUTSIDE, SCHEMES, convert, first_violation, is_iob1, repair, scheme_of, split_tag
+from ..words import unicode_fault
 
 WORD_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner")
@@ -245,6 +246,8 @@ def _sentence_of(
         tags = [names[tag] for tag in tags]
     if not all(isinstance(tag, str) and tag for tag in tags):
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
+    if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):
+        raise DataError(f"{where}: {fault}")
     if document is not None and document not in row:
         raise DataError(f"{where}: must have a column of documents named {document}, got {', '.join(row)}")
     return Sentence(words, tags, source, [number] * len(words), "" if document is None else str(row[document]))
