@@ -7,11 +7,9 @@ import tempfile
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-if "PYTEST_XDIST_WORKER" in os.environ:  # one process on each core: more threads would only wait for each other
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process on each core: more threads would only wait for each other
 # An empty cache of its own for each process, so that tests neither read nor leave anything in the user's.
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-home-")
-atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 import pytest
 import torch
@@ -20,6 +18,8 @@ from transformers.utils import logging
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TRAIN = "Ada\tB-PER\nLovelace\tI-PER\nvisited\tO\nParis\tB-LOC\n\nthe\tO\nrain\tO\n\n"
