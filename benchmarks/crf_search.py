@@ -7,7 +7,8 @@ Small chains are checked against the sum over all paths, long ones against a pla
 float64. They differ in length, number of tags, scale of the scores (0 to 10,000), constraints (none, -inf, -1e4,
 rules of IOB2 and BIOES), unknown tags and tag sets, dtype (float64, float32, bfloat16, float16, and autocast).
 Checked are log Z, the NLL, the gradients of both with respect to every input, log marginals, entropy and the best
-path. Tolerances are those of the result's own precision. Exits with 1 if anything is outside them.
+path; of small chains also log marginals of any size, and the entropy's value. Tolerances are those of the result's own
+precision. Exits with 1 if anything is outside them.
 """
 
 import argparse
@@ -174,7 +175,9 @@ class Case:
                 faults.append(f"NLL, row {row}: {nll[row].item()} for {loss.item()}")
             if loss.isfinite():
                 losses.append(loss * weights[row])
-            faults += self.check_posterior(row, length, full, exact[0], log_marginals, entropy, compare, double)
+            faults += self.check_posterior(
+                row, length, full, exact[0], log_marginals, entropy, moves, long, compare, double
+            )
             faults += self.check_path(row, length, paths, scores, moves, long, exact[0])
         total = sum(losses, torch.zeros(()))
         expected = torch.autograd.grad(total, exact, allow_unused=True) if total.requires_grad else [None] * 4
@@ -185,18 +188,36 @@ class Case:
             compare(f"gradient of {what}", -1, found, torch.nan_to_num(value), bound, 1e-6 if not half else 4e-3)
         return faults
 
-    def check_posterior(self, row, length, full, exact, log_marginals, entropy, compare, double) -> list[str]:
+    def check_posterior(
+        self, row, length, full, exact, log_marginals, entropy, moves, long, compare, double
+    ) -> list[str]:
         if length == 0 or full == -torch.inf:
             return []
+        faults = []
         (marginals,) = torch.autograd.grad(full, exact, retain_graph=True)
         found = log_marginals[row, :length]
         compare("marginals", row, found.exp(), marginals[row, :length], 1e-9 if double else 1e-6, 0.0)
         likely = marginals[row, :length] > 1e-30
         compare("log marginals", row, found[likely], marginals[row, :length][likely].log(), 1e-6, 1e-6)
+        if not long:
+            faults += self.check_logs(row, length, found, entropy, moves, exact, compare, double)
         sums = (found.exp().sum(1) - 1).abs().max().item()
         if sums > 1e-5 or not 0 <= entropy[row] + 1e-5 <= length * math.log(self.crf.num_tags) + 2e-5:
-            return [f"posterior, row {row}: sums are off by {sums}, entropy {entropy[row].item()}"]
-        return []
+            faults.append(f"posterior, row {row}: sums are off by {sums}, entropy {entropy[row].item()}")
+        return faults
+
+    def check_logs(self, row, length, found, entropy, moves, exact, compare, double) -> list[str]:
+        """Log marginals are right however small they are, and -inf where no path is allowed alone."""
+        paths, scores = all_scores(
+            exact[row, :length].detach(), **{name: move.detach() for name, move in moves.items()}
+        )
+        log_p = scores - safe_logsumexp(scores, 0)
+        sets = torch.nn.functional.one_hot(paths, self.crf.num_tags).bool()  # (paths, n, K)
+        logs = safe_logsumexp(log_p[:, None, None].masked_fill(~sets, -torch.inf), 0)
+        absolute = 1e-9 if double else 2e-6
+        compare("small log marginals", row, found, logs, absolute, 1e-12 if double else 2.4e-7)
+        compare("entropy", row, entropy[row], -(log_p.exp() * log_p.clamp_min(-1e3)).sum(), absolute, 1e-6)
+        return [] if (found.isfinite() == logs.isfinite()).all() else [f"log marginals, row {row}: wrong infinities"]
 
     def check_path(self, row, length, paths, scores, moves, long, exact) -> list[str]:
         """The best path's own score, in float64, is the largest there is."""

@@ -7,9 +7,8 @@ Shapes use three letters: B sequences, T positions, K tags. Scores are natural l
 weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
 
 The class checks its arguments, and gives the results of `crf_engine.py` (sums) and `crf_decoding.py` (maxima) their
-gradients. Results and
-gradients are exact to rounding for scores of any size; a forbidden move has weight 0, in the sums and in the search
-alike.
+gradients. Results and gradients are exact to rounding for scores of any size; a forbidden move has weight 0, in the
+sums and in the search alike. Gradients are of the first order: to differentiate them again is an error.
 
 Ships with every checkpoint: imports torch only.
 
@@ -18,8 +17,9 @@ References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A (forward, backward) and III-B (Viterbi).
 """
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -35,6 +35,7 @@ from .crf_engine import (
     Tier,
     entropy,
     expectation,
+    first_rows,
     lay_out,
     log_marginals,
     log_partition,
@@ -49,6 +50,13 @@ from .crf_engine import (
     walk,
     widest,
 )
+
+FIRST_ORDER = (
+    "the CRF has first derivatives only, in reverse mode (no Hessian, gradient penalty, jvp or vmap): for second ones "
+    "differentiate `marginals`, which are the gradient of `log_partition` with respect to the emissions"
+)
+AT_MOST = 2**29
+"""How many numbers a search for many paths, or a draw of them, may hold at once: 4 GiB."""
 
 
 class LinearChainCRF(nn.Module):
@@ -72,8 +80,12 @@ class LinearChainCRF(nn.Module):
         allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. Where False, no path may pass: its
             probability is 0 and it is never decoded. All True at first; not in the `state_dict`.
 
+    A score may be -inf, which forbids as well. One that is +inf or not a number makes sums that are not numbers, and
+    is an error where paths are looked for. However low a finite score, what it allows has a finite log probability.
+
     Raises:
-        ValueError: from every method, if a shape or dtype disagrees, or the mask has a hole.
+        ValueError: from every method, if a shape or dtype disagrees, or the mask has a hole; from those that return
+            paths, if a score is +inf or not a number.
     """
 
     def __init__(self, num_tags: int):
@@ -106,7 +118,7 @@ class LinearChainCRF(nn.Module):
             (B,), at least 0 up to rounding, in nats per sequence. +inf, with gradient 0, where the constraints forbid
             every path that agrees with the tags.
         """
-        return self._nll(emissions, tags, mask, with_log_marginals=False)[0]
+        return self._sum(emissions, mask, tags)[0]
 
     def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` and what `log_marginals` returns, from one pass over the chain.
@@ -117,7 +129,7 @@ class LinearChainCRF(nn.Module):
         Returns:
             (B,) and (B, T, K).
         """
-        return self._nll(emissions, tags, mask, with_log_marginals=True)
+        return self._sum(emissions, mask, tags, formula=log_marginals)
 
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Add up the weight of every tag path, and return the log of the sum, in O(T K^2).
@@ -134,16 +146,7 @@ class LinearChainCRF(nn.Module):
             >>> crf.log_partition(torch.zeros(2, 4, 3), mask).exp().round().tolist()  # 3**4, 3**2
             [81.0, 9.0]
         """
-        given = self._check(emissions, mask)
-        needs_gradient = self._needs_gradient(given.emissions)
-        with torch.no_grad():
-            if not needs_gradient:
-                chain, log_z = self._add_up(given, log_partition)
-                return (log_z + chain.offset()).to(given.emissions)
-            chain, vectors = self._add_up(given)
-            counts = expectation(chain, vectors, given.emissions.dtype)
-        log_z, impossible = vectors.log_z + chain.offset(), vectors.log_z == -torch.inf
-        return _KnownGradient.apply(log_z, impossible, *counts, given.emissions, *self._scores)
+        return self._sum(emissions, mask)[0]
 
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
@@ -156,10 +159,11 @@ class LinearChainCRF(nn.Module):
         Returns:
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
-        given = self._check(emissions, mask, tags, partly=False, measured=False)
+        emissions = self._agreed(emissions, mask, tags)
+        given = self._read_off(emissions, mask, self._scores, tags, partly=False, measured=False)
         chain = _lay_out(given.emissions, mask, given.moves, given.moves.dtype)
         score = path_scores(chain, walk(tags, ~mask, self.num_tags)) + chain.offset()
-        return torch.where(score > -torch.inf, score, -torch.inf).to(given.emissions)
+        return _narrowed(torch.where(score == -torch.inf, -torch.inf, score), emissions)
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,9 +179,14 @@ class LinearChainCRF(nn.Module):
             scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path
                 is then arbitrary).
         """
-        given = self._check(emissions, mask, measured=False)
-        paths, scores = viterbi(given.emissions.to(self._dtypes(given.emissions)[0]), mask, given.moves)
-        return paths, scores.to(given.emissions)
+        emissions = self._agreed(emissions, mask)
+        dtype = self._dtypes(emissions)[0]
+
+        def search(emissions: Tensor, mask: Tensor, *scores: Tensor) -> tuple[Tensor, Tensor]:
+            given = self._read_off(emissions, mask, scores, measured=False, finite=True)
+            return _search(emissions, mask, given.moves, dtype)
+
+        return _Untracked.run(search, emissions, mask, *self._scores)
 
     @torch.no_grad()
     def decode_by_marginals(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -190,10 +199,9 @@ class LinearChainCRF(nn.Module):
             paths: int64 (B, T), -100 where the mask is False.
             counts: (B,), how many right tags to expect.
         """
-        marginals = self.marginals(emissions, mask)
+        marginals = self._sum(emissions, mask, formula=log_marginals, total=False, finite=True)[1].exp()
         moves = self._moves(*(torch.zeros_like(score) for score in self._scores))
-        paths, counts = viterbi(marginals, mask, moves)
-        return paths, counts.to(marginals)
+        return _Untracked.run(_search, marginals, mask, moves, marginals.dtype)
 
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
@@ -290,9 +298,21 @@ class LinearChainCRF(nn.Module):
 
         Returns:
             int64 (B, S, T), -100 where the mask is False. Arbitrary where the constraints forbid every path.
+
+        Raises:
+            ValueError: if so many paths take more than 4 GiB.
         """
-        given = self._check(emissions, mask)
-        paths = sample(*self._add_up(given), num_samples, generator).to(mask.device)
+        emissions = self._agreed(emissions, mask)
+        size, positions = mask.shape
+        if num_samples < 0:
+            raise ValueError(f"num_samples must be at least 0, got {num_samples}")
+        _refuse_too_many("num_samples", num_samples, size * num_samples * (positions + 3 * (self.num_tags + 1)))
+
+        def draw(emissions: Tensor, mask: Tensor, *scores: Tensor) -> Tensor:
+            given = self._read_off(emissions, mask, scores, finite=True)
+            return sample(*self._add_up(given), num_samples, generator).to(mask.device)
+
+        paths = _Untracked.run(draw, emissions, mask, *self._scores)
         return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
 
     @torch.no_grad()
@@ -304,14 +324,20 @@ class LinearChainCRF(nn.Module):
         Returns:
             paths: int64 (B, n, T), -100 where the mask is False, and all along a path that does not exist.
             scores: (B, n), falling; -inf where a row has fewer than n allowed paths.
+
+        Raises:
+            ValueError: if the search for so many paths takes more than 4 GiB.
         """
+        emissions = self._agreed(emissions, mask)
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
-        given = self._check(emissions, mask, measured=False)
-        paths, scores = nbest(*_widened(given.emissions, mask, given.moves), n)
-        scores = scores.to(given.emissions)
-        exists = mask[:, None] & (scores > -torch.inf)[..., None]
-        return paths.to(mask.device).masked_fill(~exists, UNKNOWN), scores
+        size, positions = mask.shape
+        found, states = min(n, self.num_tags**positions), self.num_tags + 1  # there are no more paths
+        _refuse_too_many("n", n, size * (n * (positions + 1) + found * states * (positions + 3 * states)))
+        given = self._read_off(emissions, mask, self._scores, measured=False, finite=True)
+        paths, scores = nbest(*_widened(emissions, mask, given.moves), n)
+        exists = mask[:, None] & (scores > -torch.inf).to(mask.device)[..., None]
+        return paths.to(mask.device).masked_fill(~exists, UNKNOWN), _narrowed(scores, emissions)
 
     def tier(self, emissions: Tensor, mask: Tensor) -> str:
         """Name the arithmetic in which the sums over these rows are done, without doing them.
@@ -320,42 +346,12 @@ class LinearChainCRF(nn.Module):
             "float32 exp", "float64 exp", or the slow "float64 log", which only scores far apart ask for. The rows of a
             batch share one. Tag sets may ask for a later one, and so does a row whose paths are all softly forbidden.
         """
-        return str(self._tier(self._check(emissions, mask)))
+        emissions = self._agreed(emissions, mask)
+        with torch.no_grad():
+            return str(self._tier(self._read_off(emissions, mask, self._scores)))
 
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
-
-    def _nll(
-        self, emissions: Tensor, tags: Tensor, mask: Tensor, with_log_marginals: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        given = self._check(emissions, mask, tags, partly=True)
-        needs_gradient, dtype = self._needs_gradient(given.emissions), given.emissions.dtype
-        gold = marginals = counts = None
-        with torch.no_grad():
-            sets = _as_sets(tags, self.num_tags) if given.partial else None
-            if needs_gradient or with_log_marginals:
-                chain, vectors = self._add_up(given, sets=sets)
-                log_z = vectors.log_z
-            else:
-                chain, log_z = self._add_up(given, log_partition, sets)
-            if sets is None:
-                gold = walk(tags.to(log_z.device), ~mask.to(log_z.device), self.num_tags)
-                log_weight = path_scores(chain, gold)
-            else:
-                log_z, log_weight = (log_z + chain.offset()).chunk(2)
-            impossible = log_weight == -torch.inf
-            nll = (log_z - log_weight).masked_fill_(impossible, torch.inf)
-            if with_log_marginals:
-                marginals = log_marginals(chain, vectors)[: len(mask)]
-            if needs_gradient:
-                counts = expectation(chain, vectors, dtype, gold)
-                if sets is not None:
-                    counts = [torch.sub(*count.chunk(2)) for count in counts]
-        if counts:
-            nll = _KnownGradient.apply(nll, impossible, *counts, given.emissions, *self._scores)
-        if with_log_marginals:
-            marginals = self._recomputed(marginals, log_marginals, given)
-        return nll.to(given.emissions), marginals
 
     @property
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -382,18 +378,8 @@ class LinearChainCRF(nn.Module):
         narrow = scores.dtype == torch.float32 and scores.device.type == "cpu" and self.num_tags >= 32
         return [torch.float32, torch.float64] if narrow else [torch.float64]
 
-    def _needs_gradient(self, emissions: Tensor) -> bool:
-        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (emissions, *self._scores))
-
-    def _check(
-        self,
-        emissions: Tensor,
-        mask: Tensor,
-        tags: Tensor | None = None,
-        partly: bool = False,
-        measured: bool = True,
-    ) -> "_Given":
-        """Check the arguments, and measure what the range guard asks for; read all of it from the device at once."""
+    def _agreed(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None, partly: bool = False) -> Tensor:
+        """Check what can be told without a look at the values, and return the emissions in float32 or wider."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags or not emissions.is_floating_point():
             raise ValueError(
                 f"emissions must be float (B, T, {self.num_tags}), got {emissions.dtype} {tuple(emissions.shape)}"
@@ -410,25 +396,50 @@ class LinearChainCRF(nn.Module):
             rule = "torch.int64 with the mask's shape" + (" or torch.bool with that of emissions" if partly else "")
             raise ValueError(f"tags must be {rule}, got {tags.dtype} {tuple(tags.shape)}")
         # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
-        emissions = emissions if emissions.dtype == torch.float64 else emissions.float()
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not measured):
-            moves = self._moves(*self._scores)  # what is measured has a gradient of its own
+        return emissions if emissions.dtype == torch.float64 else emissions.float()
 
-        outside = ~mask
+    def _read_off(
+        self,
+        emissions: Tensor,
+        mask: Tensor,
+        scores: Sequence[Tensor],
+        tags: Tensor | None = None,
+        partly: bool = True,
+        measured: bool = True,
+        finite: bool = False,
+    ) -> "_Given":
+        """Check the values, and measure what the range guard asks for; read all of it from the device at once.
+
+        Args:
+            emissions, mask, tags: as `_agreed` lets them pass.
+            scores: as `_scores`.
+            partly: may tags be unknown?
+            measured: will there be sums?
+            finite: is a score that is +inf or not a number an error?
+        """
+        moves = self._moves(*scores)
         facts = [(mask[:, 1:] > mask[:, :-1]).any()]
+        finite = finite and emissions.numel() > 0
+        if finite:
+            facts += [emissions.amax(), moves.amax()]  # nan, if there is one
+        sets_given = tags is not None and tags.dtype == torch.bool
         if tags is not None:
-            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, outside)
+            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, mask)
         table = peak = None
         if measured:
-            table = tabulate(emissions.detach(), self._dtypes(emissions)[0])
+            table = tabulate(emissions, self._dtypes(emissions)[0])
             peak = peaks(table)
-            facts += measure(table, peak, outside, moves.detach())
+            facts += measure(table, peak, ~mask, moves)
         hole, *facts = torch.stack(facts).tolist()
         if hole:
             row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
             raise ValueError(
                 f"mask must be True on a prefix of every row, got {mask[row].int().tolist()} in row {row}"
             )
+        if finite:
+            largest, best, *facts = facts
+            if not (largest < math.inf and best < math.inf):
+                self._check_scores(emissions, mask, scores)
         partial = sets = sets_given
         if sets_given:
             sets, *facts = facts
@@ -439,6 +450,18 @@ class LinearChainCRF(nn.Module):
                 self._check_tags(tags, mask, partly)
         measures = Range(*facts) if measured else None
         return _Given(emissions, mask, moves, table, peak, measures, partial, bool(sets))
+
+    def _check_scores(self, emissions: Tensor, mask: Tensor, scores: Sequence[Tensor]) -> None:
+        named = {
+            "emissions": (emissions, mask[..., None]),
+            "start_transitions": (scores[0], self.allowed_starts),
+            "end_transitions": (scores[1], self.allowed_ends),
+            "transitions": (scores[2], self.allowed_transitions),
+        }
+        for name, (tensor, used) in named.items():
+            for index in (used & ~(tensor < torch.inf)).nonzero()[:1].tolist():
+                value = tensor[tuple(index)].item()
+                raise ValueError(f"{name} must be finite, or -inf where forbidden, got {value} at {index}")
 
     def _check_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
         wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
@@ -462,7 +485,7 @@ class LinearChainCRF(nn.Module):
         Returns:
             the chain, and what `run` makes of it.
         """
-        emissions, mask, moves = given.emissions.detach(), given.mask, given.moves.detach()
+        emissions, mask, moves = given.emissions, given.mask, given.moves
         tier = self._tier(given)
         if sets is not None:
             emissions = torch.cat([emissions, emissions.masked_fill(~sets, -torch.inf)])
@@ -473,29 +496,84 @@ class LinearChainCRF(nn.Module):
             chain = _lay_out(emissions, mask, moves, tier.dtype)
         result = run(chain, tier)
         log_z = result if isinstance(result, Tensor) else result.log_z
-        if given.range.soft and tier.every and (log_z == -torch.inf).any():
+        if tier.soft and (log_z == -torch.inf).any():
             chain = _lay_out(emissions, mask, moves, LOG_TIER.dtype)
             result = run(chain, LOG_TIER)
         return chain, result
 
     def _read(self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor) -> Tensor:
-        """Run the recursions and read a differentiable result off what they leave behind."""
-        given = self._check(emissions, mask)
-        with torch.no_grad():
-            value = formula(*self._add_up(given))
-        return self._recomputed(value, formula, given)
+        """Run the recursions, and read a differentiable result off what they leave behind."""
+        return self._sum(emissions, mask, formula=formula, total=False)[1]
 
-    def _recomputed(self, value: Tensor, formula: Callable[[Chain, Sweep], Tensor], given: "_Given") -> Tensor:
-        """Give a value, computed without a graph, the gradient of its formula in the log domain."""
+    def _sum(
+        self,
+        emissions: Tensor,
+        mask: Tensor,
+        tags: Tensor | None = None,
+        formula: Callable[[Chain, Sweep], Tensor] | None = None,
+        total: bool = True,
+        finite: bool = False,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return log Z, or with tags the NLL, if a `total` is asked for; and what the formula reads, if there is one.
 
-        def differentiable(emissions: Tensor, *scores: Tensor) -> Tensor:
-            chain = _lay_out(emissions, given.mask, self._moves(*scores), LOG_TIER.dtype)
-            return formula(chain, sweep(chain, LOG_TIER)).to(given.emissions)
+        From one pass over the chain, and differentiable.
+        """
+        emissions = self._agreed(emissions, mask, tags, partly=True)
+        scores = self._scores
+        needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (emissions, *scores))
+        question = _Question(self, formula, total, total and needs_gradient, finite)
+        return _Sums.run(question, emissions, mask, tags, *scores)[:2]
 
-        value = value.to(given.emissions)
-        if not self._needs_gradient(given.emissions):
-            return value
-        return _RecomputedGradient.apply(value, differentiable, given.emissions, *self._scores)
+    def _answer(
+        self, question: "_Question", emissions: Tensor, mask: Tensor, tags: Tensor | None, scores: Sequence[Tensor]
+    ) -> tuple[Tensor | None, ...]:
+        """Compute what is asked for.
+
+        Returns:
+            the total; what the formula reads; and if gradients are wanted where the total has none, (B,), and the
+            expected counts that are its gradient.
+        """
+        given = self._read_off(emissions, mask, scores, tags, finite=question.finite)
+        sets = _as_sets(tags, self.num_tags) if given.partial else None
+        whole = question.formula is not None or question.counts
+        chain, vectors = self._add_up(given, sweep if whole else log_partition, sets)
+        total = reading = None
+        known: list[Tensor] = []
+        if question.formula is not None:
+            rows = (chain, vectors) if sets is None else first_rows(chain, vectors, len(mask))
+            reading = question.formula(*rows)
+            reading = reading.to(emissions) if vectors.tier.plain else _narrowed(reading, emissions)
+        if question.total:
+            log_z = vectors.log_z if whole else vectors
+            gold = None
+            if tags is None:
+                total, impossible = log_z + chain.offset(), log_z == -torch.inf
+            else:
+                if sets is None:
+                    gold = walk(tags.to(log_z.device), ~mask.to(log_z.device), self.num_tags)
+                    log_weight = path_scores(chain, gold)
+                else:
+                    log_z, log_weight = (log_z + chain.offset()).chunk(2)
+                # +inf where the weight is 0, of all paths too; but what is not a number stays so.
+                total = log_z.clamp_min(torch.finfo(log_z.dtype).min) - log_weight
+                impossible = total == torch.inf
+            if question.counts:
+                counts = expectation(chain, vectors, emissions.dtype, gold)
+                if sets is not None:
+                    counts = [torch.sub(*count.chunk(2)) for count in counts]
+                known = [tensor.to(emissions.device) for tensor in (impossible, *counts)]
+            total = _narrowed(total, emissions)
+        return total, reading, *known
+
+
+class _Question(NamedTuple):
+    """What `_sum` is asked for."""
+
+    crf: LinearChainCRF
+    formula: Callable[[Chain, Sweep], Tensor] | None
+    total: bool
+    counts: bool
+    finite: bool
 
 
 class _Given(NamedTuple):
@@ -504,7 +582,7 @@ class _Given(NamedTuple):
     emissions: Tensor  # (B, T, K), float32 or float64
     mask: Tensor  # (B, T)
     moves: Tensor  # (K+1, K+1)
-    table: Tensor | None  # emissions without a graph, as the engine reads them
+    table: Tensor | None  # the emissions as the engine reads them
     peak: Tensor | None
     range: Range | None
     partial: bool  # are tags unknown, or given as sets?
@@ -519,9 +597,9 @@ def _lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype)
     return lay_out(table, peaks(table), ~mask, moves)
 
 
-def _facts_of_tags(tags: Tensor, outside: Tensor) -> list[Tensor]:
+def _facts_of_tags(tags: Tensor, mask: Tensor) -> list[Tensor]:
     """Return the smallest tag and the largest."""
-    tags = tags.masked_fill(outside, 0)
+    tags = tags * mask
     return list(tags.aminmax()) if tags.numel() else [tags.sum()] * 2
 
 
@@ -552,38 +630,135 @@ def _warn_of_cpu(device: str) -> None:
     warnings.warn(f"{device} has no float64: the CRF does its sums on the CPU where they need it", stacklevel=2)
 
 
-class _KnownGradient(torch.autograd.Function):
-    """A value for each row with the gradient that was computed beside it: the expected counts."""
+def _search(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    paths, scores = viterbi(emissions, mask, moves, dtype)
+    return paths, _narrowed(scores, emissions)
+
+
+def _narrowed(value: Tensor, scores: Tensor) -> Tensor:
+    """Bring a result to the scores' dtype and device. What is finite stays finite, since infinity means forbidden."""
+    if value.dtype == scores.dtype:
+        return value.to(scores.device, copy=True)  # an ordinary tensor, even if it was made in inference mode
+    limit = torch.finfo(scores.dtype).max
+    return torch.where(value.isinf(), value, value.clamp(-limit, limit)).to(scores)
+
+
+def _refuse_too_many(name: str, number: int, numbers: int) -> None:
+    if numbers > AT_MOST:
+        raise ValueError(
+            f"{name} must be small enough for the memory, got {number}: so many paths take {numbers:,} numbers, over "
+            f"{AT_MOST:,}; ask for fewer, or for fewer rows at a time"
+        )
+
+
+class _Opaque(torch.autograd.Function):
+    """What `torch.func` does not look into: it unwraps the tensors, as the loops need them."""
+
+    @classmethod
+    @torch.compiler.disable  # its loops run over words, and what they do hangs on the scores
+    def run(cls, *inputs: Any) -> Any:
+        """Apply. In inference mode nothing is differentiated, and the detour costs a tenth of a short sentence."""
+        return cls.forward(*inputs) if torch.is_inference_mode_enabled() else cls.apply(*inputs)
+
+
+class _Untracked(_Opaque):
+    """Results without gradients."""
+
+    @staticmethod
+    def forward(function: Callable[..., Any], *inputs: Any) -> Any:
+        return function(*inputs)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.mark_non_differentiable(*(output if isinstance(output, tuple) else (output,)))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return (None,) * len(ctx.needs_input_grad)
+
+
+class _Sums(_Opaque):
+    """Sums that keep no graph. The gradient of a total is known when it is: the expected counts, beside it.
+
+    That of what a formula reads is recomputed in the log domain: almost nobody asks for it, and every training step
+    computes the value.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, value: Tensor, impossible: Tensor, tags: Tensor, moves: Tensor, emissions: Tensor, *scores: Tensor
-    ) -> Tensor:
-        ctx.save_for_backward(*(saved.to(emissions.device) for saved in (impossible, tags, moves)))
-        return value.to(emissions)
+        question: _Question, emissions: Tensor, mask: Tensor, tags: Tensor | None, *scores: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        total, reading, *known = question.crf._answer(question, emissions, mask, tags, scores)
+        return total, reading, emissions.new_empty(0), *known
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        impossible, tags, moves = ctx.saved_tensors
-        gradient = gradient.masked_fill(impossible, 0.0)[:, None, None]
-        moves = (gradient * moves).sum(0)
-        return None, None, None, None, gradient * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]
-
-
-class _RecomputedGradient(torch.autograd.Function):
-    """A value without a graph: almost nobody differentiates it, and every training step computes it."""
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, ...]) -> None:
+        ctx.question, emissions, mask, _, *scores = inputs
+        _, reading, link, *known = output
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*known)
+        ctx.save_for_backward(link, *known, *([] if reading is None else [emissions, mask, *scores]))
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, formula: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        ctx.formula = formula
-        ctx.save_for_backward(*inputs)
-        return value.clone()
+    def backward(ctx: Any, total: Tensor | None, reading: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+        link, *saved = ctx.saved_tensors
+        gradients: Sequence[Tensor] = ()
+        with torch.no_grad():
+            if total is not None:
+                impossible, tags, moves = saved[:3]
+                total = total.masked_fill(impossible, 0.0)[:, None, None]
+                moves = (total * moves).sum(0)
+                gradients = [total * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]]
+            if reading is not None:
+                again = _differentiate(ctx.question, reading, *saved[-5:])
+                gradients = [a + b for a, b in zip(gradients, again, strict=True)] if gradients else again
+        if not gradients:
+            return (None,) * 7
+        if torch.is_grad_enabled():
+            gradients = _Once.apply(link, *gradients)
+        emissions, *scores = gradients
+        return None, emissions, None, None, *scores
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        inputs = [saved.detach().requires_grad_() for saved in ctx.saved_tensors]
-        with torch.enable_grad():
-            value = ctx.formula(*inputs)
-        return None, None, *torch.autograd.grad(value, inputs, gradient)
+    def jvp(ctx: Any, *tangents: Any) -> None:
+        raise RuntimeError(FIRST_ORDER)
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *inputs: Any) -> None:
+        raise RuntimeError(FIRST_ORDER)
+
+
+def _differentiate(
+    question: _Question, gradient: Tensor, emissions: Tensor, mask: Tensor, *scores: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the gradient of what a formula reads, from a recursion in the log domain."""
+
+    def read(emissions: Tensor, *scores: Tensor) -> Tensor:
+        chain = _lay_out(emissions, mask, question.crf._moves(*scores), LOG_TIER.dtype)
+        return question.formula(chain, sweep(chain, LOG_TIER)).to(emissions)
+
+    try:
+        inputs = [tensor.detach().requires_grad_() for tensor in (emissions, *scores)]
+    except RuntimeError:  # `torch.func` allows its own way alone, which in turn bears no hooks on saved tensors
+        return torch.func.vjp(read, emissions, *scores)[1](gradient)
+    with torch.enable_grad():
+        value = read(*inputs)
+    return torch.autograd.grad(value, inputs, gradient)
+
+
+class _Once(torch.autograd.Function):
+    """Gradients that say so when they are differentiated again; as constants they would make penalties of them 0."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(link: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        return tuple(gradient.clone() for gradient in gradients)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> None:
+        raise RuntimeError(FIRST_ORDER)

@@ -14,7 +14,7 @@ References:
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .crf_engine import lay_out, peaks, tabulate, walk
 
@@ -30,39 +30,39 @@ def nbest(emissions: Tensor, mask: Tensor, moves: Tensor, count: int) -> tuple[T
     chain = lay_out(table, peaks(table), ~mask, moves)
     first, *rest = chain.scores.transpose(1, 2)  # (K+1, B)
     width = len(chain.moves)
-    best = first.new_full((count, *first.shape), -torch.inf)  # (n, K+1, B)
-    best[0] = first
+    best, most = first[None], 1  # (n, K+1, B), with n no more than the paths up to here
     pointers = []
     for own in rest:
         candidates = (best.unsqueeze(2) + chain.moves.unsqueeze(2)).flatten(0, 1)  # (n x K+1 previous, K+1, B)
         # A stable sort: `topk` promises nothing about ties.
-        best, pointer = (ranked[:count] for ranked in candidates.sort(dim=0, descending=True, stable=True))
+        best, pointer = (ranked[:most] for ranked in candidates.sort(dim=0, descending=True, stable=True))
         best = best + own
+        most = min(count, most * (width - 1))
         pointers.append(pointer)
-    scores = best[:, -1].t()  # (B, n)
-    entry = (
-        torch.full_like(scores.t(), width - 1, dtype=torch.int64)
-        + width * torch.arange(count, device=mask.device)[:, None]
-    )
+    missing = count - len(best)
+    scores = nn.functional.pad(best[:, -1].t(), (0, missing), value=-torch.inf)  # (B, n)
+    entry = width * torch.arange(len(best), device=mask.device)[:, None] + (width - 1)
+    entry = entry.expand(len(best), len(mask))
     path = []
     for pointer in reversed(pointers):  # an entry is rank * (K+1) + state
         entry = pointer.flatten(0, 1).gather(0, entry)
         path.append(entry % width)
     paths = torch.stack(path[-2::-1], 2) if len(path) > 1 else entry.new_zeros(*entry.shape, 0)  # (n, B, T)
-    return paths.transpose(0, 1), scores + chain.offset()[:, None]
+    paths = nn.functional.pad(paths.transpose(0, 1), (0, 0, 0, missing), value=UNKNOWN)
+    return paths, scores + chain.offset()[:, None]
 
 
-def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the best paths, (B, T), and their scores, (B,), from both ends at once, in the precision of the emissions.
+def viterbi(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Find the best paths, (B, T), and their scores, (B,), from both ends at once, in a precision.
 
     The rows' middles stand one above the other, so that a row's result cannot depend on the batch. The forward and the
     backward recursion meet there after half the steps; then both halves are traced outwards.
     """
     num_tags = emissions.shape[2]
-    table = tabulate(emissions, emissions.dtype)
-    if emissions.dtype == torch.float64:
+    table = tabulate(emissions, dtype)
+    if dtype == torch.float64:
         paths, best = _search(table, mask, moves)
-        return paths.clamp_max(num_tags - 1), best.clone()
+        return paths.clamp_max(num_tags - 1), best
     # Add up what paths lose against the best tags: it keeps more digits.
     paths, best = _search(table.sub_(peaks(table)), mask, moves.float())
     path = walk(paths, ~mask, num_tags)
@@ -80,7 +80,7 @@ def _search(table: Tensor, mask: Tensor, moves: Tensor) -> tuple[Tensor, Tensor]
     left = torch.arange(-half, 0, device=mask.device)  # from the first position of the right half
     position = torch.stack((left, -1 - left), 1).unsqueeze(2) + length // 2  # (half, 2, B)
     absent = (position < 0) | (position >= length)
-    first = positions * torch.arange(size, device=mask.device)
+    first = torch.arange(0, last, positions, device=mask.device) if positions else length
     places = (position + first).masked_fill_(absent, last).flatten()
     scores = table.index_select(0, places).view(half, 2, size, width).permute(0, 3, 1, 2).contiguous()
 

@@ -78,6 +78,9 @@ where moves too are forbidden they count as p = T + 1.
 
 A score 1000 or more below the best move's (-1e4 is in use as "forbidden") is left out of r, and its weight is 0: the
 paths around it weigh at least exp(-640) of the best. If no path is left without it, log Z is redone in the log domain.
+But the move is allowed, and the log of its probability is finite. A state that only such moves lead to has weight 0;
+so where logs are asked for, the step that led there is done again in logs, from those of the place before. There are
+such states within p moves of either end alone, so that it costs little.
 
 References:
     L. R. Rabiner, "A tutorial on hidden Markov models", 1989, sec. III-A and V-A (scaling).
@@ -92,7 +95,7 @@ import torch
 from torch import Tensor, nn
 
 SOFT = 1000.0
-"""A move scored so far below the best one is as good as forbidden."""
+"""A move scored so far below the best one has weight 0, in the sums that are not done in logs."""
 RANGE = {torch.float32: 64.0, torch.float64: 640.0}
 """How many nats the guard lets the weights vary."""
 
@@ -102,6 +105,12 @@ class Tier(NamedTuple):
 
     dtype: torch.dtype
     every: int
+    soft: bool = False  # do moves weigh 0 that are allowed?
+
+    @property
+    def plain(self) -> bool:
+        """Are all weights that ought not be 0 in range?"""
+        return bool(self.every) and not self.soft
 
     def __str__(self) -> str:
         return f"{str(self.dtype).removeprefix('torch.')} {'exp' if self.every else 'log'}"
@@ -115,7 +124,7 @@ class Range(NamedTuple):
 
     spread: float  # e: how much the scores at one position vary
     reach: float  # r: how much the scores of the moves vary
-    soft: float  # is any move as good as forbidden without being so?
+    soft: float  # is any move scored so low that it weighs 0, but allowed?
     one: float  # not 0: every state follows every state
     two: float  # not 0: every tag reaches every tag in two moves
     three: float
@@ -130,7 +139,7 @@ class Range(NamedTuple):
         for dtype in dtypes:
             steps = RANGE[dtype] / (2 * loss) - 4 * (mixing - 1)
             if steps >= 1:  # False for nan
-                return Tier(dtype, int(steps))
+                return Tier(dtype, int(steps), bool(self.soft))
         return LOG_TIER
 
 
@@ -239,7 +248,7 @@ class Sweep(NamedTuple):
     step: Tensor  # (P, 2, B, K+1), after each step forward and back, without the position's own score
     own: Tensor  # (P, 2, B, K+1), with it
     log_z: Tensor  # (B,), less the chain's offset
-    logs: bool
+    tier: Tier
 
     @property
     def before(self) -> Tensor:
@@ -260,13 +269,18 @@ class Sweep(NamedTuple):
 
 def sweep(chain: Chain, tier: Tier) -> Sweep:
     """Run the forward and the backward recursion, both in one loop."""
-    moves = torch.stack((chain.moves, chain.moves.t()))  # as each direction sees them
-    places = torch.stack((chain.places, chain.places.flip(0)), 1)  # (P, 2, B)
+    places, moves = _both_ways(chain)
     if not tier.every:
         step, own = _log_recursion(_pick(chain.table, places), moves)
-        return Sweep(step, own, own[-1, 0, :, -1], logs=True)
+        return Sweep(step, own, own[-1, 0, :, -1], tier)
     step, own, log_scale = _exp_recursion(chain.table, places, moves, tier)
-    return Sweep(step, own, own[-1, 0, :, -1].log() + log_scale, logs=False)
+    return Sweep(step, own, own[-1, 0, :, -1].log() + log_scale, tier)
+
+
+def _both_ways(chain: Chain) -> tuple[Tensor, Tensor]:
+    """Return places, (P, 2, B), and moves, (2, K+1, K+1), as each direction sees them."""
+    places = torch.stack((chain.places, chain.places.flip(0)), 1)
+    return places, torch.stack((chain.moves, chain.moves.t()))
 
 
 def log_partition(chain: Chain, tier: Tier) -> Tensor:
@@ -317,12 +331,13 @@ def logsumexp(scores: Tensor, dim: int) -> Tensor:
     """Add weights given as logs; where all are 0, return -inf with gradient 0 (torch's own has gradient nan)."""
     peak = scores.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
     total = (scores - peak).exp().sum(dim)  # at least 1, but where all are -inf
-    return torch.where(total > 0, total.clamp_min(0.5).log() + peak.squeeze(dim), -torch.inf)
+    return torch.where(total == 0.0, -torch.inf, total.clamp_min(0.5).log() + peak.squeeze(dim))  # nan stays nan
 
 
 def normalize(scores: Tensor, dim: int) -> Tensor:
-    """Divide weights given as logs by their sum; where all are 0 they stay 0."""
-    return scores - logsumexp(scores, dim).clamp_min(torch.finfo(scores.dtype).min).unsqueeze(dim)
+    """Divide weights given as logs by their sum, whatever their size; where all are 0 they stay 0."""
+    scores = scores - scores.detach().amax(dim, keepdim=True).clamp_min(torch.finfo(scores.dtype).min)
+    return scores - scores.exp().sum(dim, keepdim=True).clamp_min(0.5).log()
 
 
 class Expectation(NamedTuple):
@@ -334,7 +349,7 @@ class Expectation(NamedTuple):
 
 def expectation(chain: Chain, vectors: Sweep, dtype: torch.dtype, gold: Walk | None = None) -> Expectation:
     """Read the expected counts off the vectors, less those of the gold walks."""
-    if vectors.logs:
+    if not vectors.tier.every:
         tags, moves = _expectation_of_logs(chain, vectors)
     else:
         onward = vectors.onward[1:]
@@ -364,23 +379,56 @@ def _expectation_of_logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     return (joint - norm).exp(), moves
 
 
+def first_rows(chain: Chain, vectors: Sweep, count: int) -> tuple[Chain, Sweep]:
+    """Return the first rows of both."""
+    step, own, log_z = vectors.step[:, :, :count], vectors.own[:, :, :count], vectors.log_z[:count]
+    return chain._replace(places=chain.places[:, :count]), Sweep(step, own, log_z, vectors.tier)
+
+
 def _log(weights: Tensor) -> Tensor:
     return weights.to(widest(weights.device)).log()  # in float32 a log of size 60 is off by 2e-6
+
+
+def _logs(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
+    """Return the logs of `before` and `after`, (P, B, K+1)."""
+    if not vectors.tier.every:
+        return vectors.before, vectors.after
+    steps = _log(vectors.step)
+    if vectors.tier.soft:
+        _mend(chain, steps)
+    return steps[:, 0], steps[:, 1].flip(0)
+
+
+def _mend(chain: Chain, steps: Tensor) -> None:
+    """Do the steps again that lost all weight of a state at a word, (P, 2, B, K+1); section 3 of the file says why."""
+    places, moves = _both_ways(chain)
+    scores = _pick(chain.table, places)
+    steps[0] = 0.0  # which says nothing
+    lost = (steps[..., :-1] == -torch.inf).any(3) & (places < len(chain.table) - 1)
+    ordinal = torch.arange(len(steps), device=steps.device)[:, None, None].expand_as(lost)
+    run = ordinal - ordinal.masked_fill(lost, 0).cummax(0).values  # how many in a row were lost up to here
+    for length in range(1, len(steps)):  # each needs the one before
+        t, way, row = (run == length).nonzero(as_tuple=True)
+        if not len(t):
+            return
+        vector = steps[t - 1, way, row] + scores[t - 1, way, row]
+        steps[t, way, row] = logsumexp(vector.unsqueeze(2) + moves[way], 1)
 
 
 def _log_vectors(chain: Chain, vectors: Sweep) -> tuple[Tensor, Tensor]:
     """Return the logs of `upto` and `onward`, also of what is smaller than the smallest weight."""
     scores = chain.scores
-    before, after = vectors.before[1:], vectors.after[:-1]  # without the ends, where they say nothing
-    if not vectors.logs:
-        before, after = _log(before), _log(after)
-    return torch.cat([scores[:1], before + scores[1:]]), torch.cat([after + scores[:-1], scores[-1:]])
+    before, after = _logs(chain, vectors)
+    # Without the ends, where they say nothing.
+    return torch.cat([scores[:1], before[1:] + scores[1:]]), torch.cat([after[:-1] + scores[:-1], scores[-1:]])
 
 
 def _log_joint(chain: Chain, vectors: Sweep) -> Tensor:
     """Return log P(y_t = k | x) but for a constant, (P, B, K+1); it says nothing at the ends."""
-    joint = vectors.before + vectors.after if vectors.logs else _log(vectors.before * vectors.after)
-    return joint + chain.scores
+    if vectors.tier.plain:
+        return _log(vectors.before * vectors.after) + chain.scores  # one log fewer
+    before, after = _logs(chain, vectors)
+    return before + after + chain.scores
 
 
 def log_marginals(chain: Chain, vectors: Sweep) -> Tensor:
@@ -398,12 +446,32 @@ def pairwise_marginals(chain: Chain, vectors: Sweep) -> Tensor:
 
 
 def entropy(chain: Chain, vectors: Sweep) -> Tensor:
-    """Return log Z less the expected score, (B,); 0 where no path is allowed."""
+    """Return the entropy of the paths, (B,), at least 0; 0 where no path is allowed."""
+    if not vectors.tier.every:
+        return _entropy_of_logs(chain, vectors)
+    # log Z less the expected score. By section 3 nothing that is expected at all is far below the best.
     expected = expectation(chain, vectors, chain.table.dtype)
     scores = chain.scores[1:-1, :, :-1].transpose(0, 1)
     mean = (expected.tags * scores.masked_fill(scores == -torch.inf, 0.0)).sum((1, 2))
     mean = mean + (expected.moves * chain.moves.masked_fill(chain.moves == -torch.inf, 0.0)).sum((1, 2))
-    return torch.where(vectors.log_z > -torch.inf, vectors.log_z - mean, 0.0)
+    return torch.where(vectors.log_z == -torch.inf, 0.0, (vectors.log_z - mean).clamp_min(0.0))
+
+
+def _entropy_of_logs(chain: Chain, vectors: Sweep) -> Tensor:
+    """The same as a sum of the entropies of each tag given the one before: given the sentence they are a Markov chain.
+
+    Scores may be of any size here, and a difference of sums of them has no digits left. None of these terms is below
+    0, and each compares the scores of one move.
+    """
+    scores = chain.scores
+    here = scores[0].exp()  # (B, K+1), what the state before is: outside
+    total = torch.zeros_like(vectors.log_z)
+    for joint, onward in zip(_log_joint(chain, vectors)[1:], vectors.onward[1:], strict=True):
+        following = normalize(chain.moves + onward.unsqueeze(1), 2)  # (B, K+1 from, K+1 to)
+        terms = following.exp() * following.masked_fill(following == -torch.inf, 0.0)
+        total = total - (here * terms.sum(2)).sum(1)
+        here = normalize(joint, 1).exp()
+    return total
 
 
 def span_log_probs(chain: Chain, vectors: Sweep, rows: Tensor, starts: Tensor, sets: Tensor) -> Tensor:

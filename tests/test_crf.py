@@ -28,8 +28,8 @@ def make_batch(lengths, num_tags, positions=None, scale=1.0):
     return emissions, mask
 
 
-def enumerate_row(crf, row, length):
-    chain = oracle.Chain(
+def oracle_chain(crf, row, length):
+    return oracle.Chain(
         row[:length].tolist(),
         crf.start_transitions.tolist(),
         crf.end_transitions.tolist(),
@@ -38,7 +38,10 @@ def enumerate_row(crf, row, length):
         crf.allowed_ends.tolist(),
         crf.allowed_transitions.tolist(),
     )
-    return chain.paths()
+
+
+def enumerate_row(crf, row, length):
+    return oracle_chain(crf, row, length).paths()
 
 
 @pytest.mark.parametrize("forbidden", [0.0, 0.25], ids=["free", "constrained"])
