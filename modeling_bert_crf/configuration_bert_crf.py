@@ -1,11 +1,16 @@
 """Configuration of BERT -> BiLSTM -> CRF. Ships with every checkpoint."""
 
+from collections.abc import Callable
+from math import inf
+from reprlib import Repr
 from typing import Any, ClassVar
 
+import torch
 from transformers import BertConfig
+from transformers.activations import ACT2FN
 from transformers.configuration_utils import strict
 
-from .schemes import resolve_scheme
+from .schemes import SCHEMES, resolve_scheme
 from .words import SPLITTERS, unicode_fault
 
 # Where the auto classes and `pipeline` find the code that travels beside the weights.
@@ -19,24 +24,130 @@ CUSTOM_PIPELINES = {
     task: {"impl": "pipeline_bert_crf.BertBiLSTMCRFPipeline", "pt": ["AutoModelForTokenClassification"]}
     for task in ("token-classification", "ner")
 }
-_LARGEST = {
-    "vocab_size": 10_000_000,
-    "hidden_size": 65_536,
-    "intermediate_size": 1_000_000,
-    "num_hidden_layers": 1_000,
-    "num_attention_heads": 65_536,
-    "max_position_embeddings": 1_000_000,
-    "type_vocab_size": 1_000,
-    "lstm_hidden_size": 65_536,
-    "num_lstm_layers": 100,
-    "word_shape_size": 65_536,
-}
-"""Far above every BERT there is: a forged configuration must not fill the memory before its weights are compared."""
 _MOST_LABELS = 4_096
 """The transitions are as many as the square of the labels."""
-_FEWEST = {"num_hidden_layers": 0, "num_lstm_layers": 0, "word_shape_size": 0}
+
+_Rule = tuple[Callable[[Any], bool], str]
+"""Whether a value is right, and what it must be, in words."""
 
 
+def _integer(fewest: int, most: int) -> _Rule:
+    return lambda value: type(value) is int and fewest <= value <= most, f"an integer from {fewest} to {most}"
+
+
+def _one_of(*values: Any) -> _Rule:
+    words = f"{', '.join(map(repr, values[:-1]))} or {values[-1]!r}"
+    return lambda value: any(type(value) is type(one) and value == one for one in values), words
+
+
+def _kind(kinds: type | tuple[type, ...], words: str) -> _Rule:
+    return lambda value: isinstance(value, kinds), words
+
+
+def _or_none(rule: _Rule) -> _Rule:
+    return lambda value: value is None or rule[0](value), f"{rule[1]} or None"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_DICTIONARY, _TEXT, _FLAG = _kind(dict, "a dictionary"), _kind(str, "a text"), _kind(bool, "True or False")
+_ID = _or_none(_integer(-(2**63), 2**63 - 1))
+_PROBABILITY = (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+_BIDIRECTIONAL = (lambda value: value is False, "False, since a tagger reads what stands on both sides of a word")
+_FOREIGN = (lambda value: value is None, "left away, since BERT has none")
+_DTYPES = ("float32", "float16", "bfloat16", "float64")
+_RULES: dict[str, _Rule] = {
+    # Sizes end far above every BERT there is: a forged configuration must not fill the memory before its weights are
+    # compared.
+    "vocab_size": _integer(1, 10_000_000),
+    "hidden_size": _integer(1, 65_536),
+    "intermediate_size": _integer(1, 1_000_000),
+    "num_hidden_layers": _integer(0, 1_000),
+    "num_attention_heads": _integer(1, 65_536),
+    "max_position_embeddings": _integer(1, 1_000_000),
+    "type_vocab_size": _integer(1, 1_000),
+    "lstm_hidden_size": _or_none(_integer(1, 65_536)),
+    "num_lstm_layers": _integer(0, 100),
+    "word_shape_size": _integer(0, 65_536),
+    "context_size": _integer(0, 1_000_000),
+    "hidden_act": (lambda value: isinstance(value, str) and value in ACT2FN, "a function that Transformers knows"),
+    "hidden_dropout_prob": _PROBABILITY,
+    "attention_probs_dropout_prob": _PROBABILITY,
+    "classifier_dropout": _or_none(_PROBABILITY),
+    "lstm_dropout": (lambda value: _is_number(value) and 0 <= value < 1, "a number of at least 0 and below 1"),
+    "temperature": (lambda value: _is_number(value) and 0 < value <= 1e308, "above 0 and finite"),
+    "initializer_range": (
+        lambda value: isinstance(value, float) and 0 <= value < inf,
+        "a float, at least 0 and finite",
+    ),
+    "layer_norm_eps": (lambda value: isinstance(value, float) and 0 <= value <= 1, "a float from 0 to 1"),
+    "chunk_size_feed_forward": _integer(0, 1),  # more would have to divide the length of every text
+    "tag_scheme": _one_of(*SCHEMES, "auto", None),
+    "text_unit": _one_of("sentence", "text"),
+    "word_splitter": _one_of(*SPLITTERS),
+    "problem_type": _one_of("regression", "single_label_classification", "multi_label_classification", None),
+    "dtype": _one_of(*_DTYPES, *(getattr(torch, name) for name in _DTYPES), None),
+    "is_decoder": _BIDIRECTIONAL,
+    "add_cross_attention": _BIDIRECTIONAL,
+    "is_encoder_decoder": _BIDIRECTIONAL,
+    "pad_token_id": _ID,
+    "bos_token_id": _ID,
+    "eos_token_id": (lambda value: isinstance(value, list) or _ID[0](value), "an integer, a list of them or None"),
+    "use_cache": _FLAG,
+    "tie_word_embeddings": _FLAG,
+    "output_hidden_states": _or_none(_FLAG),
+    "return_dict": _or_none(_FLAG),
+    "architectures": _or_none(_kind(list, "a list")),
+    "transformers_version": _or_none(_TEXT),
+}
+"""What each field must be: the head's, BERT's, and those that every configuration has."""
+_MORE_RULES: dict[str, _Rule] = {
+    "num_labels": _or_none(_integer(1, _MOST_LABELS)),
+    "output_attentions": _or_none(_FLAG),
+    "auto_map": _DICTIONARY,
+    "custom_pipelines": _DICTIONARY,
+    "quantization_config": _or_none(_DICTIONARY),
+    **dict.fromkeys(
+        ("transformers_weights", "attn_implementation", "_attn_implementation", "experts_implementation"),
+        _or_none(_TEXT),
+    ),
+    **dict.fromkeys(("layer_types", "per_layer_config", "rope_parameters", "rope_scaling", "fusion_config"), _FOREIGN),
+}
+"""What may stand beside the fields, as far as the host reads it."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def quoted(value: Any) -> str:
+    """Return a value as an error may show it: in quotes, without control characters, and not longer than a line."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def _checking(cls: type) -> type:
+    """Make a strict configuration check each value before the host does, whose errors are no `ValueError`."""
+    set_value = cls.__setattr__
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:
+        if name in _RULES:
+            _check(name, value, _RULES[name])
+        set_value(self, name, value)
+
+    cls.__setattr__ = __setattr__
+    return cls
+
+
+def _check(name: str, value: Any, rule: _Rule) -> None:
+    is_right, words = rule
+    if not is_right(value):
+        raise ValueError(f"`{name}` must be {words}, got {quoted(value)}")
+
+
+@_checking
 @strict
 class BertBiLSTMCRFConfig(BertConfig):
     r"""BERT's configuration and the nine fields of the head.
@@ -64,8 +175,8 @@ class BertBiLSTMCRFConfig(BertConfig):
     Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
 
     Raises:
-        ValueError: if a size is out of range, `id2label`, `label2id` and `num_labels` contradict each other, or the
-            labels do not fit the scheme.
+        ValueError: if a value is of a wrong type or out of range, `id2label`, `label2id` and `num_labels` contradict
+            each other, or the labels do not fit the scheme. It names the field, the rule and the value.
     """
 
     model_type = "bert_bilstm_crf"
@@ -99,25 +210,32 @@ class BertBiLSTMCRFConfig(BertConfig):
         return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size
 
     def __post_init__(self, **kwargs: Any) -> None:
+        for name, value in kwargs.items():
+            if name in _MORE_RULES:
+                _check(name, value, _MORE_RULES[name])
+            self._check_name(name, value)
+        if kwargs.get("num_labels", 0) is None:
+            del kwargs["num_labels"]
         self._name_labels(kwargs.get("num_labels"))
         super().__post_init__(**kwargs)
-        for name, largest in _LARGEST.items():
-            value, fewest = getattr(self, name), _FEWEST.get(name, 1)
-            if not (value is None and name == "lstm_hidden_size") and not fewest <= value <= largest:
-                raise ValueError(f"`{name}` must be from {fewest} to {largest}, got {value}")
-        if not 0 <= self.lstm_dropout < 1:
-            raise ValueError(f"`lstm_dropout` must be at least 0 and below 1, got {self.lstm_dropout}")
-        if not 0 < self.temperature < float("inf"):
-            raise ValueError(f"`temperature` must be above 0 and finite, got {self.temperature}")
-        if self.context_size < 0:
-            raise ValueError(f"`context_size` must be at least 0, got {self.context_size}")
-        if self.text_unit not in ("sentence", "text"):
-            raise ValueError(f"`text_unit` must be 'sentence' or 'text', got {self.text_unit!r}")
-        if self.word_splitter not in SPLITTERS:
-            raise ValueError(f"`word_splitter` must be one of {', '.join(SPLITTERS)}, got {self.word_splitter!r}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"`num_attention_heads` must divide `hidden_size` {self.hidden_size}, got {self.num_attention_heads}"
+            )
+        if self.pad_token_id is not None and not -self.vocab_size <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"`pad_token_id` must be one of the {self.vocab_size} ids of `vocab_size`, got {self.pad_token_id}"
+            )
         if sorted(self.id2label) != list(range(len(self.id2label))):
             raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
         resolve_scheme(self.tag_scheme, self.labels)
+
+    def _check_name(self, name: str, value: Any) -> None:
+        """Refuse what would hide a part of the class, such as a method: the host makes every unknown name a value."""
+        part = getattr(type(self), name, None)
+        settable = isinstance(part, property) and part.fset is not None
+        if part is not None and not settable and name not in ("model_type", "dtype"):
+            raise ValueError(f"`{name}` must be left away, it is no field of a configuration, got {quoted(value)}")
 
     def _name_labels(self, num_labels: int | None) -> None:
         """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""

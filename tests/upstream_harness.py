@@ -28,7 +28,7 @@ config_common_kwargs = {
     "return_dict": False,
     "output_attentions": True,
     "dtype": "float16",
-    "chunk_size_feed_forward": 5,
+    "chunk_size_feed_forward": 1,
     "architectures": ["Another"],
     "id2label": {0: "NOUN", 1: "VERB"},
     "label2id": {"NOUN": 0, "VERB": 1},
