@@ -7,19 +7,21 @@ out.
 
 import logging as python_logging
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertModel, BertPreTrainedModel
+from transformers import AutoConfig, AutoTokenizer, BertModel, BertPreTrainedModel, PreTrainedConfig
 from transformers import initialization as init
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple, logging
 
-from .configuration_bert_crf import BertBiLSTMCRFConfig
+from .configuration_bert_crf import BertBiLSTMCRFConfig, quoted
 from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
 from .pushing import PushesToHub
@@ -35,6 +37,7 @@ WORD_SHAPE_SIZE = 16
 """Width of the word shapes' embedding that `from_encoder` chooses for an encoder that sees no capitals."""
 WORD_SHAPE_DROPOUT = 0.1
 """Share of training sentences whose word shapes are withheld, so that the model can do without: most calls do."""
+_IS_REPORTED = ContextVar("whether the caller of from_pretrained asked which weights are missing", default=False)
 # Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration.
 _LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
 
@@ -173,11 +176,16 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         The host falls back to pickles, files that are able to run code when they are read.
 
         Raises:
-            ValueError: if other weights are asked for, by `use_safetensors=False` or a `gguf_file`.
-            OSError: if there are no other weights.
+            ValueError: if other weights are asked for, by `use_safetensors=False` or a `gguf_file`; or if weights that
+                the configuration describes are missing, or others left over, unless `output_loading_info=True` asks
+                for a list of them. Of an encoder, for a new tagger, only its own weights count.
+            RuntimeError: if their shapes are others, and `ignore_mismatched_sizes=True` does not say to start such
+                weights anew.
+            OSError: if there are no safetensors.
         """
         if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
+        reported = _IS_REPORTED.set(bool(kwargs.get("output_loading_info")))
         try:
             return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
         except OSError as error:
@@ -189,6 +197,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
                 f"run code: if you trust it, convert it: BertModel.from_pretrained({name!r}).save_pretrained(FOLDER), "
                 "and the same with AutoTokenizer"
             ) from error
+        finally:
+            _IS_REPORTED.reset(reported)
 
     @staticmethod
     def _load_pretrained_model(
@@ -198,7 +208,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         load_config: Any,
         **kwargs: Any,
     ) -> Any:
-        """Read the files of weights, unless one is no safetensors or lies elsewhere.
+        """Read the files of weights, unless one is no safetensors or lies elsewhere; check that they are the model's.
 
         `use_safetensors` alone does not see to it: the index of a sharded checkpoint names what it likes, and so does
         the configuration (`transformers_weights`).
@@ -210,9 +220,11 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             top = os.path.abspath(folder)
             if os.path.isdir(top) and os.path.commonpath([top, os.path.abspath(file)]) != top:
                 raise OSError(f"the weights must lie in {folder}, got {file}")
-        return BertPreTrainedModel._load_pretrained_model(
+        loaded = BertPreTrainedModel._load_pretrained_model(
             model=model, state_dict=state_dict, checkpoint_files=checkpoint_files, load_config=load_config, **kwargs
         )
+        _check_weights(model, loaded[0], load_config, is_adapter="expected_keys" in kwargs)
+        return loaded
 
     @classmethod
     def from_encoder(
@@ -230,8 +242,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
                 (`revision`, `token`, `cache_dir`, `local_files_only`, `subfolder`, `attn_implementation`).
 
         Raises:
-            ValueError: if the checkpoint is not BERT, lacks weights of the encoder, or the labels are not distinct
-                strings.
+            ValueError: if the checkpoint is not BERT, is a decoder, lacks weights of the encoder or has some that its
+                configuration knows nothing of, or the labels are not distinct strings.
         """
         if isinstance(labels, str):
             raise ValueError(f"labels must be a list of tags, got the string {labels!r}")
@@ -261,14 +273,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         )
         with _quiet_load_report():
             # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
-            model, info = cls.from_pretrained(
-                name_or_path, config=full, dtype=torch.float32, output_loading_info=True, **loading
-            )
-        missing = sorted(key for key in info["missing_keys"] if key.startswith("bert."))
-        if missing:
-            raise ValueError(
-                f"{name_or_path} must hold the whole encoder, {len(missing)} weights miss, {missing[0]} first"
-            )
+            model = cls.from_pretrained(name_or_path, config=full, dtype=torch.float32, **loading)
         model.set_tokenizer(tokenizer)
         return model
 
@@ -565,6 +570,66 @@ def _of_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
     return values
+
+
+_COUNTED_BY = {".layer.": "num_hidden_layers", "lstm.": "num_lstm_layers", "word_shapes.": "word_shape_size"}
+"""Parts of the weights' names, and the fields that say how many of them there are."""
+
+
+def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) -> None:
+    """Refuse weights that are not what the configuration describes.
+
+    The host would start anew what is missing and drop what is left over, for no more than a line in the log. Of an
+    encoder for a new tagger the weights of other heads are rightly dropped; an adapter brings few of the weights.
+    """
+    name = load_config.pretrained_model_name_or_path
+    if name is None:
+        return  # the caller's own weights, as a `state_dict`
+    missing = _without(model._keys_to_ignore_on_load_missing, info.missing_keys)
+    # The positions' numbers were weights once.
+    left_over = _without([*model._keys_to_ignore_on_load_unexpected, r"(^|\.)position_ids$"], info.unexpected_keys)
+    if load_config.is_quantized:
+        left_over = []  # a quantizer has weights of its own
+    if is_adapter:
+        missing = []
+    elif not _holds_a_tagger(model, info, load_config):
+        prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
+        missing = [key for key in missing if key.startswith(prefix)]
+        left_over = [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
+    if (missing or left_over) and not _IS_REPORTED.get():
+        faults = [
+            f"{len(keys)} {what}, {quoted(keys[0])}" + " first" * (len(keys) > 1)
+            for keys, what in ((missing, "missing"), (left_over, "left over"))
+            if keys
+        ]
+        counted = [field for part, field in _COUNTED_BY.items() if part in (missing + left_over)[0]]
+        fields = "".join(f"; its `{field}` is {getattr(model.config, field)}" for field in counted)
+        raise ValueError(
+            f"the weights in {name} must be those that the configuration describes, got {' and '.join(faults)}{fields}"
+        )
+    if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
+        key, got, expected = min(info.mismatched_keys)
+        raise RuntimeError(
+            f"the weights in {name} must have the shapes that the configuration describes, {quoted(key)} "
+            f"{tuple(expected)}, got {tuple(got)}; ignore_mismatched_sizes=True starts such weights anew"
+        )
+
+
+def _without(patterns: Collection[str] | None, keys: Collection[str]) -> list[str]:
+    return sorted(key for key in keys if not any(re.search(pattern, key) for pattern in patterns or ()))
+
+
+def _holds_a_tagger(model: Any, info: Any, load_config: Any) -> bool:
+    """Say whether a checkpoint is a finished tagger, not an encoder for a new one."""
+    if not {f"crf.{name}" for name, _ in model.crf.named_parameters()} <= info.missing_keys:
+        return True
+    try:
+        saved, _ = PreTrainedConfig.get_config_dict(
+            load_config.pretrained_model_name_or_path, **load_config.download_kwargs
+        )
+    except OSError:
+        return False
+    return saved.get("model_type") == model.config_class.model_type
 
 
 @contextmanager
