@@ -134,14 +134,15 @@ def _checking(cls: type) -> type:
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
         if name in _RULES:
-            _check(name, value, _RULES[name])
+            check_value(name, value, _RULES[name])
         set_value(self, name, value)
 
     cls.__setattr__ = __setattr__
     return cls
 
 
-def _check(name: str, value: Any, rule: _Rule) -> None:
+def check_value(name: str, value: Any, rule: _Rule) -> None:
+    """Raise the `ValueError` that names a field, its rule and a value that breaks it."""
     is_right, words = rule
     if not is_right(value):
         raise ValueError(f"`{name}` must be {words}, got {quoted(value)}")
@@ -212,7 +213,7 @@ class BertBiLSTMCRFConfig(BertConfig):
     def __post_init__(self, **kwargs: Any) -> None:
         for name, value in kwargs.items():
             if name in _MORE_RULES:
-                _check(name, value, _MORE_RULES[name])
+                check_value(name, value, _MORE_RULES[name])
             self._check_name(name, value)
         if kwargs.get("num_labels", 0) is None:
             del kwargs["num_labels"]

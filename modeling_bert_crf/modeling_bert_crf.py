@@ -26,7 +26,7 @@ from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
 from .pushing import PushesToHub
 from .schemes import OUTSIDE, constraints
-from .words import BEGINS, WORD_SHAPES, loses_case, token_roles
+from .words import BEGINS, WORD_SHAPES, check_tokenizer, loses_case, token_roles
 
 logger = logging.get_logger(__name__)
 
@@ -37,7 +37,7 @@ WORD_SHAPE_SIZE = 16
 """Width of the word shapes' embedding that `from_encoder` chooses for an encoder that sees no capitals."""
 WORD_SHAPE_DROPOUT = 0.1
 """Share of training sentences whose word shapes are withheld, so that the model can do without: most calls do."""
-_IS_REPORTED = ContextVar("whether the caller of from_pretrained asked which weights are missing", default=False)
+_UNCHECKED: ContextVar[Collection[str]] = ContextVar("what the caller of from_pretrained looks at himself", default=())
 # Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration.
 _LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
 
@@ -185,7 +185,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         """
         if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
-        reported = _IS_REPORTED.set(bool(kwargs.get("output_loading_info")))
+        told = _FAULTS if kwargs.get("output_loading_info") else ()
+        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", told))
         try:
             return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
         except OSError as error:
@@ -198,7 +199,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
                 "and the same with AutoTokenizer"
             ) from error
         finally:
-            _IS_REPORTED.reset(reported)
+            _UNCHECKED.reset(unchecked)
 
     @staticmethod
     def _load_pretrained_model(
@@ -273,12 +274,24 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         )
         with _quiet_load_report():
             # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
-            model = cls.from_pretrained(name_or_path, config=full, dtype=torch.float32, **loading)
+            model = cls.from_pretrained(
+                name_or_path,
+                config=full,
+                dtype=torch.float32,
+                # Who names a number of layers may mean the first ones.
+                _unchecked=("left over",) if "num_hidden_layers" in config else (),
+                **loading,
+            )
         model.set_tokenizer(tokenizer)
         return model
 
     def set_tokenizer(self, tokenizer: Any) -> None:
-        """Learn from the tokenizer which sub-tokens begin a word, for calls that pass no `word_mask`."""
+        """Learn from the tokenizer which sub-tokens begin a word, for calls that pass no `word_mask`.
+
+        Raises:
+            ValueError: if the tokenizer cannot feed this model (see `check_tokenizer`).
+        """
+        check_tokenizer(tokenizer, self.config.vocab_size)
         roles = token_roles(tokenizer, self.config.vocab_size)
         self.token_roles.copy_(torch.tensor(roles, dtype=torch.int8))
 
@@ -572,8 +585,19 @@ def _of_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
     return values
 
 
+_FAULTS = ("missing", "left over")
+# Parts of the weights' names, and the fields that say how many of them there are, or how large they are.
 _COUNTED_BY = {".layer.": "num_hidden_layers", "lstm.": "num_lstm_layers", "word_shapes.": "word_shape_size"}
-"""Parts of the weights' names, and the fields that say how many of them there are."""
+_SIZED_BY = {
+    ".LayerNorm.": "hidden_size",
+    ".word_embeddings.": "vocab_size",
+    ".position_embeddings.": "max_position_embeddings",
+    ".token_type_embeddings.": "type_vocab_size",
+    ".intermediate.": "intermediate_size",
+    "word_shapes.": "word_shape_size",
+    "lstm.": "lstm_hidden_size",
+    "crf.": "num_labels",
+}
 
 
 def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) -> None:
@@ -596,23 +620,28 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
         missing = [key for key in missing if key.startswith(prefix)]
         left_over = [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
-    if (missing or left_over) and not _IS_REPORTED.get():
-        faults = [
-            f"{len(keys)} {what}, {quoted(keys[0])}" + " first" * (len(keys) > 1)
-            for keys, what in ((missing, "missing"), (left_over, "left over"))
-            if keys
-        ]
-        counted = [field for part, field in _COUNTED_BY.items() if part in (missing + left_over)[0]]
-        fields = "".join(f"; its `{field}` is {getattr(model.config, field)}" for field in counted)
+    faults = zip(_FAULTS, (missing, left_over), strict=True)
+    if faults := {fault: keys for fault, keys in faults if keys and fault not in _UNCHECKED.get()}:
+        listed = " and ".join(
+            f"{len(keys)} {fault}, {quoted(keys[0])}" + " first" * (len(keys) > 1) for fault, keys in faults.items()
+        )
         raise ValueError(
-            f"the weights in {name} must be those that the configuration describes, got {' and '.join(faults)}{fields}"
+            f"the weights in {name} must be those that the configuration describes, got {listed}"
+            + _value_of(model.config, _COUNTED_BY, sum(faults.values(), [])[:1])
         )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, got, expected = min(info.mismatched_keys)
         raise RuntimeError(
             f"the weights in {name} must have the shapes that the configuration describes, {quoted(key)} "
             f"{tuple(expected)}, got {tuple(got)}; ignore_mismatched_sizes=True starts such weights anew"
+            + _value_of(model.config, _SIZED_BY, [key for key, *_ in info.mismatched_keys])
         )
+
+
+def _value_of(config: Any, fields: dict[str, str], keys: Collection[str]) -> str:
+    """Say what the configuration says, in the field that is most likely at fault for these weights."""
+    field = next((field for part, field in fields.items() if any(part in key for key in keys)), None)
+    return "" if field is None else f"; its `{field}` is {getattr(config, field)}"
 
 
 def _without(patterns: Collection[str] | None, keys: Collection[str]) -> list[str]:
@@ -621,14 +650,12 @@ def _without(patterns: Collection[str] | None, keys: Collection[str]) -> list[st
 
 def _holds_a_tagger(model: Any, info: Any, load_config: Any) -> bool:
     """Say whether a checkpoint is a finished tagger, not an encoder for a new one."""
-    if not {f"crf.{name}" for name, _ in model.crf.named_parameters()} <= info.missing_keys:
-        return True
     try:
         saved, _ = PreTrainedConfig.get_config_dict(
             load_config.pretrained_model_name_or_path, **load_config.download_kwargs
         )
-    except OSError:
-        return False
+    except OSError:  # weights alone
+        return not {f"crf.{name}" for name, _ in model.crf.named_parameters()} <= info.missing_keys
     return saved.get("model_type") == model.config_class.model_type
 
 

@@ -16,7 +16,7 @@ from .entities import Found, rank, read_entities, read_words
 from .pushing import PushesToHub
 from .sources import is_data_set, share, tag_data_set
 from .texts import Text, place, prepare, split
-from .words import Window
+from .words import Window, check_tokenizer
 
 FOUND = "entities"
 """The column that a data set gets."""
@@ -86,6 +86,7 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.model.eval()  # it may come from training
+        check_tokenizer(self.tokenizer, self.model.config.vocab_size, self.model.token_roles.tolist())
         if (self.model.token_roles < 0).all():
             self.model.set_tokenizer(self.tokenizer)
 

@@ -424,6 +424,46 @@ def _ends_sentence(text: str, words: Sequence[tuple[int, int]], index: int, star
     return not (stretch[len(word) :] == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
 
 
+def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequence[int] | None = None) -> None:
+    """Refuse a tokenizer that cannot feed a model, or only with nonsense.
+
+    Args:
+        tokenizer: any.
+        vocab_size: the ids that the model knows, if there is one yet.
+        roles: what `token_roles` said of the tokenizer that the model was trained with, if that is known.
+
+    Raises:
+        ValueError: if the tokenizer has no words, lacks a special token that BERT needs, has more ids than the model
+            or another vocabulary, or leaves no room for a word.
+    """
+    if tokenizer is None:
+        raise ValueError("tokenizer must be the model's tokenizer, got None")
+    # Where there are no files, the host makes a tokenizer of nothing but special tokens.
+    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):
+        raise ValueError("the tokenizer must have words, got special tokens alone: is tokenizer.json missing?")
+    for name in ("unk_token", "cls_token", "sep_token"):
+        if getattr(tokenizer, f"{name}_id") is None:
+            raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")
+    longest = tokenizer.model_max_length
+    if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
+        raise ValueError(f"the tokenizer's model_max_length must be an integer of at least 3, got {longest!r:.80}")
+    own = None if vocab_size is None else token_roles(tokenizer, vocab_size)
+    if own is None or roles is None or min(roles) < SPECIAL:  # unset
+        return
+    for name in ("cls_token", "sep_token"):
+        if roles[getattr(tokenizer, f"{name}_id")] != SPECIAL:
+            token = getattr(tokenizer, name)
+            raise ValueError(f"the tokenizer's {name} must be the one that the tagger learnt with, got {token!r:.80}")
+    # Which tokens are special, and what was added later, depends on more than the vocabulary.
+    for index, (role, learnt) in enumerate(zip(own, roles, strict=False)):
+        if (role == CONTINUES) != (learnt == CONTINUES):
+            token = tokenizer.convert_ids_to_tokens(index)
+            raise ValueError(
+                "the tokenizer must be the one that the tagger learnt with, got another vocabulary: its token "
+                f"{token!r:.80} has the id {index}"
+            )
+
+
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
     """Say of every id of the vocabulary whether it begins a word (1), continues one (2), or is special (0).
 
@@ -435,7 +475,7 @@ def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
     roles = [BEGINS] * vocab_size
     for token, index in tokenizer.get_vocab().items():
         if index >= vocab_size:
-            raise ValueError(f"the tokenizer's token {token!r} has id {index}, the model knows {vocab_size} ids")
+            raise ValueError(f"the tokenizer's token {token!r:.80} has id {index}, the model knows {vocab_size} ids")
         if index in special:
             roles[index] = SPECIAL
         elif token.startswith("##") and len(token) > 2 and token not in added:

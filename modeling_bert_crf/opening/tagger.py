@@ -1,0 +1,172 @@
+"""A finished tagger, opened by this package's own classes: no code of the checkpoint runs.
+
+Every door of the package opens folders here, the command, the program, the export and the demo, so that what is wrong
+with one is said in the same words. Travels with a Space.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoTokenizer
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import logging
+
+from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+from ..configuration_bert_crf import check_value, quoted
+from ..words import check_tokenizer
+
+_TOKEN = (
+    lambda value: value is None or (isinstance(value, str | dict) and value),
+    "a text that is not empty, or None",
+)
+_FLAG = (lambda value: isinstance(value, bool), "true or false")
+_TOKENIZER_RULES = {
+    **dict.fromkeys(("unk_token", "cls_token", "sep_token", "pad_token", "mask_token"), _TOKEN),
+    "do_lower_case": _FLAG,
+    "tokenize_chinese_chars": _FLAG,
+    "strip_accents": (lambda value: isinstance(value, bool | None), "true, false or None"),
+    "model_max_length": (lambda value: isinstance(value, int | float | None), "a number or None"),
+    "tokenizer_class": (lambda value: isinstance(value, str | None), "a text or None"),
+    "auto_map": (lambda value: isinstance(value, dict | list) and value != [], "a dictionary or a list"),
+}
+"""What a `tokenizer_config.json` may hold, where the host would fail without naming the field."""
+_LONGEST = 300
+"""Characters of an error of the host's that are repeated: some of them show a file."""
+
+
+class OpeningError(Exception):
+    """A folder or a repository that cannot be opened: one sentence that says which, what is wrong, and the cure.
+
+    Its `__cause__` is what was raised.
+    """
+
+
+def open_tagger(name: str, revision: str | None = None, device: torch.device | None = None) -> BertBiLSTMCRFPipeline:
+    """Open a finished tagger and its tokenizer, and return the pipeline that joins them.
+
+    Args:
+        name: a folder, or a repository of the Hub.
+        revision: branch, tag or commit of the repository.
+        device: None takes a GPU if there is one.
+
+    Raises:
+        OpeningError: if there is no such tagger, a file of it is damaged, or its files do not fit together.
+    """
+    with _quiet():
+        model = open_model(name, revision)
+        tokenizer = open_tokenizer(name, revision)
+        with telling(name):
+            return BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=device)
+
+
+def open_model(name: str, revision: str | None = None) -> BertBiLSTMCRFForTokenClassification:
+    """Open a finished tagger's model, and look whether its weights are numbers.
+
+    Raises:
+        OpeningError: if there is no such tagger, or a file of it is damaged.
+    """
+    ours, values = BertBiLSTMCRFConfig.model_type, read_config(name, revision)
+    if values.get("model_type") != ours:
+        found = quoted(values.get("model_type"))
+        raise OpeningError(f"{name}: the model_type must be {ours!r}, as run_ner.py trains it, got {found}")
+    with telling(f"{name}: its config.json cannot be used"):
+        # No weight's shape depends on these, and their defaults would be taken without a word.
+        for names in (("num_attention_heads",), ("id2label", "label2id")):
+            if not any(one in values for one in names):
+                raise ValueError(f"it must have `{names[0]}`, and has not")
+        config = BertBiLSTMCRFConfig.from_pretrained(name, revision=revision)
+    with telling(f"{name}: its weights (model.safetensors) cannot be loaded"):
+        model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, config=config, revision=revision)
+    check_numbers(name, model)
+    return model
+
+
+def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
+    """Read the `config.json` of a folder or a repository, as it stands there.
+
+    Raises:
+        OpeningError: if there is none, or it cannot be read.
+    """
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise OpeningError(f"{name}: this folder holds no model, it has no config.json; name a run's --output_dir")
+    if folder.is_file() or (not folder.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1)):
+        raise OpeningError(f"{name}: no such folder")
+    try:
+        values, _ = BertBiLSTMCRFConfig.get_config_dict(name, revision=revision)
+        if not isinstance(values, dict):
+            raise ValueError(f"it must hold a dictionary, got {quoted(values)}")
+    except Exception as error:
+        where, cure = "its config.json cannot be read", ""
+        if not folder.is_dir():
+            where = "no such folder, and not to be had from the Hub"
+            cure = "; check the name and the network, and for a private model `hf auth login`"
+        raise OpeningError(f"{name}: {where}: {_reason(error)}{cure}") from error
+    return values
+
+
+def open_tokenizer(name: str, revision: str | None = None) -> Any:
+    """Open the tokenizer of a tagger or of an encoder.
+
+    Raises:
+        OpeningError: if it is damaged, or cannot feed any model.
+    """
+    with telling(f"{name}: its tokenizer_config.json cannot be used"):
+        for key, value in get_tokenizer_config(name, revision=revision).items():
+            if key in _TOKENIZER_RULES:
+                check_value(key, value, _TOKENIZER_RULES[key])
+    with telling(f"{name}: its tokenizer (tokenizer.json, tokenizer_config.json) cannot be loaded"):
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+    with telling(name):
+        check_tokenizer(tokenizer)
+    return tokenizer
+
+
+def check_numbers(name: str, model: torch.nn.Module) -> None:
+    """Look whether all weights are numbers: one that is not makes every score none, and paths nonsense.
+
+    Raises:
+        OpeningError: naming the first weight that has one that is none.
+    """
+    for weight, values in model.named_parameters():
+        # A sum takes a third of the time, but is no number either where large ones are summed.
+        if values.is_floating_point() and not values.sum().isfinite() and not values.isfinite().all():
+            fault = values[~values.isfinite()][0].item()
+            raise OpeningError(f"{name}: its weights must be finite numbers, got {fault} in {quoted(weight)}")
+
+
+@contextmanager
+def telling(place: str) -> Iterator[None]:
+    """Turn whatever the host raises while it reads foreign files into one sentence that begins with the place."""
+    try:
+        yield
+    except OpeningError:
+        raise
+    except Exception as error:
+        raise OpeningError(f"{place}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why something failed; by the error's name, too, where its text alone would say nothing."""
+    said = (getattr(error, "strerror", None) or str(error).strip() or "no reason given").splitlines()[0].rstrip(".")
+    said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
+    spoken = isinstance(error, OSError | RuntimeError | SafetensorError) or type(error) in (ValueError, Exception)
+    return said if spoken and not isinstance(error, RecursionError) else f"{type(error).__name__}: {said}"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the host's notes on loading off the terminal."""
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
