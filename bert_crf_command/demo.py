@@ -3,9 +3,11 @@
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+
+from .errors import CommandError, Verbose, complain
 
 
 def demo(
@@ -16,17 +18,17 @@ def demo(
         str | None, typer.Option("--push_to_space", metavar="OWNER/NAME", help="Put the page on the Hub, as a Space.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make a new Space private.")] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Show a page where a text's entities are highlighted, with their probabilities and other readings."""
     if find_spec("gradio") is None:
         _fail("the demo needs gradio: pip install 'modeling-bert-crf[demo]'")
-    from .errors import CommandError
     from .loading import load_tagger
 
     try:
         tagger = load_tagger(model, revision)
     except CommandError as error:
-        _fail(str(error))
+        complain("demo", error, verbose)
     if push_to_space is not None:
         typer.echo(_push(model, revision, push_to_space, private))
         return
@@ -51,6 +53,5 @@ def _push(model: str, revision: str | None, space: str, private: bool) -> str:
         _fail(f"--push_to_space {space}: {reason}")
 
 
-def _fail(message: str) -> None:
-    typer.echo(f"bert-crf demo: error: {message}", err=True)
-    raise typer.Exit(1)
+def _fail(message: str) -> NoReturn:
+    complain("demo", CommandError(message), verbose=False)

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .errors import CommandError, Verbose, complain, reason
+
 
 def export(
     model: Annotated[
@@ -24,6 +26,7 @@ def export(
         bool, typer.Option("--int8", help="Write an encoder with weights of 8 bits, too: a quarter as large, faster.")
     ] = False,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Write a tagger as a folder that runs without torch and transformers: on numpy, onnxruntime, regex, tokenizers.
 
@@ -41,15 +44,13 @@ def export(
     """
     from modeling_bert_crf.training.data import DataError
 
-    from .errors import CommandError, reason
     from .loading import load_tagger
 
     try:
         from modeling_bert_crf.export.onnx import export as write
         from modeling_bert_crf.export.parity import report
     except ImportError as error:
-        typer.echo(f"bert-crf export: error: {reason(error)}: pip install 'modeling-bert-crf[onnx]'", err=True)
-        raise typer.Exit(1) from None
+        complain("export", CommandError(f"{reason(error)}: pip install 'modeling-bert-crf[onnx]'"), verbose)
 
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -58,8 +59,7 @@ def export(
         inputs, gold = _read(sentences, tagger.model.config)
         parity = write(tagger.model, tagger.tokenizer, folder, inputs, gold, int8)
     except (CommandError, DataError, OSError, ValueError) as error:
-        typer.echo(f"bert-crf export: error: {error}", err=True)
-        raise typer.Exit(1) from None
+        complain("export", error, verbose)
     for line in report(parity):
         typer.echo(line)
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from .errors import CommandError, Verbose, complain
+
 _ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll"}
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
 
@@ -86,6 +88,7 @@ def tag(
         str | None, typer.Option(help="`cpu`, `cuda:1`, `mps` ...; if not given, a GPU where there is one.")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    verbose: Verbose = False,
 ) -> None:
     """Find the entities of texts, with their probabilities.
 
@@ -131,7 +134,6 @@ def tag(
 
     from modeling_bert_crf.training.data import DataError
 
-    from .errors import CommandError
     from .inputs import check_readable, read_items
     from .loading import load_tagger
     from .outputs import find_entities, output_file, write_conll, write_jsonl
@@ -149,8 +151,7 @@ def tag(
             watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
             writers[form](watched, tagger, file)
     except (CommandError, DataError) as error:
-        typer.echo(f"bert-crf tag: error: {error}", err=True)
-        raise typer.Exit(1) from None
+        complain("tag", error, verbose)
 
 
 def _check_command(texts: list[str], files: list[str]) -> None:

@@ -627,7 +627,7 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         )
         raise ValueError(
             f"the weights in {name} must be those that the configuration describes, got {listed}"
-            + _value_of(model.config, _COUNTED_BY, sum(faults.values(), [])[:1])
+            + _value_of(model.config, _COUNTED_BY, next(iter(faults.values()))[:1])
         )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, got, expected = min(info.mismatched_keys)

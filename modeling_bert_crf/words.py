@@ -439,8 +439,8 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
     if tokenizer is None:
         raise ValueError("tokenizer must be the model's tokenizer, got None")
     # Where there are no files, the host makes a tokenizer of nothing but special tokens.
-    if len(tokenizer.get_vocab()) <= len(tokenizer.all_special_tokens):
-        raise ValueError("the tokenizer must have words, got special tokens alone: is tokenizer.json missing?")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ValueError("the tokenizer must have words, got special tokens alone, as where tokenizer.json is missing")
     for name in ("unk_token", "cls_token", "sep_token"):
         if getattr(tokenizer, f"{name}_id") is None:
             raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")

@@ -273,7 +273,9 @@ def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_fo
         "someone/gone": "someone/gone: no such folder, and not to be had from the Hub: ",
         "empty": "empty: this folder holds no model, it has no config.json; name a run's --output_dir",
         "broken": "broken: its config.json cannot be read: ",
-        str(encoder_folder): f"{encoder_folder}: the model_type must be 'bert_bilstm_crf', as run_ner.py trains it, got 'bert'",
+        str(
+            encoder_folder
+        ): f"{encoder_folder}: the model_type must be 'bert_bilstm_crf', as run_ner.py trains it, got 'bert'",
         "weightless": "weightless: its weights (model.safetensors) cannot be loaded: weightless must hold its weights as model.s",
         "cut": "cut: its weights (model.safetensors) cannot be loaded: Error while deserializing header: ",
         "poor": "poor: its weights (model.safetensors) cannot be loaded: the weights in poor must be those that the "

@@ -183,7 +183,7 @@ def test_a_space_holds_all_that_it_needs(space):
 
 def test_a_space_for_a_model_of_the_hub_loads_it_by_the_commit(tmp_path):
     write_space(tmp_path / "space", "owner/model", "c0ffee", "model")
-    assert "load_tagger('owner/model', revision='c0ffee')" in (tmp_path / "space" / "app.py").read_text()
+    assert "open_tagger('owner/model', revision='c0ffee')" in (tmp_path / "space" / "app.py").read_text()
     assert yaml.safe_load((tmp_path / "space" / "README.md").read_text().split("---")[1])["models"] == ["owner/model"]
     assert not (tmp_path / "space" / "model").exists()
 

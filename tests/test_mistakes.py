@@ -149,7 +149,7 @@ def test_an_output_folder_that_cannot_be(files, command, fails, place):
 def test_a_wrong_model_folder(files, command, fails, encoder_folder):
     folder = files / "model"
     folder.mkdir()
-    fails(command(model_name_or_path=str(folder)), "holds no model: it has no config.json")
+    fails(command(model_name_or_path=str(folder)), "this folder holds no model, it has no config.json")
 
     RobertaConfig().save_pretrained(folder)
     for path in encoder_folder.glob("tokenizer*"):
@@ -159,7 +159,10 @@ def test_a_wrong_model_folder(files, command, fails, encoder_folder):
     shutil.copytree(encoder_folder, folder, dirs_exist_ok=True)
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    fails(command(model_name_or_path=str(folder)), "model holds no tokenizer (tokenizer.json or vocab.txt): save the")
+    fails(
+        command(model_name_or_path=str(folder)),
+        "model: the tokenizer must have words, got special tokens alone, as where tokenizer.json",
+    )
 
 
 def test_a_wrong_tokenizer(files, command, fails, model, tokenizer):

@@ -17,9 +17,9 @@ _MODEL_FILES = ("config.json", *_TOKENIZER_FILES, "*.safetensors", "*.index.json
 _APP = '''"""A tagger to try out; made by `bert-crf demo MODEL --push_to_space OWNER/NAME`."""
 
 from modeling_bert_crf.demo.app import build_demo, serve
-from modeling_bert_crf.demo.tagger import load_tagger
+from modeling_bert_crf.opening.tagger import open_tagger
 
-serve(build_demo(load_tagger({name!r}, revision={revision!r})))
+serve(build_demo(open_tagger({name!r}, revision={revision!r})))
 '''
 _README = """---
 title: {title}
@@ -52,7 +52,7 @@ def write_space(folder: Path, model: str, revision: str | None, title: str) -> N
         for path in sorted(path for pattern in _MODEL_FILES for path in Path(model).glob(pattern)):
             shutil.copy(path, folder / "model")
     package = folder / PACKAGE.name
-    for pattern in ("*.py", "demo/*", "pages/*.py", "pages/demo/*"):
+    for pattern in ("*.py", "demo/*", "opening/*.py", "pages/*.py", "pages/demo/*"):
         for path in (path for path in PACKAGE.glob(pattern) if path.is_file()):
             (package / path.relative_to(PACKAGE)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, package / path.relative_to(PACKAGE))

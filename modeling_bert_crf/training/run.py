@@ -6,14 +6,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import torch
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
-from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
+from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
 from ..schemes import OUTSIDE, detect_scheme, split_tag
-from ..words import token_roles
+from ..words import check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
@@ -127,36 +126,34 @@ def load_model(
             another shape than the one asked for.
     """
     name, revision = arguments.model_name_or_path, arguments.revision
-    if Path(name).is_dir() and not (Path(name) / "config.json").is_file():
-        raise UserError(f"--model_name_or_path: the folder {name} holds no model: it has no config.json")
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-        tokenizer = _load_tokenizer(arguments)
-        if config.model_type == BertBiLSTMCRFConfig.model_type:
-            model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, revision=revision)
-            _check_tokenizer(tokenizer, model)
+        kind = read_config(name, revision).get("model_type")
+        tokenizer = _open_tokenizer(arguments)
+        if kind == BertBiLSTMCRFConfig.model_type:
+            model = open_model(name, revision)
+            _check_tokenizer(arguments, tokenizer, model)
             _check_shape(name, options, model.config)
             return model, tokenizer
         if "train" not in splits:
-            raise UserError(
-                f"{name} must be a finished tagger when there is no --do_train, got a {config.model_type} model"
+            raise UserError(f"{name} must be a finished tagger when there is no --do_train, got a {kind} model")
+        labels = choose_labels(splits["train"], data)
+        splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
+        with telling(f"{name}: no new tagger can be made of it"):
+            model = BertBiLSTMCRFForTokenClassification.from_encoder(
+                name,
+                labels,
+                tokenizer,
+                revision=revision,
+                lstm_hidden_size=arguments.lstm_hidden_size,
+                num_lstm_layers=arguments.num_lstm_layers,
+                lstm_dropout=arguments.lstm_dropout,
+                text_unit=arguments.text_unit,
+                context_size=arguments.context_size,
+                word_splitter=splitter,
             )
-        model = BertBiLSTMCRFForTokenClassification.from_encoder(
-            name,
-            choose_labels(splits["train"], data),
-            tokenizer,
-            revision=revision,
-            lstm_hidden_size=arguments.lstm_hidden_size,
-            num_lstm_layers=arguments.num_lstm_layers,
-            lstm_dropout=arguments.lstm_dropout,
-            text_unit=arguments.text_unit,
-            context_size=arguments.context_size,
-            word_splitter=choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer),
-        )
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"--model_name_or_path: {_first_line(error)}") from None
+        check_numbers(name, model)
+    except OpeningError as error:
+        raise UserError(f"--model_name_or_path: {error}") from error.__cause__
     return model, tokenizer
 
 
@@ -168,16 +165,13 @@ def _check_shape(name: str, options: dict[str, Any], config: BertBiLSTMCRFConfig
             raise UserError(f"--{option} is for a new model: {name} has learnt {learnt}; leave it away")
 
 
-def _load_tokenizer(arguments: ModelArguments) -> Any:
+def _open_tokenizer(arguments: ModelArguments) -> Any:
     name = arguments.tokenizer_name or arguments.model_name_or_path
-    tokenizer = AutoTokenizer.from_pretrained(name, revision=arguments.revision, trust_remote_code=False)
+    try:
+        tokenizer = open_tokenizer(name, arguments.revision)
+    except OpeningError as error:
+        raise UserError(f"{error}; --tokenizer_name can name another") from error.__cause__
     vocabulary = tokenizer.get_vocab()
-    # Where there are no files, the host makes a tokenizer of nothing but special tokens.
-    if len(vocabulary) <= len(tokenizer.all_special_tokens):
-        raise UserError(
-            f"{name} holds no tokenizer (tokenizer.json or vocab.txt): save the encoder's there, or name it with "
-            "--tokenizer_name"
-        )
     capitals = [token for token in vocabulary if token.isalpha() and token[0].isupper()][:100]
     if capitals and not any(tokenizer.tokenize(token) == [token] for token in capitals):
         logger.warning(
@@ -187,11 +181,15 @@ def _load_tokenizer(arguments: ModelArguments) -> Any:
     return tokenizer
 
 
-def _check_tokenizer(tokenizer: Any, model: BertBiLSTMCRFForTokenClassification) -> None:
+def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BertBiLSTMCRFForTokenClassification) -> None:
     """Refuse a tokenizer whose words are not those that a finished tagger learnt."""
-    roles = torch.tensor(token_roles(tokenizer, model.config.vocab_size), dtype=model.token_roles.dtype)
-    if (model.token_roles >= 0).all() and not roles.equal(model.token_roles):
-        raise UserError("--tokenizer_name must be the tokenizer that the tagger was trained with: leave it away")
+    try:
+        check_tokenizer(tokenizer, model.config.vocab_size, model.token_roles.tolist())
+    except ValueError as error:
+        if arguments.tokenizer_name is None:
+            raise UserError(f"{arguments.model_name_or_path}: {error}") from error
+        learnt = "--tokenizer_name must be the tokenizer that the tagger was trained with: leave it away"
+        raise UserError(f"{learnt} ({error})") from error
 
 
 def choose_labels(train: Split, data: DataArguments) -> list[str]:
