@@ -1,6 +1,7 @@
 """Configuration of BERT -> BiLSTM -> CRF. Ships with every checkpoint."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from math import inf
 from reprlib import Repr
 from typing import Any, ClassVar
@@ -117,6 +118,10 @@ _MORE_RULES: dict[str, _Rule] = {
 }
 """What may stand beside the fields, as far as the host reads it."""
 
+_OF_A_TASK = {"model_type", "architectures", "id2label", "label2id", "num_labels", "problem_type", "auto_map"}
+_OF_A_TASK |= {"custom_pipelines", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
+"""What a tagger does not take over from the configuration of its encoder."""
+
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 _SHORT.maxlevel = 3
@@ -193,6 +198,23 @@ class BertBiLSTMCRFConfig(BertConfig):
     context_size: int = 0
     word_splitter: str = "tokenizer"
     temperature: float | int = 1.0
+
+    @classmethod
+    def for_encoder(cls, stored: dict[str, Any], **given: Any) -> "BertBiLSTMCRFConfig":
+        """Make a new tagger's configuration from an encoder's.
+
+        Args:
+            stored: what the encoder's `config.json` says. What it says of its task, or of a head, is left away.
+            **given: fields that come on top, or in place of the encoder's.
+
+        Raises:
+            ValueError: if it is not BERT's, or as by the constructor.
+        """
+        kind = stored.get("model_type")
+        if kind != BertConfig.model_type:
+            raise ValueError(f"the encoder must be a BERT model, got model_type {quoted(kind)}")
+        own = {field.name for field in fields(cls)} - {field.name for field in fields(BertConfig)}
+        return cls(**{name: value for name, value in stored.items() if name not in _OF_A_TASK | own} | given)
 
     @property
     def labels(self) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, BertModel, BertPreTrainedModel, PreTrainedConfig
+from transformers import AutoTokenizer, BertModel, BertPreTrainedModel, PreTrainedConfig
 from transformers import initialization as init
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple, logging
@@ -258,20 +258,13 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {_LOADING_ARGUMENTS}")
         loading = {name: config.pop(name) for name in _LOADING_ARGUMENTS if name in config}
         hub = {name: value for name, value in loading.items() if name != "attn_implementation"}
-        encoder = AutoConfig.from_pretrained(name_or_path, trust_remote_code=False, **hub)
-        if encoder.model_type != "bert":
-            raise ValueError(
-                f"the encoder must be a BERT model, got model_type {encoder.model_type!r} in {name_or_path}"
-            )
+        stored, _ = PreTrainedConfig.get_config_dict(name_or_path, **hub)
+        # Before the tokenizer, which reads the file too, and may fail on it without naming it.
+        full = BertBiLSTMCRFConfig.for_encoder(stored, **config, id2label=dict(enumerate(labels)))
         if tokenizer is None:
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
-        config.setdefault("word_shape_size", WORD_SHAPE_SIZE if loses_case(tokenizer) else 0)
-        config.setdefault("word_splitter", "tokenizer" if tokenizer.is_fast else "unicode_words")
-        unwanted = ("model_type", "architectures", "id2label", "label2id", "dtype", "transformers_version")
-        values = {name: value for name, value in encoder.to_dict().items() if name not in unwanted} | config
-        full = BertBiLSTMCRFConfig(
-            **values, id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)}
-        )
+        if "word_shape_size" not in config and loses_case(tokenizer):
+            full.word_shape_size = WORD_SHAPE_SIZE
         with _quiet_load_report():
             # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
             model = cls.from_pretrained(

@@ -71,12 +71,18 @@ VALUES = {
 }
 # What the host reads in a configuration though BERT has no such field, and names of the class that are no fields.
 FOREIGN = (
-    "num_labels auto_map custom_pipelines torch_dtype attn_implementation _attn_implementation output_attentions "
-    "experts_implementation per_layer_config layer_types mlp_layer_types rope_parameters rope_scaling "
-    "quantization_config fusion_config distributed_config transformers_weights configuration_files name_or_path "
-    "_name_or_path _commit_hash trust_remote_code head_dim embedding_size attribute_map to_dict validate labels scheme "
-    "lstm_units sub_configs num_hidden_layers_ __class__ __dict__ _post_init_done temperature_ gradient_checkpointing"
-).split()
+    *("num_labels", "auto_map", "custom_pipelines", "torch_dtype", "attn_implementation", "_attn_implementation"),
+    *("output_attentions", "experts_implementation", "per_layer_config", "layer_types", "mlp_layer_types"),
+    *("rope_parameters", "rope_scaling", "quantization_config", "fusion_config", "distributed_config"),
+    *("transformers_weights", "configuration_files", "name_or_path", "_name_or_path", "_commit_hash"),
+    *("trust_remote_code", "head_dim", "embedding_size", "gradient_checkpointing", "num_hidden_layers_"),
+    *("attribute_map", "to_dict", "validate", "labels", "scheme", "lstm_units", "sub_configs", "_post_init_done"),
+    *("__class__", "__dict__"),
+)
+NAMED = {field.name for field in fields(BertBiLSTMCRFConfig)} | set(FOREIGN)
+"""Fields of a configuration that an error about them must name, but for those that only the host looks at."""
+NAMED -= {"id2label", "label2id", "torch_dtype", "quantization_config", "transformers_weights", "configuration_files"}
+TENSORS = ("classifier.weight", "bert.encoder.layer.0.output.dense.weight", "crf.transitions")
 
 
 def configurations(folder: Path) -> Iterator[Damage]:
@@ -181,7 +187,7 @@ def weights(folder: Path) -> Iterator[Damage]:
                     tensors[tensor].flatten()[-1] = float(number)
 
                 yield change(f"with {number}", tensor, spoil)
-    for tensor in ("classifier.weight", "bert.encoder.layer.0.output.dense.weight", "crf.transitions"):
+    for tensor in filter(good.__contains__, TENSORS):
         for dtype in (torch.int64, torch.bool, torch.float16, torch.float64, torch.complex64, torch.float8_e4m3fn):
             yield change(
                 f"as {dtype}", tensor, lambda tensors, t=tensor, dtype=dtype: tensors.update({t: tensors[t].to(dtype)})

@@ -268,6 +268,7 @@ def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_fo
     weights = load_file(folder / "model.safetensors")
     del weights["crf.transitions"]
     save_file(weights, tmp_path / "poor" / "model.safetensors", {"format": "pt"})
+    unloaded = "its model (config.json, model.safetensors) cannot be loaded:"
     for name, sentence in {
         "./gone": "./gone: no such folder",
         "someone/gone": "someone/gone: no such folder, and not to be had from the Hub: ",
@@ -275,11 +276,11 @@ def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_fo
         "broken": "broken: its config.json cannot be read: ",
         str(
             encoder_folder
-        ): f"{encoder_folder}: the model_type must be 'bert_bilstm_crf', as run_ner.py trains it, got 'bert'",
-        "weightless": "weightless: its weights (model.safetensors) cannot be loaded: weightless must hold its weights as model.s",
-        "cut": "cut: its weights (model.safetensors) cannot be loaded: Error while deserializing header: ",
-        "poor": "poor: its weights (model.safetensors) cannot be loaded: the weights in poor must be those that the "
-        "configuration describes, got 1 missing, 'crf.transitions'",
+        ): f"{encoder_folder}: `model_type` in its config.json must be 'bert_bilstm_crf', as run_ner.py",
+        "weightless": f"weightless: {unloaded} weightless must hold its weights as model.safetensors; an old pytorch",
+        "cut": f"cut: {unloaded} Error while deserializing header: ",
+        "poor": f"poor: {unloaded} the weights in poor must be those that the configuration describes, got 1 missing, "
+        "'crf.transitions'",
     }.items():
         result = CliRunner().invoke(app, ["tag", name, "Ada"])
         assert (result.exit_code, result.stdout) == (1, "")

@@ -61,7 +61,7 @@ OPTIONS = [
     ({"resume_from_checkpoint": "nowhere"}, "--resume_from_checkpoint: nowhere is no checkpoint's folder"),
     ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),
     ({"model_name_or_path": "no/such-model"}, "--model_name_or_path: "),
-    ({"do_train": None}, "must be a finished tagger when there is no --do_train, got a bert model"),
+    ({"do_train": None}, "must be a finished tagger when there is no --do_train, got model_type 'bert'"),
 ]
 
 

@@ -72,14 +72,16 @@ def open_model(name: str, revision: str | None = None) -> BertBiLSTMCRFForTokenC
     ours, values = BertBiLSTMCRFConfig.model_type, read_config(name, revision)
     if values.get("model_type") != ours:
         found = quoted(values.get("model_type"))
-        raise OpeningError(f"{name}: the model_type must be {ours!r}, as run_ner.py trains it, got {found}")
+        raise OpeningError(
+            f"{name}: `model_type` in its config.json must be {ours!r}, as run_ner.py trains it, got {found}"
+        )
     with telling(f"{name}: its config.json cannot be used"):
         # No weight's shape depends on these, and their defaults would be taken without a word.
         for names in (("num_attention_heads",), ("id2label", "label2id")):
             if not any(one in values for one in names):
                 raise ValueError(f"it must have `{names[0]}`, and has not")
         config = BertBiLSTMCRFConfig.from_pretrained(name, revision=revision)
-    with telling(f"{name}: its weights (model.safetensors) cannot be loaded"):
+    with telling(f"{name}: its model (config.json, model.safetensors) cannot be loaded"):
         model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, config=config, revision=revision)
     check_numbers(name, model)
     return model
@@ -153,6 +155,7 @@ def telling(place: str) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Say in one line why something failed; by the error's name, too, where its text alone would say nothing."""
     said = (getattr(error, "strerror", None) or str(error).strip() or "no reason given").splitlines()[0].rstrip(".")
+    said = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said)
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
     spoken = isinstance(error, OSError | RuntimeError | SafetensorError) or type(error) in (ValueError, Exception)
     return said if spoken and not isinstance(error, RecursionError) else f"{type(error).__name__}: {said}"

@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, lo
 from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
+from ..configuration_bert_crf import quoted
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
 from ..schemes import OUTSIDE, detect_scheme, split_tag
 from ..words import check_tokenizer
@@ -127,15 +128,18 @@ def load_model(
     """
     name, revision = arguments.model_name_or_path, arguments.revision
     try:
-        kind = read_config(name, revision).get("model_type")
-        tokenizer = _open_tokenizer(arguments)
-        if kind == BertBiLSTMCRFConfig.model_type:
-            model = open_model(name, revision)
+        stored = read_config(name, revision)
+        if stored.get("model_type") == BertBiLSTMCRFConfig.model_type:
+            model, tokenizer = open_model(name, revision), _open_tokenizer(arguments)
             _check_tokenizer(arguments, tokenizer, model)
             _check_shape(name, options, model.config)
             return model, tokenizer
         if "train" not in splits:
-            raise UserError(f"{name} must be a finished tagger when there is no --do_train, got a {kind} model")
+            kind = quoted(stored.get("model_type"))
+            raise UserError(f"{name} must be a finished tagger when there is no --do_train, got model_type {kind}")
+        with telling(f"{name}: its config.json cannot be used"):
+            BertBiLSTMCRFConfig.for_encoder(stored)
+        tokenizer = _open_tokenizer(arguments)
         labels = choose_labels(splits["train"], data)
         splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
         with telling(f"{name}: no new tagger can be made of it"):
