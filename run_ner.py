@@ -85,7 +85,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
         say(report(split, scores[split]))
         if split == "test":
             output.write_predictions("predictions.conll", datasets[split].sentences, tags)
-            say(highlight(datasets[split].sentences[:4], tags))
+            say(highlight(datasets[split].sentences[:4], tags, datasets[split].scheme))
 
     facts = run_facts(arguments, options, trainer, datasets, speed)
     output.write_json("metrics.json", {"scores": scores, **facts})

@@ -11,7 +11,7 @@ from transformers import BertConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import strict
 
-from .schemes import SCHEMES, resolve_scheme
+from .schemes import SCHEMES, resolve_scheme, span_scheme
 from .words import SPLITTERS, unicode_fault
 
 # Where the auto classes and `pipeline` find the code that travels beside the weights.
@@ -166,8 +166,8 @@ class BertBiLSTMCRFConfig(BertConfig):
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
         word_shape_size (`int`, defaults to 0): width of an embedding of each word's shape (capitals, digits), which
             the BiLSTM reads beside BERT's output. 0 leaves it out. For encoders that see no capitals.
-        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IOB2"`,
-            `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
+        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IO"`,
+            `"IOB2"`, `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
         text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
             pipeline splits texts accordingly.
         context_size (`int`, defaults to 0): how many sub-tokens of the neighbouring sentences the encoder sees on
@@ -226,6 +226,12 @@ class BertBiLSTMCRFConfig(BertConfig):
         """The scheme that paths obey, by its name in `SCHEMES`; None if nothing is forbidden. The one answer to this
         question: read it here, do not guess it from tags."""
         return resolve_scheme(self.tag_scheme, self.labels)
+
+    @property
+    def span_scheme(self) -> str | None:
+        """The scheme by which paths are read as entities: `scheme`, and where nothing is forbidden that of the labels'
+        prefixes; None if each label is a type of its own. The one answer to this question, too."""
+        return span_scheme(self.tag_scheme, self.labels)
 
     @property
     def lstm_units(self) -> int:

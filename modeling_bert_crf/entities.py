@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .schemes import continues, scheme_of, tags_to_spans
+from .schemes import continues, tags_to_spans
 
 
 class Found(NamedTuple):
@@ -36,8 +36,7 @@ def read_words(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> li
 @torch.inference_mode()
 def read_entities(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
     """Return the entities of paths (B, T), each with its type and the probability that exactly its words are one."""
-    labels = model.config.labels
-    scheme = scheme_of(labels)
+    labels, scheme = model.config.labels, model.config.span_scheme
     paths = paths.tolist()
     tags = [[labels[tag] for tag in path if tag >= 0] for path in paths]
     spans = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, scheme)]

@@ -1,14 +1,17 @@
 """Tag schemes: which tag may follow which, and how tags and entity spans translate into each other.
 
-A tag is `O` (outside) or a prefix, a hyphen and an entity type: `B-person`. A scheme says what its prefixes mean.
-Three questions are enough to state every rule, so a scheme is a table of three answers for each of its prefixes:
+A tag is `O` (outside) or a prefix, a hyphen and an entity type: `B-person`. Where there is one type and it has no
+name, the tag is the prefix alone, `B`, and the type is called `_`, as seqeval calls it. A scheme says what its
+prefixes mean. Four questions are enough to state every rule, so a scheme is a table of four answers for each prefix:
 
     opens      may this tag be the first of an entity?
+    extends    may this tag be a later one?
     continues  may the entity go on after it?
     closes     may the entity be over after it?
 
-IOB1 is no row of the table: whether its `I-` opens or continues depends on the tag before. Data in it are read and
-converted (`find_scheme`, `convert`); no model speaks it, since its labels are those of IOB2.
+In IO, `I-` answers yes four times: it forbids nothing, and neighbours of one type are one entity. IOB1 is no row of
+the table: its `I-` opens or continues like IO's, but a `B-` between neighbours of one type parts them. Data in it are
+read and converted (`find_scheme`, `convert`); no model speaks it, since its labels are those of IOB2.
 
 Ships with every checkpoint: standard library only.
 """
@@ -18,36 +21,38 @@ from itertools import pairwise
 from typing import NamedTuple
 
 OUTSIDE = "O"
+NAMELESS = "_"
+"""The type of entities whose tags are a prefix alone."""
 
 
 class Prefix(NamedTuple):
     """What a tag's prefix says about the entity around it."""
 
     opens: bool
+    extends: bool
     continues: bool
     closes: bool
 
 
+def _four_classes(first: str, middle: str, last: str, single: str) -> dict[str, Prefix]:
+    """Tabulate a scheme that tells an entity's first and last word from those between, and from a single one."""
+    return {
+        first: Prefix(opens=True, extends=False, continues=True, closes=False),
+        middle: Prefix(opens=False, extends=True, continues=True, closes=False),
+        last: Prefix(opens=False, extends=True, continues=False, closes=True),
+        single: Prefix(opens=True, extends=False, continues=False, closes=True),
+    }
+
+
 SCHEMES: dict[str, dict[str, Prefix]] = {
-    "IOB2": {"B": Prefix(True, True, True), "I": Prefix(False, True, True)},
-    "BIOES": {
-        "B": Prefix(True, True, False),
-        "I": Prefix(False, True, False),
-        "E": Prefix(False, False, True),
-        "S": Prefix(True, False, True),
+    "IO": {"I": Prefix(opens=True, extends=True, continues=True, closes=True)},
+    "IOB2": {
+        "B": Prefix(opens=True, extends=False, continues=True, closes=True),
+        "I": Prefix(opens=False, extends=True, continues=True, closes=True),
     },
-    "BILOU": {
-        "B": Prefix(True, True, False),
-        "I": Prefix(False, True, False),
-        "L": Prefix(False, False, True),
-        "U": Prefix(True, False, True),
-    },
-    "BMES": {
-        "B": Prefix(True, True, False),
-        "M": Prefix(False, True, False),
-        "E": Prefix(False, False, True),
-        "S": Prefix(True, False, True),
-    },
+    "BIOES": _four_classes("B", "I", "E", "S"),
+    "BILOU": _four_classes("B", "I", "L", "U"),
+    "BMES": _four_classes("B", "M", "E", "S"),
 }
 _PREFIXES = {prefix for scheme in SCHEMES.values() for prefix in scheme}
 
@@ -58,19 +63,43 @@ Span = tuple[int, int, str]
 def split_tag(tag: str) -> tuple[str, str]:
     """Split a tag into prefix and type; a tag without a known prefix is its own type, `O` has neither.
 
-    >>> split_tag("B-creative-work"), split_tag("NOUN"), split_tag("O")
-    (('B', 'creative-work'), ('', 'NOUN'), ('', ''))
+    Whether a `B` is a prefix at all only its tag set can tell (`detect_scheme`): ask this of tags in a scheme.
+
+    >>> split_tag("B-creative-work"), split_tag("B"), split_tag("NOUN"), split_tag("O")
+    (('B', 'creative-work'), ('B', '_'), ('', 'NOUN'), ('', ''))
     """
     if tag == OUTSIDE:
         return "", ""
+    if tag in _PREFIXES:
+        return tag, NAMELESS
     prefix, hyphen, kind = tag.partition("-")
     return (prefix, kind) if hyphen and kind and prefix in _PREFIXES else ("", tag)
+
+
+def join_tag(prefix: str, kind: str) -> str:
+    """Write the tag of a prefix and a type: what `split_tag` undoes.
+
+    >>> join_tag("B", "creative-work"), join_tag("B", "_")
+    ('B-creative-work', 'B')
+    """
+    return prefix if kind == NAMELESS else f"{prefix}-{kind}"
+
+
+def entity_types(labels: Iterable[str], scheme: str | None) -> list[str]:
+    """List the types of entities that labels can write, in their order; without a scheme each label is one, but `O`.
+
+    >>> entity_types(["O", "B-PER", "I-PER", "B-LOC"], "IOB2"), entity_types(["O", "NOUN", "B"], None)
+    (['PER', 'LOC'], ['NOUN', 'B'])
+    """
+    inside = (label for label in labels if label != OUTSIDE)
+    return list(dict.fromkeys(inside if scheme is None else (split_tag(label)[1] for label in inside)))
 
 
 def detect_scheme(labels: Iterable[str]) -> str | None:
     """Name the scheme that a list of labels is written in; None if its labels have no prefixes.
 
-    A list cannot tell IOB1 from IOB2 (they have the same labels): O, B and I mean IOB2.
+    A list cannot tell IOB1 from IOB2 (they have the same labels): O, B and I mean IOB2. Prefixes without types are a
+    scheme only if nothing but them and `O` is there: beside NOUN and VERB a `B` is a tag like them.
 
     Raises:
         ValueError: if only some labels have a prefix, if the prefixes belong to no one scheme, or if a type can be
@@ -78,32 +107,53 @@ def detect_scheme(labels: Iterable[str]) -> str | None:
 
     >>> detect_scheme(["O", "B-PER", "I-PER"]), detect_scheme(["O", "S-PER"]), detect_scheme(["NOUN", "VERB"])
     ('IOB2', 'BIOES', None)
+    >>> detect_scheme(["O", "B", "I"]), detect_scheme(["O", "I-PER"]), detect_scheme(["NOUN", "B", "I"])
+    ('IOB2', 'IO', None)
     """
-    labels = [label for label in labels if label != OUTSIDE]
-    bare = [label for label in labels if not split_tag(label)[0]]
-    if len(bare) == len(labels):
-        return None
-    if bare:
+    labels = list(labels)
+    inside = [label for label in labels if label != OUTSIDE]
+    typed = [label for label in inside if has_type(label)]
+    if not typed:
+        return _scheme_of_prefixes(set(inside), OUTSIDE in labels)
+    if untyped := [label for label in inside if not has_type(label)]:
         raise ValueError(
-            f"labels must all have a scheme prefix such as 'B-', or none of them, got {bare[0]!r} without"
+            f"labels must all have a scheme prefix such as 'B-', or none of them, got {untyped[0]!r} without"
         )
-    prefixes = {split_tag(label)[0] for label in labels}
+    prefixes = {split_tag(label)[0] for label in typed}
     for name, rules in SCHEMES.items():
         if prefixes <= rules.keys():
-            _check_types_can_open(labels, name)
+            _check_types_can_open(typed, name)
             return name
     raise ValueError(f"labels must use the prefixes of one scheme of {', '.join(SCHEMES)}, got {sorted(prefixes)}")
+
+
+def has_type(tag: str) -> bool:
+    """Say whether a tag has a prefix and a type."""
+    return tag not in _PREFIXES and split_tag(tag)[0] != ""
+
+
+def _scheme_of_prefixes(tags: set[str], outside: bool) -> str | None:
+    """Name the scheme of tags without types, None if they are something else.
+
+    Without a `B` it takes an `O` to tell `I`, or `S` and `U` where every entity is one word, from any other letter.
+    """
+    if "B" in tags or (outside and tags in ({"I"}, {"S"}, {"U"})):
+        return next((name for name, rules in SCHEMES.items() if tags <= rules.keys()), None)
+    return None
 
 
 def scheme_of(tags: Iterable[str]) -> str | None:
     """Name the scheme of tags seen in data, which may lack some labels and break the rules: by the prefixes alone.
 
-    >>> scheme_of(["O", "I-PER"]), scheme_of(["O", "L-PER"])
-    ('IOB2', 'BILOU')
+    >>> scheme_of(["O", "B-LOC", "I-PER"]), scheme_of(["O", "I-PER"]), scheme_of(["O", "L-PER"])
+    ('IOB2', 'IO', 'BILOU')
     """
     tags = set(tags)
-    # Every scheme has a B-: given one for each type, only prefixes that do not go together are left to fail.
-    return detect_scheme({*tags, *(f"B-{split_tag(tag)[1]}" for tag in tags if split_tag(tag)[0])})
+    pairs = {split_tag(tag) for tag in tags if has_type(tag)}
+    if {prefix for prefix, _ in pairs} == {"I"}:
+        return detect_scheme(tags)
+    # Every other scheme has a B-: given one for each type, only prefixes that do not go together are left to fail.
+    return detect_scheme({*tags, *(f"B-{kind}" for _, kind in pairs)})
 
 
 def resolve_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
@@ -126,26 +176,41 @@ def resolve_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
     return tag_scheme
 
 
+def span_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
+    """Name the scheme by which a configuration's paths are read as entities; None if each label is a type of its own.
+
+    That is the scheme that they obey. Where `tag_scheme` is None, so that they obey none, it is the one of the labels'
+    prefixes, if these are of one: `B-PER` and `I-PER` are of one type, whatever may follow what.
+
+    >>> span_scheme(None, ["O", "B-PER", "I-PER"]), span_scheme(None, ["O", "B-PER", "LOC"])
+    ('IOB2', None)
+    """
+    if tag_scheme is not None:
+        return resolve_scheme(tag_scheme, labels)
+    try:
+        return scheme_of(labels)
+    except ValueError:
+        return None
+
+
 def _check_types_can_open(labels: Sequence[str], scheme: str) -> None:
-    tags = [split_tag(label) for label in labels if label != OUTSIDE]
-    opening = {kind for prefix, kind in tags if SCHEMES[scheme][prefix].opens}
-    for prefix, kind in tags:
+    inside = [label for label in labels if label != OUTSIDE]
+    opening = {kind for prefix, kind in map(split_tag, inside) if SCHEMES[scheme][prefix].opens}
+    for label in inside:
+        kind = split_tag(label)[1]
         if kind not in opening:
-            raise ValueError(
-                f"label '{prefix}-{kind}' can never be reached: no label opens a {kind!r} entity in {scheme}"
-            )
+            raise ValueError(f"label {label!r} can never be reached: no label opens a {kind!r} entity in {scheme}")
 
 
 def is_allowed(previous: str | None, tag: str | None, scheme: str) -> bool:
     """Say whether `tag` may follow `previous`; None stands for the sentence's border on either side."""
-    before = _rule(previous, scheme)
-    after = _rule(tag, scheme)
-    if after.opens:
-        return before.closes
-    return before.continues and split_tag(previous)[1] == split_tag(tag)[1]
+    before, after = _rule(previous, scheme), _rule(tag, scheme)
+    if after.opens and before.closes:
+        return True
+    return before.continues and after.extends and split_tag(previous)[1] == split_tag(tag)[1]
 
 
-_BORDER = Prefix(opens=True, continues=False, closes=True)
+_BORDER = Prefix(opens=True, extends=False, continues=False, closes=True)
 """`O` and the sentence's borders: no entity is open before or after them."""
 
 
@@ -191,7 +256,7 @@ def continues(previous: str, tag: str, scheme: str | None) -> bool:
     if scheme is None:
         return previous == tag != OUTSIDE
     before, after = _rule(previous, scheme), _rule(tag, scheme)
-    return before.continues and not after.opens and split_tag(previous)[1] == split_tag(tag)[1]
+    return before.continues and after.extends and split_tag(previous)[1] == split_tag(tag)[1]
 
 
 def tags_to_spans(tags: Sequence[str], scheme: str | None) -> list[Span]:
@@ -214,7 +279,7 @@ def tags_to_spans(tags: Sequence[str], scheme: str | None) -> list[Span]:
 
 
 def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Write a sentence's tags from its entities.
+    """Write a sentence's tags from its entities. In IO neighbours of one type come out as one entity.
 
     Raises:
         ValueError: if an entity is empty, outside the sentence, or overlaps another.
@@ -233,9 +298,9 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
             prefix = next(
                 name
                 for name, rule in rules.items()
-                if rule.opens == first and (rule.closes if last else rule.continues)
+                if (rule.opens if first else rule.extends) and (rule.closes if last else rule.continues)
             )
-            tags[index] = f"{prefix}-{kind}"
+            tags[index] = join_tag(prefix, kind)
     return tags
 
 
@@ -259,6 +324,8 @@ def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
 def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
     """Write a sentence's tags in another scheme; `"IOB1"` is understood on both sides.
 
+    The entities stay as they are, except in `"IO"`, which joins neighbours of one type.
+
     Raises:
         ValueError: if the tags are illegal in their own scheme.
 
@@ -279,7 +346,7 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
     if target == "IOB1":
         kinds = [split_tag(tag)[1] for tag in ["", *written]]
         return [
-            f"I-{kinds[i + 1]}" if tag != OUTSIDE and kinds[i] != kinds[i + 1] else tag
+            join_tag("I", kinds[i + 1]) if tag != OUTSIDE and kinds[i] != kinds[i + 1] else tag
             for i, tag in enumerate(written)
         ]
     return written

@@ -46,13 +46,13 @@ def test_code_references_never_point_to_another_repository():
         ({"lstm_hidden_size": 0}, "`lstm_hidden_size` must be an integer from 1 to 65536 or None, got 0"),
         ({"num_lstm_layers": -1}, "`num_lstm_layers` must be an integer from 0 to 100, got -1"),
         ({"lstm_dropout": 1.0}, "`lstm_dropout` must be a number of at least 0 and below 1, got 1.0"),
-        ({"tag_scheme": "BIO"}, "`tag_scheme` must be 'IOB2', .* got 'BIO'"),
+        ({"tag_scheme": "BIO"}, "`tag_scheme` must be 'IO', 'IOB2', .* got 'BIO'"),
         ({"tag_scheme": "BIOES", "id2label": {0: "NOUN"}}, "`tag_scheme` 'BIOES' has no tag 'NOUN'"),
         (
             {"id2label": {0: "O", 2: "B-X"}, "label2id": {"O": 0, "B-X": 2}},
             "must number the labels from 0 without a gap",
         ),
-        ({"id2label": {0: "O", 1: "I-X"}, "label2id": {"O": 0, "I-X": 1}}, "'I-X' can never be reached"),
+        ({"id2label": {0: "B-Y", 1: "I-X"}, "label2id": {"B-Y": 0, "I-X": 1}}, "'I-X' can never be reached"),
         (
             {"id2label": {0: "O", 1: "B-\ud800"}},
             "`id2label`: the name of label 1 must be Unicode text, got half a char",

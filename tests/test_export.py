@@ -234,6 +234,28 @@ def test_an_export_without_extras_has_no_more_inputs_than_it_reads(make_model, t
     assert_same(OnnxTagger(tmp_path / "plain")(TEXTS), BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(TEXTS))
 
 
+@pytest.mark.parametrize(
+    ("labels", "tag_scheme", "scheme"),
+    [
+        (["O", "B-PER", "LOC"], None, None),
+        (["O", "I-PER", "I-LOC"], "auto", "IO"),
+        (["B", "I", "O"], "auto", "IOB2"),
+    ],
+)
+def test_an_export_reads_its_paths_as_the_model_does(
+    make_model, tokenizer, tmp_path, reuse_encoder, labels, tag_scheme, scheme
+):
+    model = make_model(labels, tag_scheme=tag_scheme)
+    parity = writing.export(model, tokenizer, tmp_path / "out", TEXTS)
+
+    assert parity["float32"]["equal_entities"] == len(TEXTS)
+    assert OnnxTagger(tmp_path / "out").scheme == scheme
+    settings = json.loads((tmp_path / "out" / "tagger.json").read_text())
+    assert settings.pop("scheme") == scheme
+    (tmp_path / "out" / "tagger.json").write_text(json.dumps(settings))  # as an export of 0.1
+    assert OnnxTagger(tmp_path / "out").scheme == scheme
+
+
 def test_an_export_that_tags_otherwise_is_refused(module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder):
     tables = writing._tables
 

@@ -9,13 +9,16 @@ from hypothesis import strategies as st
 from modeling_bert_crf.schemes import (
     SCHEMES,
     constraints,
+    continues,
     convert,
     detect_scheme,
+    entity_types,
     first_violation,
     is_allowed,
     is_iob1,
     repair,
     resolve_scheme,
+    span_scheme,
     spans_to_tags,
     tags_to_spans,
 )
@@ -36,11 +39,28 @@ def all_segmentations(length, start=0):
             yield [(start, end, kind), *rest]
 
 
+def all_entities(length, *schemes):
+    """The segmentations that schemes can tell apart: in IO neighbours of one type are one entity."""
+    for spans in all_segmentations(length):
+        if "IO" not in schemes or joined(spans) == spans:
+            yield spans
+
+
+def joined(spans):
+    """Make neighbours of one type one entity."""
+    whole = []
+    for start, end, kind in spans:
+        if whole and whole[-1][1:] == (start, kind):
+            start = whole.pop()[0]
+        whole.append((start, end, kind))
+    return whole
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("length", [0, 1, 2, 3])
 def test_legal_sequences_are_exactly_those_that_some_entities_write(scheme, length):
     """The rules of each pair of tags together are neither too strict nor too lax."""
-    written = [tuple(spans_to_tags(spans, length, scheme)) for spans in all_segmentations(length)]
+    written = [tuple(spans_to_tags(spans, length, scheme)) for spans in all_entities(length, scheme)]
     legal = {
         tags for tags in itertools.product(alphabet(scheme), repeat=length) if first_violation(tags, scheme) is None
     }
@@ -51,8 +71,21 @@ def test_legal_sequences_are_exactly_those_that_some_entities_write(scheme, leng
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_spans_round_trip(scheme):
-    for spans in all_segmentations(4):
+    for spans in all_entities(4, scheme):
         assert tags_to_spans(spans_to_tags(spans, 4, scheme), scheme) == spans
+
+
+def test_io_joins_neighbours_of_one_type_and_forbids_nothing():
+    labels = ["O", "I-X", "I-Y"]
+    for spans in all_segmentations(4):
+        assert tags_to_spans(spans_to_tags(spans, 4, "IO"), "IO") == joined(spans)
+        assert convert(spans_to_tags(spans, 4, "IOB2"), "IOB2", "IO") == spans_to_tags(joined(spans), 4, "IO")
+    assert constraints(labels, "IO") == ([True] * 3, [True] * 3, [[True] * 3] * 3)
+    assert [[continues(one, two, "IO") for two in labels] for one in labels] == [
+        [False, False, False],
+        [False, True, False],
+        [False, False, True],
+    ]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -93,19 +126,61 @@ def test_iob2_rules_written_out():
         (["LABEL_0", "LABEL_1"], None),
         (["NOUN", "X-WORD"], None),
         (["O", "B-creative-work", "I-creative-work"], "IOB2"),
+        (["O", "I-PER", "I-LOC"], "IO"),
+        (["O", "B", "I"], "IOB2"),
+        (["B", "I"], "IOB2"),
+        (["O", "B", "I", "E", "S"], "BIOES"),
+        (["B", "M", "E", "S"], "BMES"),
+        (["O", "U", "B", "L"], "BILOU"),
+        (["O", "I"], "IO"),
+        (["S", "O"], "BIOES"),
+        (["I"], None),
+        (["O", "I", "E"], None),
+        (["NOUN", "VERB", "B", "I", "O"], None),
+        (["B", "I", "O", "X"], None),
+        (["B", "S", "U", "O"], None),
     ],
 )
 def test_detection(labels, scheme):
     assert detect_scheme(labels) == scheme
     assert resolve_scheme("auto", labels) == scheme
+    assert span_scheme("auto", labels) == span_scheme(None, labels) == scheme
+    assert span_scheme(scheme or "auto", labels) == scheme
+
+
+@pytest.mark.parametrize(
+    ("labels", "scheme"),
+    [
+        (["O", "B-X", "I-Y"], "IOB2"),
+        (["O", "E-X"], "BIOES"),
+        (["O", "B-X", "NOUN"], None),
+        (["O", "B-X", "S-X", "U-X"], None),
+    ],
+)
+def test_free_labels_are_read_by_their_prefixes_if_these_go_together(labels, scheme):
+    assert resolve_scheme(None, labels) is None
+    assert span_scheme(None, labels) == scheme
+
+
+def test_tags_without_types_are_entities_of_one_type_without_a_name():
+    assert tags_to_spans(["B", "I", "O", "B", "B", "I"], "IOB2") == [(0, 2, "_"), (3, 4, "_"), (4, 6, "_")]
+    assert spans_to_tags([(0, 2, "_"), (3, 4, "_")], 5, "BIOES") == ["B", "E", "O", "S", "O"]
+    assert convert(["I", "I", "B", "O"], "IOB1", "BIOES") == ["B", "E", "S", "O"]
+    assert convert(["B", "E", "S", "O"], "BIOES", "IOB1") == ["I", "I", "B", "O"]
+    assert first_violation(["O", "I"], "IOB2") == 1
+    assert entity_types(["B", "I", "O"], "IOB2") == ["_"]
+    assert is_iob1([["O", "I", "I", "B", "I"]])
 
 
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["O", "B-X", "S-X", "U-X"], r"prefixes of one scheme of IOB2, BIOES, BILOU, BMES, got \['B', 'S', 'U'\]"),
-        (["O", "I-X"], r"label 'I-X' can never be reached: no label opens a 'X' entity in IOB2"),
-        (["O", "B-X", "I-X", "I-Y"], r"label 'I-Y' can never be reached"),
+        (["O", "B-X", "S-X", "U-X"], r"prefixes of one scheme of IO, IOB2, BIOES, BILOU, BMES, got \['B', 'S', 'U'\]"),
+        (["O", "B-X", "I-X", "I-Y"], r"label 'I-Y' can never be reached: no label opens a 'Y' entity in IOB2"),
+        (
+            ["O", "B-X", "I-X", "B", "I"],
+            r"must all have a scheme prefix such as 'B-', or none of them, got 'B' without",
+        ),
         (["O", "B-X", "NOUN"], r"must all have a scheme prefix such as 'B-', or none of them, got 'NOUN' without"),
     ],
 )
@@ -119,7 +194,8 @@ def test_inconsistent_labels_are_refused(labels, message):
     [
         ("BIOES", None),
         ("IOB2", r"`tag_scheme` 'IOB2' has no tag 'E-X'"),
-        ("BIO", r"`tag_scheme` must be 'IOB2', 'BIOES', 'BILOU', 'BMES', 'auto' or None, got 'BIO'"),
+        ("IO", r"`tag_scheme` 'IO' has no tag 'B-X'"),
+        ("BIO", r"`tag_scheme` must be 'IO', 'IOB2', 'BIOES', 'BILOU', 'BMES', 'auto' or None, got 'BIO'"),
     ],
 )
 def test_explicit_schemes(scheme, message):
@@ -158,7 +234,7 @@ def test_spans_that_cannot_be_written_are_refused(span):
 
 @pytest.mark.parametrize(("source", "target"), [*itertools.permutations(["IOB1", *SCHEMES], 2)])
 def test_conversions_round_trip(source, target):
-    for spans in all_segmentations(4):
+    for spans in all_entities(4, source, target):
         tags = (
             convert(spans_to_tags(spans, 4, "IOB2"), "IOB2", source)
             if source != "IOB2"
@@ -171,7 +247,7 @@ def test_conversions_round_trip(source, target):
 def sentences_with_spans(draw):
     """A length, and entities of any names that neither overlap nor leave the sentence."""
     gaps = draw(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5)), max_size=12))
-    kinds = st.sampled_from(["X", "creative-work", "B-X", "É", "O"])
+    kinds = st.sampled_from(["X", "creative-work", "B-X", "É", "O", "_"])
     spans, position = [], 0
     for gap, size in gaps:
         spans.append((position + gap, position + gap + size, draw(kinds)))
@@ -182,6 +258,8 @@ def sentences_with_spans(draw):
 @given(sentences_with_spans(), st.sampled_from([*SCHEMES, "IOB1"]), st.sampled_from([*SCHEMES, "IOB1"]))
 def test_any_entities_survive_any_conversion(sentence, source, target):
     spans, length = sentence
+    if "IO" in (source, target):
+        spans = joined(spans)
     tags = convert(spans_to_tags(spans, length, "IOB2"), "IOB2", source)
     converted = convert(tags, source, target)
 

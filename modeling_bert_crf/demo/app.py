@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import BertBiLSTMCRFPipeline
 from ..pages.render import render
-from ..schemes import split_tag
+from ..schemes import entity_types
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, and by what it starts
 
@@ -35,7 +35,8 @@ def build_demo(pipeline: BertBiLSTMCRFPipeline) -> gr.Blocks:
         pipeline: of any tagger. The page's JSON holds what it returns for the text: its entities above the threshold,
             and its most probable taggings.
     """
-    types = sorted({split_tag(label)[1] for label in pipeline.model.config.labels} - {""})
+    config = pipeline.model.config
+    types = sorted(entity_types(config.labels, config.span_scheme))
 
     def tag(text: str, threshold: float, readings: int) -> tuple[dict[str, Any], str, str, dict[str, Any]]:
         if len(text) > MOST_CHARACTERS:

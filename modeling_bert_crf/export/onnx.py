@@ -96,6 +96,7 @@ def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: P
     np.savez(folder / "crf.npz", **_tables(model.crf))
     settings = {
         "labels": config.labels,
+        "scheme": config.span_scheme,
         "word_splitter": config.word_splitter,
         "text_unit": config.text_unit,
         "context_size": config.context_size,

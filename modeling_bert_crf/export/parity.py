@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..crf import UNKNOWN
 from ..pipeline_bert_crf import BertBiLSTMCRFPipeline
-from ..schemes import detect_scheme
 from ..training.metrics import flat_scores, score_tags
 from ..words import Window
 from .runtime import OnnxTagger
@@ -149,7 +148,7 @@ def _f1(model: Any, gold: Sequence[Sequence[str]] | None, paths: Sequence[list[i
     labels = model.config.labels
     predicted = [[labels[tag] for tag in path] for path in paths]
     gold = [tags for tags in gold if len(tags) > 0]
-    return {"f1": flat_scores(score_tags(gold, predicted, detect_scheme(labels)))["f1"]}
+    return {"f1": flat_scores(score_tags(gold, predicted, model.config.span_scheme))["f1"]}
 
 
 def _entity_agreement(own: Sequence[list[dict]], other: Sequence[list[dict]]) -> dict[str, Any]:

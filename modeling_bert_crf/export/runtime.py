@@ -21,7 +21,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from ..batching import batches_by_length, chunks
-from ..schemes import OUTSIDE, continues, scheme_of, tags_to_spans
+from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
 from ..texts import Text, place, prepare, split
 from ..words import Window
 from .numpy_crf import NumpyCRF
@@ -49,7 +49,8 @@ class OnnxTagger:
         folder = Path(folder)
         settings = json.loads((folder / "tagger.json").read_text("utf-8"))
         self.labels: list[str] = settings["labels"]
-        self.scheme = scheme_of(self.labels)
+        # Exports of 0.1 do not say it.
+        self.scheme: str | None = settings["scheme"] if "scheme" in settings else span_scheme(None, self.labels)
         self.crf = NumpyCRF(**np.load(folder / "crf.npz"))
         self._settings = settings
         self._tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])

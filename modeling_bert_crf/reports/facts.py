@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..schemes import detect_scheme, split_tag, tags_to_spans
+from ..schemes import entity_types, tags_to_spans
 from ..training.arguments import SHAPE, Arguments, DataArguments
 from ..training.dataset import StreamingTaggingDataset, TaggingDataset
 from ..training.health import transition_table
@@ -73,8 +73,8 @@ def run_facts(
         "language": model.card_language,
         "dataset_license": data.dataset_license,
         "labels": config.labels,
-        "scheme": detect_scheme(config.labels),
-        "types": sorted({split_tag(label)[1] for label in config.labels} - {""}),
+        "scheme": config.scheme,
+        "types": sorted(entity_types(config.labels, config.span_scheme)),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "temperature": round(config.temperature, 4),
         "data": {split: _count(dataset) for split, dataset in datasets.items()},

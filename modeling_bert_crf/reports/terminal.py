@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ..schemes import detect_scheme, tags_to_spans
+from ..schemes import tags_to_spans
 from ..training.data import Sentence
 from ..training.dataset import StreamingTaggingDataset, TaggingDataset
 from ..training.run import Split
@@ -51,11 +51,11 @@ def score_line(split: str, scores: dict[str, Any]) -> str:
     return f"{split} macro F1 (words): {scores['macro_f1']:.2f}"
 
 
-def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]]) -> str:
-    """Write sentences with their predicted entities in brackets, for the eye."""
+def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]], scheme: str | None) -> str:
+    """Write sentences with their predicted entities in brackets, for the eye; the tags are in a scheme."""
     lines = []
     for sentence, predicted in zip(sentences, tags, strict=False):
-        spans = {span[0]: span for span in tags_to_spans(predicted, detect_scheme(predicted))}
+        spans = {span[0]: span for span in tags_to_spans(predicted, scheme)}
         words, index = [], 0
         while index < len(sentence.words):
             _, end, kind = spans.get(index, (index, index + 1, ""))
