@@ -53,6 +53,54 @@ def test_the_scheme_does_not_change_the_score(scheme, gold, predicted):
         assert scores[convention]["types"]["B"]["support"] == 1
 
 
+def test_tags_without_types_are_scored_as_entities_of_one_type():
+    gold, predicted = rows("B I O B", "B O O"), rows("B I O O", "B I O")
+
+    figures = TaggingMetric().compute(predictions=predicted, references=gold)
+
+    # Of three gold entities and two predicted ones, one is right.
+    assert (figures["precision"], figures["recall"], figures["f1"]) == pytest.approx((1 / 2, 1 / 3, 2 / 5))
+    assert figures["types"] == {"_": {"precision": 0.5, "recall": 1 / 3, "f1": pytest.approx(0.4), "support": 3}}
+    strict = {"mode": "strict", "scheme": IOB2, "zero_division": 0}
+    assert figures["f1"] == pytest.approx(seqeval.metrics.f1_score(gold, predicted, **strict))
+    assert figures["conlleval_f1"] == pytest.approx(seqeval.metrics.f1_score(gold, predicted))
+    other = TaggingMetric().compute(
+        predictions=rows("b_x i_x o o", "b_x i_x o"), references=rows("b_x i_x o b_x", "b_x o o")
+    )
+    assert (other["f1"], list(other["types"])) == (figures["f1"], ["x"])
+
+
+def test_io_is_scored_by_its_runs():
+    gold, predicted = rows("I-X I-X O I-Y", "O I-X I-Y"), rows("I-X I-X O I-X", "I-X I-X I-Y")
+
+    scores = score_tags(gold, predicted, "IO")
+
+    # Gold: X(0,2) Y(3,4); X(1,2) Y(2,3). Predicted: X(0,2) X(3,4); X(0,2) Y(2,3). Two of four are right.
+    for convention in ("strict", "conlleval"):
+        assert (scores[convention]["precision"], scores[convention]["recall"]) == (0.5, 0.5)
+        assert scores[convention]["types"]["Y"] == {
+            "precision": 1.0,
+            "recall": 0.5,
+            "f1": pytest.approx(2 / 3),
+            "support": 2,
+        }
+    assert scores["accuracy"] == pytest.approx(5 / 7)
+    assert TaggingMetric().compute(predictions=predicted, references=gold)["f1"] == scores["strict"]["f1"]
+
+
+@pytest.mark.parametrize("name", ["micro avg", "macro avg", "weighted avg", "0"])
+def test_a_type_may_have_the_name_of_an_average(name):
+    # One B is right; of two entities of the other type one is right, and one B is taken for it.
+    gold = [[f"B-{name}", "O", "B-B", "O", f"B-{name}", "B-B"]]
+    predicted = [[f"B-{name}", "O", "B-B", "O", "O", f"B-{name}"]]
+
+    for scores in map(score_tags(gold, predicted, "IOB2").get, ("strict", "conlleval")):
+        assert set(scores["types"]) == {"B", name}
+        assert scores["types"][name] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+        assert (scores["precision"], scores["recall"]) == pytest.approx((2 / 3, 2 / 4))
+        assert scores["macro_f1"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+
+
 def test_a_type_that_is_never_predicted_counts_as_missed():
     scores = score_tags(rows("B-X O B-Y"), rows("B-X O O"), "IOB2")
 
@@ -94,6 +142,22 @@ def test_compute_metrics_reads_paths_where_there_are_labels():
     assert figures["conlleval_f1"] == figures["f1"] == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="every labelled word must have a prediction"):
         compute(EvalPrediction(predictions=np.full((2, 4), -100), label_ids=labels))
+
+
+def test_compute_metrics_reads_labels_by_the_scheme_that_it_is_told():
+    labels, prediction = (
+        ["O", "B-X", "I-Y"],
+        EvalPrediction(predictions=np.array([[2, 2]]), label_ids=np.array([[1, 2]])),
+    )
+    with pytest.raises(ValueError, match="'I-Y' can never be reached"):
+        make_compute_metrics(labels)
+    # Y Y is one entity where X and Y are two; as free labels, half of the words are right.
+    assert make_compute_metrics(labels, scheme="IOB2")(prediction)["conlleval_recall"] == 0.0
+    assert make_compute_metrics(labels, scheme=None)(prediction)["accuracy"] == 0.5
+    figures = make_compute_metrics(["O", "I-X"])(
+        EvalPrediction(predictions=np.array([[1, 1, 0]]), label_ids=np.array([[1, 1, 1]]))
+    )
+    assert (figures["f1"], figures["accuracy"]) == (0.0, pytest.approx(2 / 3))
 
 
 def conlleval_entities(tags):

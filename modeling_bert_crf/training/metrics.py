@@ -20,10 +20,11 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from ..crf import UNKNOWN
-from ..schemes import OUTSIDE, detect_scheme, scheme_of, split_tag
+from ..schemes import OUTSIDE, convert, detect_scheme, entity_types, scheme_of, split_tag
+from .spelling import find_spelling
 
 Tags = Sequence[Sequence[str]]
-# seqeval knows neither BMES nor these letters; the schemes are one but for their names.
+# seqeval knows neither BMES nor these letters; the schemes are one but for their names. Nor does it know IO.
 _TO_IOBES = {"BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"}, "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"}}
 
 
@@ -32,7 +33,7 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
 
     Args:
         gold, predicted: tags of the same sentences, of the same lengths.
-        scheme: as `detect_scheme` names it. None: the tags have no prefixes, and only words are scored.
+        scheme: that of both, as `detect_scheme` names it. None: the tags have no prefixes, and only words are scored.
 
     Returns:
         `accuracy`, the share of words with the right tag. Without a scheme `macro_f1`, the mean over all tags of the
@@ -54,26 +55,33 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
     if scheme is None:
         scores["macro_f1"] = float(f1_score(words, guesses, average="macro", zero_division=0)) if words else 0.0
         return scores
-    if scheme in _TO_IOBES:
-        letters = _TO_IOBES[scheme]
-        gold, predicted = ([[_rename(tag, letters) for tag in tags] for tags in side] for side in (gold, predicted))
-    scores["strict"] = _report(gold, predicted, mode="strict", scheme=IOB2 if scheme == "IOB2" else IOBES)
-    scores["conlleval"] = _report(gold, predicted)
+    if scheme == "IO":
+        gold, predicted, scheme = (
+            *([convert(tags, "IO", "IOB2") for tags in side] for side in (gold, predicted)),
+            "IOB2",
+        )
+    kinds = entity_types(chain(words, guesses), scheme)
+    letters = _TO_IOBES.get(scheme, {})
+    gold, predicted = ([[_coded(tag, letters, kinds) for tag in tags] for tags in side] for side in (gold, predicted))
+    strict = {"mode": "strict", "scheme": IOB2 if scheme == "IOB2" else IOBES}
+    scores["strict"], scores["conlleval"] = (_report(gold, predicted, kinds, **mode) for mode in (strict, {}))
     return scores
 
 
-def _rename(tag: str, letters: dict[str, str]) -> str:
+def _coded(tag: str, letters: dict[str, str], kinds: list[str]) -> str:
+    """Write a tag with seqeval's letter and its type's number: a type's name could be the name of one of its rows."""
     prefix, kind = split_tag(tag)
-    return OUTSIDE if tag == OUTSIDE else f"{letters[prefix]}-{kind}"
+    return tag if tag == OUTSIDE else f"{letters.get(prefix, prefix)}-{kinds.index(kind)}"
 
 
-def _report(gold: Tags, predicted: Tags, **mode: Any) -> dict[str, Any]:
+def _report(gold: Tags, predicted: Tags, kinds: list[str], **mode: Any) -> dict[str, Any]:
     nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "macro_f1": 0.0, "types": {}}
     if not any(tag != OUTSIDE for side in (gold, predicted) for tags in side for tag in tags):
         return nothing  # seqeval would fail
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of means over no type, where every entity is illegal
         report = classification_report(gold, predicted, output_dict=True, zero_division=0, **mode)
+    rows = {kinds[int(code)]: row for code, row in report.items() if code.isdecimal()}
     figures = {
         name: {
             "precision": float(row["precision"]),
@@ -81,8 +89,7 @@ def _report(gold: Tags, predicted: Tags, **mode: Any) -> dict[str, Any]:
             "f1": float(row["f1-score"]),
             "support": int(row["support"]),
         }
-        for name, row in report.items()
-        if not name.endswith(" avg")
+        for name, row in sorted(rows.items())
     }
     if not figures:
         return nothing
@@ -121,7 +128,8 @@ class TaggingMetric(evaluate.Metric):
     0.5
 
     `add_batch` and several processes (`num_process`, `process_id`, `experiment_id`) work as usual. `compute` returns
-    `flat_scores`, and under `types` the strict figures of each type; `scheme` is read off the tags unless given.
+    `flat_scores`, and under `types` the strict figures of each type; `scheme` is read off the tags unless given, and
+    so is another spelling such as `B_PER`.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -134,21 +142,29 @@ class TaggingMetric(evaluate.Metric):
 
     def _compute(self, predictions: Tags, references: Tags, scheme: str | None = "auto") -> dict[str, Any]:
         if scheme == "auto":
+            spelling = find_spelling({tag: "the tags" for tags in chain(predictions, references) for tag in tags})
+            predictions, references = (
+                [[spelling.get(tag, tag) for tag in tags] for tags in side] for side in (predictions, references)
+            )
             scheme = scheme_of(chain.from_iterable(chain(predictions, references)))
         scores = score_tags(references, predictions, scheme)
         return {**flat_scores(scores), "types": scores.get("strict", {}).get("types", {})}
 
 
-def make_compute_metrics(labels: Sequence[str]) -> Callable[[EvalPrediction], dict[str, float]]:
+def make_compute_metrics(
+    labels: Sequence[str], scheme: str | None = "auto"
+) -> Callable[[EvalPrediction], dict[str, float]]:
     """Make a `compute_metrics` for anybody's Trainer: `Trainer(..., compute_metrics=make_compute_metrics(labels))`.
 
     It reads the model's `paths`, which are all that the Trainer gathers, at the words whose label is not -100.
 
     Args:
         labels: the tags in the order of their ids (`model.config.labels`).
+        scheme: theirs, `model.config.span_scheme`; `"auto"` reads it off the labels, which tells the same unless the
+            model's `tag_scheme` says otherwise.
     """
     names = np.array(labels)
-    scheme = detect_scheme(labels)
+    scheme = detect_scheme(labels) if scheme == "auto" else scheme
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         paths, gold = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
