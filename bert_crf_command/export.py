@@ -66,14 +66,23 @@ def export(
 
 def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
     """Read texts, or words with their gold tags in the model's scheme."""
-    from modeling_bert_crf.schemes import detect_scheme
-    from modeling_bert_crf.training.data import check_tags, convert_tags, find_scheme, number_lines, read_file
+    from modeling_bert_crf.training.data import (
+        check_tags,
+        convert_tags,
+        find_scheme,
+        number_lines,
+        read_file,
+        tag_places,
+    )
+    from modeling_bert_crf.training.spelling import find_spelling, respell
 
     if path.suffix.lower() == ".txt":
         with path.open("rb") as file:
             return [text for _, text in number_lines(file, str(path)) if text.strip()], None
     sentences = list(read_file(path))
+    spelling = find_spelling(tag_places(sentences))
+    sentences = [respell(sentence, spelling) for sentence in sentences]
     scheme = find_scheme(sentences)
     checked = [check_tags(sentence, scheme, repair_tags=True) for sentence in sentences]
-    written = [convert_tags(sentence, scheme, detect_scheme(config.labels)) for sentence in checked]
+    written = [convert_tags(sentence, scheme, config.span_scheme) for sentence in checked]
     return [sentence.words for sentence in written], [sentence.tags for sentence in written]

@@ -124,7 +124,7 @@ def _read_rows(lines: Iterable[tuple[int, str]], name: str, file: int, column: s
 
 
 def _read_sentences(lines: Iterable[tuple[int, str]], name: str, file: int, column: str | None) -> Iterator[Item]:
-    for sentence in read_columns(lines, name, column, tagged=False):
+    for sentence in read_columns(lines, name, column, tagged=False, conllu=name.lower().endswith(".conllu")):
         words, line = sentence.words, sentence.lines[0]
         columns = {"file": name, "line": line, "tokens": words}
         gold = sentence.tags if any(sentence.tags) else ()

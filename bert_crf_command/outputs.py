@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
-from modeling_bert_crf.schemes import OUTSIDE, scheme_of, spans_to_tags, split_tag
+from modeling_bert_crf.schemes import OUTSIDE, entity_types, spans_to_tags
+from modeling_bert_crf.training.columns import write_rows
 from modeling_bert_crf.words import split_sentences, split_text
 
 from .errors import CommandError, reason
@@ -55,8 +56,8 @@ def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -
 
 def colours(tagger: BertBiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:
     """Give each entity type of a model a colour of a palette, in the order of its labels; again from the first one."""
-    kinds = dict.fromkeys(split_tag(label)[1] for label in tagger.model.config.labels if label != OUTSIDE)
-    return dict(zip(kinds, cycle(palette), strict=False))
+    config = tagger.model.config
+    return dict(zip(entity_types(config.labels, config.span_scheme), cycle(palette), strict=False))
 
 
 def pieces(text: str, entities: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
@@ -77,25 +78,25 @@ def write_jsonl(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: 
 
 
 def write_conll(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
-    """Write a word a line, the last column of the input if it had one, and the tag; an empty line after a sentence."""
-    labels = tagger.model.config.labels
-    scheme = scheme_of(labels)
+    """Write a word a line, the last column of the input if it had one, and the tag; an empty line after a sentence.
+
+    What a column file cannot hold is written as `write_rows` does.
+    """
+    scheme = tagger.model.config.span_scheme
     document = (0, 0)
     for item, entities in results:
         if item.document != document:
             document = item.document
             file.write("\t".join(["-DOCSTART-", *([OUTSIDE] if item.gold else []), OUTSIDE]) + "\n\n")
         words, sentences = _split(item, tagger)
-        if bad := next((item.text[slice(*word)] for word in words if {*"\t\n\r"} & {*item.text[slice(*word)]}), None):
-            raise CommandError(f"{item.place}: a column file cannot hold a word with a tab or line break, got {bad!r}")
         starts, ends = ({word[side]: index for index, word in enumerate(words)} for side in (0, 1))
         spans = [(starts[one["start"]], ends[one["end"]] + 1, one["entity_group"]) for one in entities]
         tags = _tags(spans, len(words), scheme)
         for sentence in sentences:
-            for index in sentence:
-                gold = item.gold[index : index + 1]
-                file.write("\t".join([item.text[slice(*words[index])], *gold, tags[index]]) + "\n")
-            file.write("\n")
+            rows = [
+                [item.text[slice(*words[index])], *item.gold[index : index + 1], tags[index]] for index in sentence
+            ]
+            write_rows(file, rows)
 
 
 def _split(item: Item, tagger: BertBiLSTMCRFPipeline) -> tuple[list[tuple[int, int]], list[range]]:

@@ -10,7 +10,7 @@ import typer
 
 from .errors import CommandError, Verbose, complain
 
-_ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll"}
+_ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
 
 
@@ -102,7 +102,7 @@ def tag(
 
     [cyan].txt[/cyan], and standard input: a text a line.
     [cyan].jsonl .json[/cyan]: an object a line, with a text or a list of words.
-    [cyan].conll .tsv[/cyan]: a word a line, an empty line after a sentence,
+    [cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
     `-DOCSTART-` between documents. A last column of tags is not read, and
     stands unchanged before the new tags in CoNLL output.
 
@@ -112,7 +112,8 @@ def tag(
     [cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
     [cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an
     `entity_group`, `score`, `word`, and `start` and `end` in characters of `text`.
-    [cyan]conll[/cyan]: word and tag, an empty line after a sentence.
+    [cyan]conll[/cyan]: word and tag, an empty line after a sentence. Of a sentence with a
+    word that holds a tab or a line break, all are JSON strings, and a comment says so.
     [cyan]html[/cyan]: one page that needs nothing else and runs no script.
 
     [bold]Exit codes:[/bold]

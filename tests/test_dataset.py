@@ -1,15 +1,18 @@
 """Sentences as rows, rows as batches, and paths back to tags."""
 
+import itertools
 import random
 from dataclasses import replace
 
 import pytest
 import torch
 from conftest import LABELS
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.training.data import Sentence, read_conll
+from modeling_bert_crf.training.data import DataError, Sentence, read_conll, read_file
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
 from modeling_bert_crf.training.metrics import score_tags
 from modeling_bert_crf.words import WORD_SHAPES
@@ -89,6 +92,78 @@ def test_written_predictions_can_be_read(tmp_path):
     assert path.read_text().splitlines()[0].split("\t")[1:] == ["O", "B-X"]
 
 
+# What a column file has no way to write, what it would take for something else, and what it holds as it is.
+ODD = [
+    *[
+        "\t",
+        "a\tb",
+        "\n",
+        "\r",
+        "a\r\nb",
+        "\u2028",
+        "\x85",
+        "\x0b",
+        "\x1a",
+        "\0",
+        " ",
+        " a ",
+        "a b",
+        "\u00a0",
+        "\\",
+        '"',
+    ],
+    *[
+        "#",
+        "# ",
+        "#a",
+        "# cells = JSON",
+        "-DOCSTART-",
+        "-DOCSTART- x",
+        "\ufeff",
+        "\ufeffa",
+        "0",
+        "1",
+        "2",
+        "10",
+        "é",
+        "O",
+        "B-X",
+    ],
+]
+odd_words = st.sampled_from(ODD) | st.text(min_size=1, max_size=4)
+odd_tags = st.sampled_from(["O", "B-X", "B", "", "\t", "a b", " ", "#", "x\x1a", "NOUN"]) | st.text(max_size=3)
+odd_sentences = st.lists(
+    st.lists(st.tuples(odd_words, odd_tags, odd_tags), min_size=1, max_size=4), min_size=1, max_size=5
+)
+
+
+@given(odd_sentences)
+def test_whatever_is_written_is_read_back(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("odd") / "predictions.conll"
+    sentences = [Sentence([row[0] for row in one], [row[1] for row in one], "x", [1] * len(one)) for one in rows]
+
+    write_conll(path, sentences, [[row[2] for row in one] for one in rows])
+
+    read = read_conll(path)
+    assert [one.words for one in read] == [one.words for one in sentences]
+    assert [one.tags for one in read] == [[row[2] for row in one] for one in rows]
+    assert [one.tags for one in read_file(path, tags="1")] == [one.tags for one in sentences]
+
+
+def test_only_a_sentence_that_needs_it_is_written_as_json(tmp_path):
+    path = tmp_path / "predictions.conll"
+    sentences = [sentence("Ada #x", "O O"), Sentence(["é\t", "x"], ["O", "B-X"], "x", [1, 2]), sentence("y", "O")]
+
+    write_conll(path, sentences, [one.tags for one in sentences])
+
+    assert path.read_text().split("\n\n") == [
+        "Ada\tO\tO\n#x\tO\tO",
+        '# cells = JSON\n"é\\t"\t"O"\t"O"\n"x"\t"B-X"\t"B-X"',
+        "y\tO\tO",
+        "",
+    ]
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_streamed_rows_are_the_rows_in_memory(tokenizer, workers):
     sentences = [
@@ -104,6 +179,45 @@ def test_streamed_rows_are_the_rows_in_memory(tokenizer, workers):
     key = str
     assert sorted(rows, key=key) == sorted((whole[index] for index in range(len(whole))), key=key)
     assert len(rows) == len(list(streamed)) == len(whole) == 9
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_fault_in_streamed_data_is_said_in_one_line(tokenizer, workers):
+    """Though a DataLoader's worker hands it on with its own traceback."""
+
+    def read():
+        raise DataError("data.conll:3: the tag must not be empty")
+        yield
+
+    streamed = StreamingTaggingDataset(read, tokenizer, LABELS)
+    with pytest.raises(DataError) as info:
+        list(torch.utils.data.DataLoader(streamed, batch_size=None, num_workers=workers))
+    assert str(info.value) == "data.conll:3: the tag must not be empty"
+
+
+def test_the_scheme_is_the_one_that_the_model_says(tokenizer):
+    """Where a sentence is cut, an entity over the border is unknown: of what is one, the scheme decides."""
+    words, labels = sentence("a b c d e f", "I-X I-Y I-Y I-Y I-Y O"), ["O", "B-X", "I-Y"]
+    with pytest.raises(ValueError, match="'I-Y' can never be reached"):
+        TaggingDataset([words], tokenizer, labels)
+    for scheme, unknown in (("IOB2", [1, 2, 3, 4]), (None, [1, 2, 3, 4])):
+        dataset = TaggingDataset([words], tokenizer, labels, max_length=5, scheme=scheme)
+        assert dataset.scheme == scheme
+        rows = [
+            [label for label, scored in zip(row["labels"], row["word_mask"], strict=True) if scored] for row in dataset
+        ]
+        assert [index for index, label in enumerate(itertools.chain(*rows)) if label == UNKNOWN and index] == unknown
+    assert TaggingDataset([words], tokenizer, ["O", "I-X", "I-Y"]).scheme == "IO"
+
+
+def test_tags_in_another_spelling_are_no_unknown_tags(tokenizer):
+    words = sentence("Ada sang", "B_PER O")
+    with pytest.raises(
+        DataError, match=r"data.conll:7: the tags must be spelt like 'B-PER', got 'B_PER': `respell` them"
+    ):
+        TaggingDataset([words], tokenizer, LABELS)
+    (row,) = TaggingDataset([words], tokenizer, ["O", "B_PER"])
+    assert [label for label in row["labels"] if label >= 0] == [1, 0]
 
 
 def test_context_stays_inside_the_document(tokenizer):

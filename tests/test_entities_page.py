@@ -26,6 +26,7 @@ class Tagger:
 
         class config:
             labels = ("O", *(f"{prefix}-{kind}" for kind in KINDS for prefix in "BI"))
+            span_scheme = "IOB2"
 
 
 def entity(text, words, kind=KINDS[1], score=0.9):

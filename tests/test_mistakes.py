@@ -40,9 +40,12 @@ OPTIONS = [
     ({"dataset_name": "somewhere"}, "--dataset_name and files exclude each other: pass one of them"),
     ({"learningrate": 1e-4}, "--learningrate is no option; did you mean --learning_rate?"),
     ({"label_smoothing_factor": 0.1}, "label_smoothing_factor must be 0"),
-    ({"tag_scheme": "BIO"}, "--tag_scheme must be one of IOB2, BIOES, BILOU, BMES, got 'BIO'"),
+    ({"tag_scheme": "BIO"}, "--tag_scheme must be one of IO, IOB2, BIOES, BILOU, BMES, got 'BIO'"),
     ({"label_list": ["O", "B-X", "B-X"]}, "--label_list must name each tag once, got 'B-X' twice"),
-    ({"label_list": ["O", "B-X", "S-X", "U-X"]}, "--label_list: labels must use the prefixes of one scheme of IOB2"),
+    (
+        {"label_list": ["O", "B-X", "S-X", "U-X"]},
+        "--label_list: labels must use the prefixes of one scheme of IO, IOB2",
+    ),
     ({"label_list": "tags/of/mine.txt"}, "--label_list: tags/of/mine.txt: no such file"),
     ({"label_list": ["O", "B-LOC", "I-LOC"]}, "the model's labels lack 'B-PER', which stands at"),
     ({"text_column_name": "tokens"}, "the column of the words in a column file must be a number from 0, got 'tokens'"),
@@ -75,7 +78,7 @@ FILES = [
     ("B-PER\tAda\nO\tsang\n", "test.conll: the columns of words and tags seem swapped: the words are B-PER, O"),
     ("Ada B-PER\nsang O x\n", "test.conll:2: must have 2 columns as line 1, got 3: 'sang O x'"),
     ("Ada\tB-PER\nsang\t\n", "test.conll:2: the tag must not be empty, got 'sang\\t'"),
-    ("Ada\tB-PER\nsang\tS-LOC\nx\tU-LOC\n", "labels must use the prefixes of one scheme of IOB2, BIOES"),
+    ("Ada\tB-PER\nsang\tS-LOC\nx\tU-LOC\n", "labels must use the prefixes of one scheme of IO, IOB2, BIOES"),
     ("Ada\tB-PER\nsang\tLOC\n", "test.conll:2: labels must all have a scheme prefix such as 'B-', or none of them"),
     ("Ada\tB-PER\nsang\tI-LOC\n", "test.conll:2: the tags must obey IOB2, got 'I-LOC' after 'B-PER'; --repair_tags"),
     ("\n\n", "test.conll: must hold at least one sentence, got none"),
@@ -216,7 +219,7 @@ def test_a_tokenizer_of_the_wrong_case_is_noticed(files, command, tokenizer, cap
         (LABELS, {"id2label": {0: "O"}}, "'id2label' must be left away"),
         (LABELS, {"lstm_size": 7}, "'lstm_size' must be a field of the configuration or one of"),
         (["O", "B-X", "B-X"], {}, "labels must be distinct strings"),
-        (["O", "I-X"], {}, "'I-X' can never be reached"),
+        (["O", "B-X", "I-Y"], {}, "'I-Y' can never be reached"),
     ],
 )
 def test_from_encoder(encoder_folder, labels, config, message):

@@ -140,7 +140,7 @@ class DataArguments:
                 raise UserError(f"--label_list: {file}: no such file")
             return self.label_list
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"--label_list: {file} cannot be read: {error}") from None
         return [line.strip() for line in lines if line.strip()]

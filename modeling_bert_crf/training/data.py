@@ -1,42 +1,36 @@
 """Labelled sentences: read them from files and `datasets`, find their tag scheme, check and convert their tags."""
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from datasets import ClassLabel
 
-from ..schemes import OUTSIDE, SCHEMES, convert, first_violation, is_iob1, repair, scheme_of, split_tag
+from ..schemes import (
+    OUTSIDE,
+    SCHEMES,
+    convert,
+    first_violation,
+    has_type,
+    is_iob1,
+    join_tag,
+    repair,
+    scheme_of,
+    split_tag,
+)
 from ..words import unicode_fault
+from .columns import number_lines, read_columns
+from .sentences import DataError, Sentence
+from .spelling import check_spelling
 
 WORD_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner")
 # More distinct tags without a prefix than any tag set has: then they are something else.
 MOST_TAGS = 500
-
-
-class DataError(ValueError):
-    """A fault in the user's data; the message names the file, the line, the rule and the value."""
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """Words and their gold tags, and where they stand."""
-
-    words: list[str]
-    tags: list[str]
-    source: str  # a file, or a data set and its split
-    lines: list[int]  # of each word, from 1; in a data set the row, from 0
-    document: str = ""  # its sentences stand together, and are each other's context
-
-    def where(self, word: int) -> str:
-        """Name a word's place, for an error message."""
-        return f"{self.source}:{self.lines[word]}"
 
 
 def read_file(
@@ -46,12 +40,13 @@ def read_file(
     labels: Sequence[str] | None = None,
     document: str | None = None,
 ) -> Iterator[Sentence]:
-    """Read sentences from a file while they are asked for: JSON lines if it ends in `.json` or `.jsonl`, else columns.
+    """Read sentences from a file while they are asked for: JSON lines if it ends in `.json` or `.jsonl`, CoNLL-U if in
+    `.conllu`, else columns (see `read_columns`). Tags are left as they are spelt (see `find_spelling`).
 
     Args:
         path: the file.
         words, tags: names of the columns; in a column file their numbers from 0, from the end if negative.
-        labels: the names that integer tags stand for in JSON lines.
+        labels: the names that tags stand for which are numbers.
         document: column of JSON lines that says which document a sentence belongs to; None: the file is one. In a
             column file a document begins at a `-DOCSTART-` line or a `# newdoc` comment.
 
@@ -67,7 +62,8 @@ def read_file(
         if path.suffix in (".json", ".jsonl"):
             sentences = _read_json_lines(lines, str(path), words, tags, labels, document)
         else:
-            sentences = read_columns(lines, str(path), words, tags)
+            sentences = read_columns(lines, str(path), words, tags, conllu=path.suffix.lower() == ".conllu")
+            sentences = (_with_names(sentence, labels) for sentence in sentences)
         for sentence in sentences:
             empty = False
             yield sentence
@@ -79,93 +75,23 @@ def read_conll(path: str | Path) -> list[Sentence]:
     """Read a whole column file: one word a line, its tag in the last column, an empty line between sentences.
 
     Two or more columns, the word first; separated by tabs, or by blanks in a line without a tab. `-DOCSTART-` lines
-    are skipped, and comments: lines that begin with `#`, hold no tab, and are not a word with its tag.
+    are skipped, and comments: lines that begin with `#` and have no tag where the others have theirs.
     """
     return list(read_file(path))
 
 
-def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]]:
-    """Number the lines of a UTF-8 file. They end at a line feed alone: Unicode's other breaks may stand in a word.
-
-    Raises:
-        DataError: if a line is not UTF-8.
-    """
-    for number, line in enumerate(file, start=1):
-        try:
-            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise DataError(f"{source}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+def _with_names(sentence: Sentence, names: Sequence[str] | None) -> Sentence:
+    """Give a sentence's tags their names if they are numbers, and no names themselves."""
+    if names is None or not all(tag.isdecimal() and tag not in names for tag in sentence.tags):
+        return sentence
+    tags = [_name_of(int(tag[:4000]), names, sentence.where(index)) for index, tag in enumerate(sentence.tags)]
+    return replace(sentence, tags=tags)
 
 
-def read_columns(
-    lines: Iterable[tuple[int, str]], source: str, words: str | None, tags: str | None = None, tagged: bool = True
-) -> Iterator[Sentence]:
-    """Read sentences from the numbered lines of a column file, as `read_file` and `read_conll` describe it.
-
-    Args:
-        lines: as `number_lines` gives them.
-        source: what to call the file.
-        words, tags: numbers of the columns, from 0, from the end if negative; None: the first and the last.
-        tagged: whether there must be a column of tags. Without one the tags are empty.
-
-    Raises:
-        DataError: if a line does not hold what it should.
-    """
-    word_column, tag_column = _column_number("words", words, 0), _column_number("tags", tags, -1)
-    first: tuple[int, int] | None = None  # line and number of columns of the file's first word
-    group: list[tuple[int, str, str]] = []
-    documents = 0
-
-    def sentence() -> Sentence:
-        numbers, group_words, group_tags = map(list, zip(*group, strict=True))
-        return Sentence(group_words, group_tags, source, numbers, str(documents))
-
-    for number, line in lines:
-        if not line.strip(" \t"):
-            if group:
-                yield sentence()
-            group.clear()
-            continue
-        row = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
-        is_word = _is_tagged(row, first) or (not tagged and len(row) == 1 and (first is None or first[1] == 1))
-        is_comment = line.startswith("#") and "\t" not in line and not is_word
-        if row[0] == "-DOCSTART-" or is_comment:
-            if group and row[0] == "-DOCSTART-":
-                yield sentence()
-                group.clear()
-            documents += row[0] == "-DOCSTART-" or line.startswith("# newdoc")
-            continue
-        if tagged and len(row) < 2:
-            raise DataError(f"{source}:{number}: must have a word and a tag column, got one column: {line!r}")
-        if first is None:
-            first = (number, len(row))
-            for column in (word_column, tag_column):
-                if not -len(row) <= column < len(row):
-                    raise DataError(
-                        f"{source}:{number}: must have a column {column}, got {len(row)} columns: {line!r}"
-                    )
-        if len(row) != first[1]:
-            rule = f"must have {first[1]} columns as line {first[0]}"
-            raise DataError(f"{source}:{number}: {rule}, got {len(row)}: {line!r}")
-        word, tag = row[word_column].strip(" "), row[tag_column].strip(" ") if len(row) > 1 else ""
-        if not word or (tagged and not tag):
-            raise DataError(f"{source}:{number}: the {'word' if not word else 'tag'} must not be empty, got {line!r}")
-        group.append((number, word, tag))
-    if group:
-        yield sentence()
-
-
-def _column_number(name: str, text: str | None, default: int) -> int:
-    try:
-        return default if text is None else int(text)
-    except ValueError:
-        raise DataError(f"the column of the {name} in a column file must be a number from 0, got {text!r}") from None
-
-
-def _is_tagged(row: list[str], first: tuple[int, int] | None) -> bool:
-    """Tell a word such as `#` or `#tag` from a comment."""
-    columns = len(row) if first is None else first[1]
-    return len(row) == columns and len(row) > 1 and (row[-1] == OUTSIDE or split_tag(row[-1])[0] != "")
+def _name_of(number: int, names: Sequence[str], where: str) -> str:
+    if not 0 <= number < len(names):
+        raise DataError(f"{where}: a tag must be in [0, {len(names)}), the labels' ids, got {number}")
+    return names[number]
 
 
 def _read_json_lines(
@@ -176,8 +102,15 @@ def _read_json_lines(
     labels: Sequence[str] | None,
     document: str | None,
 ) -> Iterator[Sentence]:
+    first: tuple[str, str] | None = None
     for number, row in read_objects(lines, source):
-        columns = find_columns(f"{source}:{number}", list(row), words, tags)
+        columns = find_columns(f"{source}:{number}", row, words, tags)
+        first = first or columns
+        if columns != first:
+            named = (" and ".join(map(repr, pair)) for pair in (first, columns))
+            raise DataError(
+                f"{source}:{number}: must have the columns {next(named)} as the first line, got {next(named)}"
+            )
         yield _sentence_of(row, columns, source, number, labels, document)
 
 
@@ -200,23 +133,29 @@ def read_objects(lines: Iterable[tuple[int, str]], source: str) -> Iterator[tupl
         yield number, row
 
 
-def find_columns(source: str, columns: Sequence[str], words: str | None, tags: str | None) -> tuple[str, str]:
-    """Name the columns of words and tags: those asked for, else the first known name that is there.
+def find_columns(
+    source: str, row: Mapping[str, Any], words: str | None = None, tags: str | None = None
+) -> tuple[str, str]:
+    """Name the columns of words and tags of a row: those asked for, else those of a known name, which hold lists.
 
     Raises:
-        DataError: if one is not there.
+        DataError: if one is not there, or there are several.
     """
     found = []
     for what, asked, known in (("words", words, WORD_COLUMNS), ("tags", tags, TAG_COLUMNS)):
-        candidates = known if asked is None else (asked,)
-        name = next((name for name in candidates if name in columns), None)
-        if name is None:
-            option = "--text_column_name" if what == "words" else "--label_column_name"
+        option = "--text_column_name" if what == "words" else "--label_column_name"
+        names = [name for name in (known if asked is None else (asked,)) if name in row]
+        if not names:
             raise DataError(
-                f"{source}: must have a column of {what} named {' or '.join(candidates)}, got {', '.join(columns)}; "
-                f"name it with {option}"
+                f"{source}: must have a column of {what} named {' or '.join(known if asked is None else (asked,))}, "
+                f"got {', '.join(row)}; name it with {option}"
             )
-        found.append(name)
+        lists = [name for name in names if isinstance(row[name], list)]
+        if len(lists) > 1:
+            raise DataError(
+                f"{source}: must have one column of {what}, got {' and '.join(lists)}; name it with {option}"
+            )
+        found.append((lists or names)[0])
     return found[0], found[1]
 
 
@@ -238,19 +177,18 @@ def _sentence_of(
         raise DataError(f"{where}: {columns[1]!r} must hold {len(words)} tags, one per word, got {got}")
     if "" in words:
         raise DataError(f"{where}: a word must not be empty, got {words}")
-    if all(isinstance(tag, int) for tag in tags) and tags:
+    if all(type(tag) is int for tag in tags) and tags:
         if names is None:
             raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
-        if wrong := [tag for tag in tags if not 0 <= tag < len(names)]:
-            raise DataError(f"{where}: a tag must be in [0, {len(names)}), the labels' ids, got {wrong[0]}")
-        tags = [names[tag] for tag in tags]
+        tags = [_name_of(tag, names, where) for tag in tags]
     if not all(isinstance(tag, str) and tag for tag in tags):
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
     if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):
         raise DataError(f"{where}: {fault}")
     if document is not None and document not in row:
         raise DataError(f"{where}: must have a column of documents named {document}, got {', '.join(row)}")
-    return Sentence(words, tags, source, [number] * len(words), "" if document is None else str(row[document]))
+    document = "" if document is None else str(row[document])
+    return _with_names(Sentence(words, tags, source, [number] * len(words), document), names)
 
 
 def read_dataset(
@@ -276,7 +214,7 @@ def read_dataset(
     names = class_names(dataset, tags) or labels
     columns = None
     for number, row in enumerate(dataset):
-        columns = columns or find_columns(source, list(row), words, tags)
+        columns = columns or find_columns(source, row, words, tags)
         yield _sentence_of(row, columns, source, number, names, document)
     if columns is None:
         raise DataError(f"{source}: must hold at least one sentence, got none")
@@ -285,36 +223,44 @@ def read_dataset(
 def class_names(dataset: Any, tags: str | None = None) -> list[str] | None:
     """Return the tags that a data set's features declare, None if they declare none."""
     features = dataset.features or {}
-    name = next((name for name in (TAG_COLUMNS if tags is None else (tags,)) if name in features), None)
-    feature = getattr(features.get(name), "feature", None)
+    columns = (getattr(features.get(name), "feature", None) for name in (TAG_COLUMNS if tags is None else (tags,)))
+    feature = next((feature for feature in columns if feature is not None), None)
     return list(feature.names) if isinstance(feature, ClassLabel) else None
+
+
+def tag_places(sentences: Iterable[Sentence]) -> dict[str, str]:
+    """Map each tag of sentences to the place that it stands at first."""
+    places: dict[str, str] = {}
+    for sentence in sentences:
+        for index, tag in enumerate(sentence.tags):
+            if tag not in places:
+                places[tag] = sentence.where(index)
+    return places
 
 
 def find_scheme(sentences: Iterable[Sentence]) -> str | None:
     """Name the scheme of the sentences' tags, `"IOB1"` among them; None if they have no prefixes.
 
     Raises:
-        DataError: if the prefixes belong to no one scheme, only some tags have one, or there are too many to be tags.
+        DataError: if the prefixes belong to no one scheme, only some tags have one, there are too many to be tags, or
+            they are tags in another spelling (`find_spelling` reads them).
     """
     sentences = list(sentences)
-    first: dict[str, Sentence] = {}  # in which each tag stands
-    for sentence in sentences:
-        for tag in sentence.tags:
-            first.setdefault(tag, sentence)
-    tags = first.keys()
+    places = tag_places(sentences)
     if words_like_tags := _swapped(sentences):
         raise DataError(f"{sentences[0].source}: the columns of words and tags seem swapped: {words_like_tags}")
     try:
-        scheme = scheme_of(tags)
+        scheme = scheme_of(places)
     except ValueError as error:
-        odd = next((tag for tag in tags if tag != OUTSIDE and not split_tag(tag)[0]), next(iter(tags)))
-        sentence = first[odd]
-        raise DataError(f"{sentence.where(sentence.tags.index(odd))}: {error}") from None
-    if scheme is None and len(tags) > MOST_TAGS:
-        examples = ", ".join(repr(tag) for tag in islice(tags, 3))
+        odd = next((tag for tag in places if tag != OUTSIDE and not has_type(tag)), next(iter(places)))
+        hint = "; words outside of entities have the tag 'O'" if not has_type(odd) else ""
+        raise DataError(f"{places[odd]}: {error}{hint}") from None
+    if scheme is None and len(places) > MOST_TAGS:
+        examples = ", ".join(repr(tag) for tag in islice(places, 3))
         raise DataError(
-            f"{sentences[0].source}: the column of tags must hold tags, got {len(tags):,} different ones: {examples}"
+            f"{sentences[0].source}: the column of tags must hold tags, got {len(places):,} different ones: {examples}"
         )
+    check_spelling(places)
     return "IOB1" if scheme == "IOB2" and is_iob1(sentence.tags for sentence in sentences) else scheme
 
 
@@ -322,10 +268,11 @@ def _swapped(sentences: Sequence[Sentence]) -> str:
     """Say by an example that all words look like tags and the tags do not; empty if all is well."""
     words = {word for sentence in sentences for word in sentence.words}
     tags = {tag for sentence in sentences for tag in sentence.tags}
-    tag_like = {word for word in words if split_tag(word)[0]}
-    if tag_like and words <= {*tag_like, OUTSIDE} and not any(split_tag(tag)[0] for tag in tags):
-        return f"the words are {', '.join(sorted(words)[:3])}"
-    return ""
+    # A few words, such as I, are a tag without a type, but not all of them.
+    tag_like = any(map(has_type, words)) or {"B", OUTSIDE} <= words
+    if not (tag_like and all(word == OUTSIDE or split_tag(word)[0] for word in words)):
+        return ""
+    return "" if any(split_tag(tag)[0] for tag in tags) else f"the words are {', '.join(sorted(words)[:3])}"
 
 
 def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
@@ -334,7 +281,7 @@ def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
     if scheme is None:
         return [OUTSIDE] * (OUTSIDE in tags) + sorted(tags - {OUTSIDE})
     kinds = sorted({split_tag(tag)[1] for tag in tags - {OUTSIDE}})
-    return [OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in SCHEMES[scheme])]
+    return [OUTSIDE, *(join_tag(prefix, kind) for kind in kinds for prefix in SCHEMES[scheme])]
 
 
 def check_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False) -> Sentence:

@@ -12,9 +12,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
-from ..schemes import detect_scheme, tags_to_spans
+from ..schemes import detect_scheme, has_type, tags_to_spans
 from ..words import Window, encode_document
-from .data import Sentence
+from .columns import write_rows
+from .data import tag_places
+from .sentences import Sentence
+from .spelling import check_spelling
 
 Row = dict[str, list[int]]
 
@@ -30,12 +33,21 @@ class RowMaker:
         labels: the model's tags in the order of their ids. A gold tag that is not among them becomes an unknown label.
         max_length: most sub-tokens in a row; None means the tokenizer's limit.
         context_size: most sub-tokens of a sentence's neighbours that the encoder sees on each side.
+        scheme: the one that the tags are in, `model.config.span_scheme`; `"auto"` reads it off the labels, which tells
+            the same unless the model's `tag_scheme` says otherwise.
     """
 
-    def __init__(self, tokenizer: Any, labels: Sequence[str], max_length: int | None = None, context_size: int = 0):
+    def __init__(
+        self,
+        tokenizer: Any,
+        labels: Sequence[str],
+        max_length: int | None = None,
+        context_size: int = 0,
+        scheme: str | None = "auto",
+    ):
         self.tokenizer = tokenizer
         self.labels = list(labels)
-        self.scheme = detect_scheme(labels)
+        self.scheme = detect_scheme(labels) if scheme == "auto" else scheme
         self.max_length = max_length
         self.context_size = context_size
         self._ids = {label: index for index, label in enumerate(labels)}
@@ -68,7 +80,11 @@ class RowMaker:
 
 
 class TaggingDataset(Dataset):
-    """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags."""
+    """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags.
+
+    Raises:
+        DataError: if tags that the model has no label for are spelt otherwise than `B-PER` (see `respell`).
+    """
 
     def __init__(
         self,
@@ -77,9 +93,13 @@ class TaggingDataset(Dataset):
         labels: Sequence[str],
         max_length: int | None = None,
         context_size: int = 0,
+        scheme: str | None = "auto",
     ):
-        maker = RowMaker(tokenizer, labels, max_length, context_size)
+        maker = RowMaker(tokenizer, labels, max_length, context_size, scheme)
         self.sentences = list(sentences)
+        places = tag_places(self.sentences)
+        if not all(tag in labels or has_type(tag) for tag in places):
+            check_spelling(places)
         self.labels, self.scheme = maker.labels, maker.scheme
         self._rows: list[tuple[Window, list[int]]] = []
         self._rows_of: list[range] = []  # for each sentence
@@ -126,7 +146,7 @@ class StreamingTaggingDataset(IterableDataset):
 
     Args:
         read: starts reading the sentences from the beginning; called once an epoch and worker.
-        tokenizer, labels, max_length: see `RowMaker`.
+        tokenizer, labels, max_length, scheme: see `RowMaker`.
     """
 
     def __init__(
@@ -135,9 +155,10 @@ class StreamingTaggingDataset(IterableDataset):
         tokenizer: Any,
         labels: Sequence[str],
         max_length: int | None = None,
+        scheme: str | None = "auto",
     ):
         self.read = read
-        self._maker = RowMaker(tokenizer, labels, max_length)
+        self._maker = RowMaker(tokenizer, labels, max_length, scheme=scheme)
         self.scheme = self._maker.scheme
 
     def __iter__(self) -> Iterator[Row]:
@@ -177,9 +198,7 @@ class TaggingCollator:
 
 
 def write_conll(path: Path, sentences: Iterable[Sentence], predicted: Iterable[list[str]]) -> None:
-    """Write `word TAB gold TAB predicted` lines, an empty line after each sentence."""
+    """Write `word TAB gold TAB predicted` lines, an empty line after each sentence (see `write_rows`)."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for sentence, tags in zip(sentences, predicted, strict=True):
-            rows = zip(sentence.words, sentence.tags, tags, strict=True)
-            file.writelines(f"{word}\t{gold}\t{tag}\n" for word, gold, tag in rows)
-            file.write("\n")
+            write_rows(file, list(zip(sentence.words, sentence.tags, tags, strict=True)))

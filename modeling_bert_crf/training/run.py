@@ -1,6 +1,7 @@
 """The steps of a training run, each a function: what `run_ner.py` lists, in its order."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -12,12 +13,11 @@ from transformers.utils import logging
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from ..configuration_bert_crf import quoted
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
-from ..schemes import OUTSIDE, detect_scheme, split_tag
+from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag, tags_to_spans
 from ..words import check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
-    Sentence,
     check_tags,
     class_names,
     convert_tags,
@@ -26,9 +26,12 @@ from .data import (
     find_scheme,
     read_dataset,
     read_file,
+    tag_places,
 )
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .recipe import CRFTrainingArguments
+from .sentences import DataError, Sentence
+from .spelling import describe, find_spelling, respell
 from .splitting import choose_splitter
 
 logger = logging.get_logger(__name__)
@@ -64,7 +67,11 @@ def read_splits(data: DataArguments, training: CRFTrainingArguments) -> dict[str
         UserError: if there is no such data set, or streaming without known labels.
     """
     dataset = None if data.dataset_name is None else _open_dataset(data)
-    return {name: _read_split(name, data, dataset) for name, step in STEPS.items() if getattr(training, step)}
+    names = [name for name, step in STEPS.items() if getattr(training, step)]
+    for name in names:
+        if dataset is not None and name not in dataset:
+            raise UserError(f"--dataset_name {data.dataset_name} must have a split {name}, got {', '.join(dataset)}")
+    return {name: _read_split(name, data, dataset) for name in names}
 
 
 def _open_dataset(data: DataArguments) -> DatasetDict | IterableDatasetDict:
@@ -83,9 +90,10 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
     words, tags, labels = data.text_column_name, data.label_column_name, data.labels()
     document = data.document_column_name
     if dataset is not None:
-        if name not in dataset:
-            raise UserError(f"--dataset_name {data.dataset_name} must have a split {name}, got {', '.join(dataset)}")
         labels = labels or class_names(dataset[name], tags)
+    streamed = name == "train" and data.streaming
+    if streamed and labels is None:
+        raise UserError("--streaming needs --label_list: the tags are not known before the data are read")
 
     def raw() -> Iterator[Sentence]:
         if dataset is not None:
@@ -94,18 +102,58 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
             read_file(path, words, tags, labels, document) for path in getattr(data, FILES[name])
         )
 
-    if name == "train" and data.streaming:
-        if labels is None:
-            raise UserError("--streaming needs --label_list: the tags are not known before the data are read")
-        scheme = detect_scheme(labels)
-        return Split(name, scheme, labels, None, lambda: (check_tags(one, scheme, data.repair_tags) for one in raw()))
-    sentences = list(raw())
+    sentences = None if streamed else list(raw())
+    # A streamed data set of the Hub is read once; what is wrong with its tags is said when they come.
+    places = {} if streamed and dataset is not None else tag_places(raw() if streamed else sentences)
+    if labels is None and places and all(tag.isdecimal() for tag in places):
+        raise DataError(
+            f"{next(iter(places.values()))}: the tags are numbers, {', '.join(map(repr, places))[:60]}: give their "
+            "names, in order, with --label_list"
+        )
+    spelling = _spelling(name, places, labels)
+    labels = labels and [spelling.get(label, label) for label in labels]
+    _check_entities(name, {spelling.get(tag, tag): place for tag, place in places.items()})
+    if sentences is None:
+        scheme = _scheme_of_labels(labels, data)
+        for tag, place in places.items():
+            if spelling.get(tag, tag) not in labels:
+                raise DataError(_lack(spelling.get(tag, tag), place, data))
+        return Split(
+            name,
+            scheme,
+            labels,
+            None,
+            lambda: (check_tags(respell(one, spelling), scheme, data.repair_tags) for one in raw()),
+        )
+    sentences = [respell(sentence, spelling) for sentence in sentences]
     scheme = find_scheme(sentences)
     checked = [check_tags(sentence, scheme, data.repair_tags) for sentence in sentences]
     if changes := count_repairs(sentences, checked):
         listed = ", ".join(f"{change} ({count})" for change, count in changes.most_common())
         logger.warning(f"{name}: {changes.total()} tags repaired: {listed}")
     return Split(name, scheme, labels, checked, lambda: iter(checked))
+
+
+def _spelling(name: str, places: Mapping[str, str], labels: list[str] | None) -> dict[str, str]:
+    """Find out how the tags are spelt, those of a label list and those of the data, and say so."""
+    listed = find_spelling({label: f"label {label!r}" for label in labels or []})
+    found = find_spelling({listed.get(tag, tag): place for tag, place in places.items()})
+    spelling = found | {tag: found.get(usual, usual) for tag, usual in listed.items()}
+    if spelling:
+        logger.warning(f"{name}: {describe(spelling)}")
+    return spelling
+
+
+def _check_entities(name: str, places: Mapping[str, str]) -> None:
+    """Refuse training data with one tag only, and say so of others, whose scores would be 0 whatever is found."""
+    if len(places) != 1 or scheme_of(places):
+        return
+    ((tag, place),) = places.items()
+    nothing = f"no entity in the {name} data: every tag is {tag!r}, from {place} on"
+    if name == "train":
+        raise DataError(f"{nothing}; if the tags stand in another column, name it with --label_column_name")
+    if tag == OUTSIDE:
+        logger.warning(f"{nothing}; precision, recall and F1 are 0 whatever the model finds")
 
 
 def load_model(
@@ -164,7 +212,7 @@ def load_model(
 def _check_shape(name: str, options: dict[str, Any], config: BertBiLSTMCRFConfig) -> None:
     """Refuse options of a new model that a finished tagger cannot follow."""
     for option in (*SHAPE, "tag_scheme"):
-        learnt = detect_scheme(config.labels) if option == "tag_scheme" else getattr(config, option)
+        learnt = config.span_scheme if option == "tag_scheme" else getattr(config, option)
         if options.get(option) not in (None, learnt):
             raise UserError(f"--{option} is for a new model: {name} has learnt {learnt}; leave it away")
 
@@ -199,15 +247,20 @@ def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BertBiLST
 def choose_labels(train: Split, data: DataArguments) -> list[str]:
     """Choose a new model's tags: those given, else all types of the training data in the scheme that is wanted."""
     if train.labels is not None and data.tag_scheme is None:
-        try:
-            detect_scheme(train.labels)
-        except ValueError as error:
-            raise UserError(f"{data.dataset_name}: {error}; pass --label_list or --tag_scheme") from None
+        _scheme_of_labels(train.labels, data)
         return train.labels
-    scheme = data.tag_scheme or ("IOB2" if train.scheme == "IOB1" else train.scheme)
+    scheme = data.tag_scheme or ("IOB2" if train.scheme in ("IO", "IOB1") else train.scheme)
     if train.sentences is not None:
         return find_labels(train.sentences, scheme)
     return find_labels([Sentence(train.labels, train.labels, "labels", [])], scheme)
+
+
+def _scheme_of_labels(labels: list[str], data: DataArguments) -> str | None:
+    try:
+        return detect_scheme(labels)
+    except ValueError as error:
+        source = data.dataset_name if data.label_list is None else "--label_list"
+        raise UserError(f"{source}: {error}; pass another --label_list, or --tag_scheme") from None
 
 
 def make_datasets(
@@ -216,32 +269,62 @@ def make_datasets(
     """Write the tags in the model's scheme, and lay the sentences out for the encoder.
 
     Raises:
-        UserError: if `max_seq_length` is out of range, or a given label list lacks a tag of the training data.
-        DataError: if the tags cannot be written in the model's scheme.
+        UserError: if `max_seq_length` is out of range.
+        DataError: if the tags cannot be written in the model's scheme, or its labels lack a tag of the training data.
     """
     limit = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     if data.max_seq_length is not None and not 3 <= data.max_seq_length <= limit:
         raise UserError(f"--max_seq_length must be from 3 to the encoder's {limit}, got {data.max_seq_length}")
     labels, length = model.config.labels, data.max_seq_length or limit
     tokenizer.model_max_length = length  # the saved pipeline's windows are those of training
-    scheme = detect_scheme(labels)
+    scheme = model.config.span_scheme
     datasets: dict[str, TaggingDataset | StreamingTaggingDataset] = {}
     for name, split in splits.items():
-
-        def read(split: Split = split) -> Iterator[Sentence]:
-            return (convert_tags(sentence, split.scheme, scheme) for sentence in split.read())
-
         if split.sentences is None and model.config.context_size:
             raise UserError(
                 "--streaming reads sentences one by one, and this tagger reads them among their neighbours"
             )
+        read = _reader(split, labels, scheme, data)
         if split.sentences is None:
-            datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length)
+            datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length, scheme)
         else:
-            datasets[name] = TaggingDataset(read(), tokenizer, labels, length, model.config.context_size)
+            datasets[name] = TaggingDataset(read(), tokenizer, labels, length, model.config.context_size, scheme)
             _report_unknown_words(name, datasets[name], tokenizer)
-            _report_unknown_tags(name, datasets[name].sentences, labels, refuse=name == "train" and bool(split.labels))
+            _report_joined(name, split, datasets[name])
+            _report_unknown_tags(name, datasets[name].sentences, labels, scheme)
     return datasets
+
+
+def _reader(split: Split, labels: list[str], scheme: str | None, data: DataArguments) -> Reader:
+    """Read a split's sentences in the model's scheme; in training each tag must be one of the model's."""
+    source, known, types = split.scheme, set(labels), set(entity_types(labels, scheme))
+    own: dict[str, str] = {}
+    if scheme is None and split.sentences is not None:
+        # What is a scheme in the data may be free labels of the model, and may be spelt otherwise there.
+        own = {usual: label for label, usual in find_spelling(dict.fromkeys(labels, "the model's labels")).items()}
+        if known.issuperset(own.get(tag, tag) for tag in tag_places(split.sentences)):
+            source = None
+
+    def read() -> Iterator[Sentence]:
+        for sentence in split.read():
+            sentence = respell(convert_tags(sentence, source, scheme), own)
+            if split.name == "train":
+                for index, tag in enumerate(sentence.tags):
+                    # A type that a finished tagger does not know is none of its business.
+                    if tag not in known and (split.labels or tag == OUTSIDE or _type(tag, scheme) in types):
+                        raise DataError(_lack(tag, sentence.where(index), data))
+            yield sentence
+
+    return read
+
+
+def _lack(tag: str, place: str, data: DataArguments) -> str:
+    cure = "add it to --label_list, or leave that away" if data.label_list else "train a new model on these data"
+    return f"the model's labels lack {tag!r}, which stands at {place}: {cure}"
+
+
+def _type(tag: str, scheme: str | None) -> str:
+    return tag if scheme is None else split_tag(tag)[1]
 
 
 def _report_unknown_words(name: str, dataset: TaggingDataset, tokenizer: Any) -> None:
@@ -254,16 +337,27 @@ def _report_unknown_words(name: str, dataset: TaggingDataset, tokenizer: Any) ->
         )
 
 
-def _report_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[str], refuse: bool) -> None:
-    known = {split_tag(label)[1] for label in labels}
-    unknown: dict[str, int] = {}
-    for sentence in sentences:
-        for index, tag in enumerate(sentence.tags):
-            kind = split_tag(tag)[1]
-            if tag != OUTSIDE and kind not in known:
-                if refuse:
-                    raise UserError(f"the model's labels lack {tag!r}, which stands at {sentence.where(index)}")
-                unknown[kind] = unknown.get(kind, 0) + 1
+def _report_joined(name: str, split: Split, dataset: TaggingDataset) -> None:
+    """Say how many entities IO cannot tell from their neighbours."""
+    if dataset.scheme != "IO" or split.scheme == "IO":
+        return
+    scheme = "IOB2" if split.scheme == "IOB1" else split.scheme
+    count = sum(len(tags_to_spans(sentence.tags, scheme)) for sentence in split.read())
+    count -= sum(len(tags_to_spans(tags, "IO")) for tags in dataset.gold)
+    if count:
+        logger.warning(
+            f"{name}: {count} entities are joined with a neighbour of their type, which IO cannot tell apart"
+        )
+
+
+def _report_unknown_tags(name: str, sentences: list[Sentence], labels: list[str], scheme: str | None) -> None:
+    types, unknown = set(entity_types(labels, scheme)), Counter()
+    for tag, count in Counter(chain.from_iterable(sentence.tags for sentence in sentences)).items():
+        kind = _type(tag, scheme)
+        if tag not in labels and (tag == OUTSIDE or kind in types):
+            logger.warning(f"{name}: the model has no tag {tag!r}: whatever it says of {count} words is wrong")
+        elif tag not in labels:
+            unknown[kind] += count
     for kind, count in sorted(unknown.items()):
         logger.warning(
             f"{name}: the model has no tag for type {kind!r}: its {count} words cannot be found, and count as missed "

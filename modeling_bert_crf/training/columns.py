@@ -1,0 +1,289 @@
+"""Column files: a word a line, its tag in another column, an empty line between sentences. CoNLL-U among them.
+
+A column file has no way to write a tab, a line break or nothing at all. A sentence that needs one is written with its
+cells as JSON strings, which the comment `# cells = JSON` before it says; the reader understands it.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TextIO
+
+from ..schemes import OUTSIDE, has_type, split_tag
+from ..words import unicode_fault
+from .sentences import DataError, Sentence
+from .spelling import find_spelling
+
+AS_JSON = "# cells = JSON"
+DOCUMENT = "-DOCSTART-"
+# By their first bytes; the longer ones first, since UTF-32's begin like UTF-16's.
+_ENCODINGS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_MOST_HELD = 100
+"""Sentences that only count, after which a first column is taken for a counter."""
+
+
+def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]]:
+    """Number the lines of a UTF-8 file. They end at a line feed, Unicode's other breaks may stand in a word; or at a
+    carriage return, if there is no line feed at all. A byte-order mark, and the old mark of a file's end, are no text.
+
+    Raises:
+        DataError: if a line is not UTF-8.
+    """
+    for number, line in enumerate(_lines(file), start=1):
+        if number == 1:
+            _check_encoding(line, source)
+        try:
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n\x1a")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{source}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    lines = iter(file)
+    first = next(lines, None)
+    if first is None:
+        return
+    yield from [first] if first.endswith(b"\n") else first.split(b"\r")
+    yield from lines
+
+
+def _check_encoding(line: bytes, source: str) -> None:
+    """Refuse the encodings that UTF-8 is taken for: without its mark UTF-16 is valid UTF-8, with a NUL a letter."""
+    encoding = next((name for mark, name in _ENCODINGS.items() if line.startswith(mark)), None)
+    if encoding is None and line.count(0) > max(1, len(line) // 3):
+        encoding = "UTF-16"
+    if encoding is not None:
+        raise DataError(f"{source}: must be UTF-8, got {encoding}: convert it, as with iconv -f {encoding} -t UTF-8")
+
+
+def read_columns(
+    lines: Iterable[tuple[int, str]],
+    source: str,
+    words: str | None = None,
+    tags: str | None = None,
+    tagged: bool = True,
+    conllu: bool = False,
+) -> Iterator[Sentence]:
+    """Read sentences from the numbered lines of a column file.
+
+    Cells are separated by tabs, or by blanks in a line without a tab. A line that begins with `#` is a comment, unless
+    it has a tag where the others have theirs. Documents begin at a `-DOCSTART-` line or a `# newdoc` comment. In
+    CoNLL-U the words are those that it numbers: a range such as `1-2` spells words that follow it, and an empty node
+    such as `1.1` stands for none.
+
+    Args:
+        lines: as `number_lines` gives them.
+        source: what to call the file.
+        words, tags: numbers of the columns, from 0, from the end if negative; None: the first and the last, in CoNLL-U
+            FORM and MISC.
+        tagged: whether there must be a column of tags. Without one the tags are empty.
+        conllu: whether it is CoNLL-U.
+
+    Raises:
+        DataError: if a line does not hold what it should; or if, where no column is named, the first one only counts
+            or MISC holds no tags.
+    """
+    table = _Table(source, words, tags, tagged, conllu)
+    sentences = table.sentences(lines)
+    yield from sentences if conllu or words is not None else _without_counters(sentences, table)
+    table.check_misc()
+
+
+class _Table:
+    """How a column file is laid out, as far as it has been read."""
+
+    def __init__(self, source: str, words: str | None, tags: str | None, tagged: bool, conllu: bool):
+        self.source, self.tagged, self.conllu = source, tagged, conllu
+        self.word = _column_number("words", words, 1 if conllu else 0)
+        self.tag = _column_number("tags", tags, -1)
+        self.first: tuple[int, int] | None = None  # line and number of cells of the first word
+        self.tabs = False  # whether tabs separate the cells of that line
+        self.known: set[str] = set()  # tags
+        self.misc = conllu and tagged and tags is None  # whether they are looked for among CoNLL-U's other items
+        self.as_json = False  # whether the cells of this sentence are JSON strings
+
+    def sentences(self, lines: Iterable[tuple[int, str]]) -> Iterator[Sentence]:
+        group: list[tuple[int, str, str]] = []
+        documents = 0
+        for number, line in self._measured(lines):
+            is_comment = line.startswith("#") and not self._is_word(line)
+            begins = line.startswith(DOCUMENT) and not self.conllu and self._cells(line)[0] == DOCUMENT
+            if not line.strip(" \t") or begins:
+                if group:
+                    yield self._sentence(group, documents)
+                group, self.as_json = [], False
+                documents += begins
+            elif is_comment:
+                documents += line.startswith("# newdoc")
+                self.as_json = self.as_json or (not group and line.rstrip(" ") == AS_JSON)
+            elif (word := self._word(line, number)) is not None:
+                group.append((number, *word))
+        if group:
+            yield self._sentence(group, documents)
+
+    def check_misc(self) -> None:
+        """Refuse MISC, once it is read, if it holds no tags and nobody has named it."""
+        if not self.misc or any(has_type(tag) or tag in ("B", OUTSIDE) for tag in self.known):
+            return
+        if not find_spelling(dict.fromkeys(self.known, self.source)):
+            examples = ", ".join(repr(tag) for tag in sorted(self.known)[:3])
+            raise DataError(
+                f"{self.source}: MISC must hold tags, as in name=B-PER, got {examples}: name the column of tags with "
+                "--label_column_name"
+            )
+
+    def _sentence(self, group: list[tuple[int, str, str]], documents: int) -> Sentence:
+        numbers, words, tags = map(list, zip(*group, strict=True))
+        return Sentence(words, tags, self.source, numbers, str(documents))
+
+    def _measured(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        """Learn from the first line that is a word beyond doubt what comments lack."""
+        lines, held = iter(lines), []
+        for number, line in lines:
+            held.append((number, line))
+            if line.strip(" \t") and not line.startswith(("#", DOCUMENT)):
+                cells = self._cells(line)
+                self.first, self.tabs = (number, len(cells)), "\t" in line
+                self.known.update(cells[self.tag :][:1])
+                break
+        return chain(held, lines)
+
+    def _cells(self, line: str) -> list[str]:
+        return line.split("\t") if "\t" in line or self.conllu else re.split(" +", line.strip(" "))
+
+    def _json_cells(self, line: str, number: int) -> list[str]:
+        try:
+            cells = [json.loads(cell) for cell in line.split("\t")]
+        except (ValueError, RecursionError):
+            cells = [None]
+        if not all(isinstance(cell, str) for cell in cells):
+            raise self._error(number, f"must hold JSON strings, as {AS_JSON!r} says, got", line)
+        if fault := unicode_fault("".join(cells)):
+            raise DataError(f"{self.source}:{number}: {fault}")
+        return cells
+
+    def _is_word(self, line: str) -> bool:
+        """Tell a word such as `#` or `#tag` from a comment: it has a tag where the others have theirs."""
+        cells = self._cells(line)
+        columns = len(cells) if self.first is None else self.first[1]
+        if self.conllu or len(cells) != columns or (self.tabs and "\t" not in line):
+            return False
+        if columns == 1:
+            return not self.tagged
+        tag = "".join(cells[self.tag :][:1])
+        if tag == OUTSIDE or has_type(tag) or tag in self.known or (self.tabs and split_tag(tag)[0]):
+            return True
+        free = any(other != OUTSIDE and not has_type(other) for other in self.known)
+        return free and self.tabs and tag != "" and " " not in tag
+
+    def _word(self, line: str, number: int) -> tuple[str, str] | None:
+        """Return the word and the tag of a line, None if CoNLL-U counts no word there."""
+        if "\0" in line or "\r" in line:
+            raise self._error(number, "must be lines of text, got a NUL or a carriage return inside one", line)
+        cells = self._json_cells(line, number) if self.as_json else self._cells(line)
+        if self.conllu:
+            if len(cells) != 10 or not re.fullmatch(r"\d+([-.]\d+)?", cells[0]):
+                rule = "a word of CoNLL-U must be its number and nine other cells, separated by tabs"
+                raise self._error(number, f"{rule}, got", line)
+            if not cells[0].isdecimal():
+                return None
+        if self.tagged and len(cells) < 2:
+            odd = next((f"; tabs or blanks separate columns, not {one!r}" for one in line if one.isspace()), "")
+            raise self._error(number, "must have a word and a tag column, got one column", line, odd)
+        if self.first is None or number <= self.first[0]:
+            self.first = (number, len(cells))
+            for column in (self.word, self.tag):
+                if not -len(cells) <= column < len(cells):
+                    raise self._error(number, f"must have a column {column}, got {len(cells)} columns", line)
+        if len(cells) != self.first[1]:
+            rule = f"must have {self.first[1]} columns as line {self.first[0]}"
+            raise self._error(number, f"{rule}, got {len(cells)}", line)
+        word, tag = cells[self.word], cells[self.tag] if len(cells) > 1 else ""
+        if not self.as_json:
+            word, tag = word.strip(" "), tag.strip(" ")
+        if not word or (self.tagged and not tag and not self.as_json):
+            raise self._error(number, f"the {'word' if not word else 'tag'} must not be empty, got", line)
+        self.known.add(tag)
+        return word, tag
+
+    def _error(self, number: int, fault: str, line: str, cure: str = "") -> DataError:
+        colon = "" if fault.endswith("got") else ":"
+        return DataError(f"{self.source}:{number}: {fault}{colon} {line!r}{cure}")
+
+    def may_count(self) -> bool:
+        """Say whether beside a first column that counts there is room for words, and for tags if need be."""
+        columns = self.first[1]
+        return columns > 1 + self.tagged and not (
+            columns == 2 and all(tag == OUTSIDE or has_type(tag) for tag in self.known)
+        )
+
+
+def _column_number(name: str, text: str | None, default: int) -> int:
+    try:
+        return default if text is None else int(text)
+    except ValueError:
+        raise DataError(f"the column of the {name} in a column file must be a number from 0, got {text!r}") from None
+
+
+def _without_counters(sentences: Iterator[Sentence], table: _Table) -> Iterator[Sentence]:
+    """Pass sentences on, unless their words are the numbers of the words, which stand in the next column."""
+    held: list[Sentence] = []
+    last = 0
+    for sentence in sentences:
+        held.append(sentence)
+        first = _first_number(sentence.words)
+        if table.as_json or first is None or first not in (0, 1, last + 1) or not table.may_count():
+            yield from held
+            yield from sentences
+            return
+        last = max(int(word) for word in sentence.words if word.isdecimal())
+        if len(held) >= _MOST_HELD and any(len(one.words) > 1 for one in held):
+            break
+    if found := next((one.words for one in held if len(one.words) > 1), None):
+        option = "--text_column_name" if table.tagged else "--text_column"
+        raise DataError(
+            f"{table.source}: the first column counts the words ({', '.join(found[:3])}) and does not hold them: name "
+            f"the column of words with {option} 1"
+            + ("; or is it CoNLL-U? Then its name must end in .conllu" if table.first[1] == 10 else "")
+        )
+    yield from held
+
+
+def _first_number(words: Sequence[str]) -> int | None:
+    """Return the first of words that are numbers, each one more than the one before; None if they are not.
+
+    CoNLL-U's ranges and empty nodes, `1-2` and `1.1`, may stand between them.
+    """
+    words = [word for word in words if not re.fullmatch(r"\d+[-.]\d+", word)]
+    if not (words and re.fullmatch("[0-9]{1,8}", words[0])):
+        return None
+    first = int(words[0])
+    return first if words == [str(number) for number in range(first, first + len(words))] else None
+
+
+def write_rows(file: TextIO, rows: Sequence[Sequence[str]]) -> None:
+    """Write a sentence for `read_columns`: a row a line, its word first and its tag last, and an empty line."""
+    if any(map(_needs_json, rows)) or (len(rows) > 1 and _first_number([row[0] for row in rows]) is not None):
+        file.write(AS_JSON + "\n")
+        rows = [[json.dumps(cell, ensure_ascii=False) for cell in row] for row in rows]
+    file.writelines("\t".join(row) + "\n" for row in rows)
+    file.write("\n")
+
+
+def _needs_json(row: Sequence[str]) -> bool:
+    """Say whether `read_columns` would not read a row as it is."""
+    word, *tags = row
+    return (
+        not all(row)
+        or any(cell != cell.strip(" ") or re.search("[\t\n\r\0]", cell) for cell in row)
+        or row[-1].endswith("\x1a")
+        or word == DOCUMENT
+        or word.startswith("\ufeff")
+        or (word.startswith("#") and not all(tag == OUTSIDE or has_type(tag) for tag in tags))
+    )
