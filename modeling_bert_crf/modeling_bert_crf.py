@@ -265,6 +265,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
         if "word_shape_size" not in config and loses_case(tokenizer):
             full.word_shape_size = WORD_SHAPE_SIZE
+        if "word_splitter" not in config and not tokenizer.is_fast:
+            full.word_splitter = "unicode_words"
         with _quiet_load_report():
             # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
             model = cls.from_pretrained(

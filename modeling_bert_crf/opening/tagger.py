@@ -34,7 +34,7 @@ _TOKENIZER_RULES = {
     "auto_map": (lambda value: isinstance(value, dict | list) and value != [], "a dictionary or a list"),
 }
 """What a `tokenizer_config.json` may hold, where the host would fail without naming the field."""
-_LONGEST = 300
+_LONGEST = 600
 """Characters of an error of the host's that are repeated: some of them show a file."""
 
 

@@ -222,7 +222,8 @@ def _open_tokenizer(arguments: ModelArguments) -> Any:
     try:
         tokenizer = open_tokenizer(name, arguments.revision)
     except OpeningError as error:
-        raise UserError(f"{error}; --tokenizer_name can name another") from error.__cause__
+        option = "model_name_or_path" if arguments.tokenizer_name is None else "tokenizer_name"
+        raise UserError(f"--{option}: {error}; --tokenizer_name can name another") from error.__cause__
     vocabulary = tokenizer.get_vocab()
     capitals = [token for token in vocabulary if token.isalpha() and token[0].isupper()][:100]
     if capitals and not any(tokenizer.tokenize(token) == [token] for token in capitals):
