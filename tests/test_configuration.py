@@ -74,7 +74,7 @@ def test_bad_values_are_refused(fields, message):
         ({"lstm_hidden_size": "big"}, "`lstm_hidden_size` must be an integer from 1 to 65536 or None, got 'big'"),
         ({"num_lstm_layers": 1.5}, "`num_lstm_layers` must be an integer from 0 to 100, got 1.5"),
         ({"num_lstm_layers": True}, "`num_lstm_layers` must be an integer from 0 to 100, got True"),
-        ({"tag_scheme": 3}, "`tag_scheme` must be 'IOB2', .* or None, got 3"),
+        ({"tag_scheme": 3}, "`tag_scheme` must be 'IO', .* or None, got 3"),
         ({"hidden_size": None}, "`hidden_size` must be an integer from 1 to 65536, got None"),
         ({"hidden_act": "gelu\x1b[31m"}, r"`hidden_act` must be a function that .*, got 'gelu\\x1b\[31m'$"),
         ({"hidden_act": "x" * 9999}, r"`hidden_act` must be a function that .*, got 'x{37}\.\.\.x{38}'$"),
