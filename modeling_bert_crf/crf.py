@@ -505,6 +505,7 @@ class LinearChainCRF(nn.Module):
         """Run the recursions, and read a differentiable result off what they leave behind."""
         return self._sum(emissions, mask, formula=formula, total=False)[1]
 
+    @torch.compiler.disable  # the loops run over words: unrolled, they would be compiled anew for every length
     def _sum(
         self,
         emissions: Tensor,
@@ -522,7 +523,9 @@ class LinearChainCRF(nn.Module):
         scores = self._scores
         needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (emissions, *scores))
         question = _Question(self, formula, total, total and needs_gradient, finite)
-        return _Sums.run(question, emissions, mask, tags, *scores)[:2]
+        # Nothing is differentiated in inference mode, where `apply` would cost a tenth of what a short sentence does.
+        run = _Sums.forward if torch.is_inference_mode_enabled() else _Sums.apply
+        return run(question, emissions, mask, tags, *scores)[:2]
 
     def _answer(
         self, question: "_Question", emissions: Tensor, mask: Tensor, tags: Tensor | None, scores: Sequence[Tensor]
@@ -651,18 +654,17 @@ def _refuse_too_many(name: str, number: int, numbers: int) -> None:
         )
 
 
-class _Opaque(torch.autograd.Function):
-    """What `torch.func` does not look into: it unwraps the tensors, as the loops need them."""
+class _Untracked(torch.autograd.Function):
+    """Results without gradients."""
 
     @classmethod
-    @torch.compiler.disable  # its loops run over words, and what they do hangs on the scores
-    def run(cls, *inputs: Any) -> Any:
-        """Apply. In inference mode nothing is differentiated, and the detour costs a tenth of a short sentence."""
-        return cls.forward(*inputs) if torch.is_inference_mode_enabled() else cls.apply(*inputs)
-
-
-class _Untracked(_Opaque):
-    """Results without gradients."""
+    @torch.compiler.disable  # the loops run over words: unrolled, they would be compiled anew for every length
+    def run(cls, function: Callable[..., Any], *inputs: Tensor) -> Any:
+        """Return what a function does, whose loops run in inference mode."""
+        try:
+            return function(*inputs)
+        except RuntimeError:  # that mode refuses the wrapped tensors of `torch.func`, which unwraps them for `apply`
+            return cls.apply(function, *inputs)
 
     @staticmethod
     def forward(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -677,11 +679,11 @@ class _Untracked(_Opaque):
         return (None,) * len(ctx.needs_input_grad)
 
 
-class _Sums(_Opaque):
-    """Sums that keep no graph. The gradient of a total is known when it is: the expected counts, beside it.
+class _Sums(torch.autograd.Function):
+    """Sums that keep no graph. The gradient of a total is known when the total is: the expected counts.
 
     That of what a formula reads is recomputed in the log domain: almost nobody asks for it, and every training step
-    computes the value.
+    computes the value. `torch.func` does not look into `forward`, and unwraps the tensors that it is given.
     """
 
     @staticmethod

@@ -201,3 +201,14 @@ def test_a_compiled_crf_gives_the_same_loss_and_gradients():
     expected = torch.autograd.grad(crf(emissions, TAGS, mask)[:2].sum(), list(crf.parameters()))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_inference_mode_changes_no_result(method):
+    crf, emissions, mask = case()
+    expected = ask(crf, method, emissions, mask).detach()
+
+    with torch.inference_mode():
+        found = ask(crf, method, emissions, mask)
+
+    assert found == expected
