@@ -20,7 +20,7 @@ References:
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import torch
@@ -59,6 +59,25 @@ AT_MOST = 2**29
 """How many numbers a search for many paths, or a draw of them, may hold at once: 4 GiB."""
 
 
+def _fetched(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Run the hook that accelerate hangs on `forward` around another method, too: it fetches parameters that were
+    offloaded, and brings the arguments to where they are."""
+
+    @wraps(method)
+    def run(self: "LinearChainCRF", *args: Any, **kwargs: Any) -> Any:
+        hook = vars(self).get("_hf_hook")
+        if hook is None or self._is_fetched:
+            return method(self, *args, **kwargs)
+        self._is_fetched = True
+        try:
+            args, kwargs = hook.pre_forward(self, *args, **kwargs)
+            return hook.post_forward(self, method(self, *args, **kwargs))
+        finally:
+            self._is_fetched = False
+
+    return run
+
+
 class LinearChainCRF(nn.Module):
     """A linear-chain CRF over K tags, with start and end transitions and hard constraints.
 
@@ -76,7 +95,8 @@ class LinearChainCRF(nn.Module):
         end_transitions: float (K,), score of ending with a tag.
         transitions: float (K, K), score of going from tag i to tag j.
         temperature: float, 1 at first: what the three are divided by wherever they are used. Divide the emissions by
-            it too, and all probabilities become flatter or steeper, while the order of the paths stays as it is.
+            it too, and all probabilities become flatter or steeper, while the order of the paths stays as it is. A
+            tagger's CRF gets it from the configuration, at every use.
         allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. Where False, no path may pass: its
             probability is 0 and it is never decoded. All True at first; not in the `state_dict`.
 
@@ -88,6 +108,9 @@ class LinearChainCRF(nn.Module):
             paths, if a score is +inf or not a number.
     """
 
+    temperature: float = 1.0
+    _is_fetched = False
+
     def __init__(self, num_tags: int):
         super().__init__()
         if num_tags < 1:
@@ -97,7 +120,6 @@ class LinearChainCRF(nn.Module):
         self.start_transitions = nn.Parameter(torch.zeros(num_tags, dtype=dtype))
         self.end_transitions = nn.Parameter(torch.zeros(num_tags, dtype=dtype))
         self.transitions = nn.Parameter(torch.zeros(num_tags, num_tags, dtype=dtype))
-        self.temperature = 1.0
         self.register_buffer("allowed_starts", torch.ones(num_tags, dtype=torch.bool), persistent=False)
         self.register_buffer("allowed_ends", torch.ones(num_tags, dtype=torch.bool), persistent=False)
         self.register_buffer("allowed_transitions", torch.ones(num_tags, num_tags, dtype=torch.bool), persistent=False)
@@ -120,6 +142,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._sum(emissions, mask, tags)[0]
 
+    @_fetched
     def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return what `forward` and what `log_marginals` returns, from one pass over the chain.
 
@@ -131,6 +154,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._sum(emissions, mask, tags, formula=log_marginals)
 
+    @_fetched
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Add up the weight of every tag path, and return the log of the sum, in O(T K^2).
 
@@ -148,6 +172,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._sum(emissions, mask)[0]
 
+    @_fetched
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the score s(x, y) of one given path for each row.
 
@@ -165,6 +190,7 @@ class LinearChainCRF(nn.Module):
         score = path_scores(chain, walk(tags, ~mask, self.num_tags)) + chain.offset()
         return _narrowed(torch.where(score == -torch.inf, -torch.inf, score), emissions)
 
+    @_fetched
     @torch.no_grad()
     def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
@@ -188,6 +214,7 @@ class LinearChainCRF(nn.Module):
 
         return _Untracked.run(search, emissions, mask, *self._scores)
 
+    @_fetched
     @torch.no_grad()
     def decode_by_marginals(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Find the allowed path of each row with the most right tags to be expected, rather than the most probable.
@@ -203,6 +230,7 @@ class LinearChainCRF(nn.Module):
         moves = self._moves(*(torch.zeros_like(score) for score in self._scores))
         return _Untracked.run(_search, marginals, mask, moves, marginals.dtype)
 
+    @_fetched
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
 
@@ -215,6 +243,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._read(log_marginals, emissions, mask)
 
+    @_fetched
     def marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return P(y_t = k | x), the probability of each tag at each position given the whole sequence.
 
@@ -223,6 +252,7 @@ class LinearChainCRF(nn.Module):
         """
         return self.log_marginals(emissions, mask).exp() * mask[..., None]
 
+    @_fetched
     def pairwise_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return P(y_t = i, y_{t+1} = j | x), the probability of each pair of neighbouring tags.
 
@@ -231,6 +261,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._read(pairwise_marginals, emissions, mask)
 
+    @_fetched
     def entropy(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return the entropy of the distribution over paths, `-sum_y p(y | x) log p(y | x)`.
 
@@ -240,6 +271,7 @@ class LinearChainCRF(nn.Module):
         """
         return self._read(entropy, emissions, mask)
 
+    @_fetched
     def span_log_probs(
         self, emissions: Tensor, mask: Tensor, rows: Tensor, starts: Tensor, tag_sets: Tensor
     ) -> Tensor:
@@ -284,6 +316,7 @@ class LinearChainCRF(nn.Module):
 
         return self._read(formula, emissions, mask)
 
+    @_fetched
     @torch.no_grad()
     def sample(
         self, emissions: Tensor, mask: Tensor, num_samples: int, generator: torch.Generator | None = None
@@ -315,6 +348,7 @@ class LinearChainCRF(nn.Module):
         paths = _Untracked.run(draw, emissions, mask, *self._scores)
         return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
 
+    @_fetched
     @torch.no_grad()
     def nbest(self, emissions: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """Find the n best paths of each row, best first.
@@ -339,6 +373,7 @@ class LinearChainCRF(nn.Module):
         exists = mask[:, None] & (scores > -torch.inf).to(mask.device)[..., None]
         return paths.to(mask.device).masked_fill(~exists, UNKNOWN), _narrowed(scores, emissions)
 
+    @_fetched
     def tier(self, emissions: Tensor, mask: Tensor) -> str:
         """Name the arithmetic in which the sums over these rows are done, without doing them.
 

@@ -86,8 +86,10 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.model.eval()  # it may come from training
-        check_tokenizer(self.tokenizer, self.model.config.vocab_size, self.model.token_roles.tolist())
-        if (self.model.token_roles < 0).all():
+        roles = self.model.token_roles
+        learnt = None if roles.is_meta else roles.tolist()  # they may wait elsewhere, with offloaded weights
+        check_tokenizer(self.tokenizer, self.model.config.vocab_size, learnt)
+        if learnt is not None and max(learnt) < 0:
             self.model.set_tokenizer(self.tokenizer)
 
     def check_model_type(self, supported_models: Any) -> None:
