@@ -1,8 +1,10 @@
 """Configuration of BERT -> BiLSTM -> CRF. Ships with every checkpoint."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from math import inf
+from pathlib import Path
 from reprlib import Repr
 from typing import Any, ClassVar
 
@@ -10,6 +12,7 @@ import torch
 from transformers import BertConfig
 from transformers.activations import ACT2FN
 from transformers.configuration_utils import strict
+from transformers.dynamic_module_utils import get_relative_import_files
 
 from .schemes import SCHEMES, resolve_scheme, span_scheme
 from .words import SPLITTERS, unicode_fault
@@ -176,9 +179,11 @@ class BertBiLSTMCRFConfig(BertConfig):
             the validation data are split: one of `"tokenizer"`, `"unicode_words"`, `"unicode_clitics"`, `"blanks"`
             (see `split_text`). Taggers of version 0.1 may say `"words"` or `"clitics"`, and keep what they learnt.
         temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
-            the share of right answers; fitted on held-out data. It changes no path.
+            the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here; since then one
+            that was fitted is folded into the weights, and this stays 1.
 
-    Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it.
+    Every other argument is BERT's. Name the labels with `id2label` or `label2id`; the other one follows from it, also
+    when one of them is set later. The model reads labels, `tag_scheme` and `temperature` where it uses them.
 
     Raises:
         ValueError: if a value is of a wrong type or out of range, `id2label`, `label2id` and `num_labels` contradict
@@ -211,6 +216,11 @@ class BertBiLSTMCRFConfig(BertConfig):
             ValueError: if it is not BERT's, or as by the constructor.
         """
         kind = stored.get("model_type")
+        if kind == cls.model_type:
+            raise ValueError(
+                "the encoder must be a BERT model, got a finished tagger: from_pretrained loads it, with id2label, "
+                "label2id and ignore_mismatched_sizes=True for other tags"
+            )
         if kind != BertConfig.model_type:
             raise ValueError(f"the encoder must be a BERT model, got model_type {quoted(kind)}")
         own = {field.name for field in fields(cls)} - {field.name for field in fields(BertConfig)}
@@ -238,6 +248,28 @@ class BertBiLSTMCRFConfig(BertConfig):
         """Units of the BiLSTM per direction, with the default filled in."""
         return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a configuration of stored fields and others in their place, checked together.
+
+        The host sets the others one after the other upon the finished configuration, each against stored ones that it
+        is to replace. Labels that are given replace both stored names of them.
+        """
+        own = ({field.name for field in fields(cls)} - {"dtype"}) & kwargs.keys()
+        given = {name: kwargs.pop(name) for name in own}
+        labels = ("id2label", "label2id")
+        given = {name: value for name, value in given.items() if not (name in labels and value is None)}
+        if given.keys() & {*labels}:
+            config_dict = {name: value for name, value in config_dict.items() if name not in labels}
+        return super().from_dict({**config_dict, **given} if given else config_dict, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field. Of `id2label` and `label2id`, once they are made, each changes the other with it."""
+        if name in ("id2label", "label2id") and None not in (vars(self).get("id2label"), vars(self).get("label2id")):
+            vars(self).update(zip(("id2label", "label2id"), _names_of_labels({name: value}), strict=True))
+        else:
+            super().__setattr__(name, value)
+
     def __post_init__(self, **kwargs: Any) -> None:
         for name, value in kwargs.items():
             if name in _MORE_RULES:
@@ -255,8 +287,6 @@ class BertBiLSTMCRFConfig(BertConfig):
             raise ValueError(
                 f"`pad_token_id` must be one of the {self.vocab_size} ids of `vocab_size`, got {self.pad_token_id}"
             )
-        if sorted(self.id2label) != list(range(len(self.id2label))):
-            raise ValueError(f"`id2label` must number the labels from 0 without a gap, got {self.id2label}")
         resolve_scheme(self.tag_scheme, self.labels)
 
     def _check_name(self, name: str, value: Any) -> None:
@@ -269,31 +299,15 @@ class BertBiLSTMCRFConfig(BertConfig):
     def _name_labels(self, num_labels: int | None) -> None:
         """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""
         given = {name: names for name in ("id2label", "label2id") if (names := getattr(self, name)) is not None}
-        for name, names in given.items():
-            if not isinstance(names, dict):
-                raise ValueError(f"`{name}` must be a dictionary, got {names!r}")
-        for count in [num_labels, *map(len, given.values())]:
-            if count is not None and not (isinstance(count, int) and 1 <= count <= _MOST_LABELS):
-                raise ValueError(f"there must be from 1 to {_MOST_LABELS} labels, got {count}")
-        if self.id2label is None and self.label2id:
-            self.id2label = {index: label for label, index in self.label2id.items()}
-        if self.id2label is None:
+        if not given:
+            _check_count(num_labels)
             return
-        for index, label in self.id2label.items():
-            if not isinstance(label, str) or not str(index).isdecimal():
-                raise ValueError(f"`id2label` must give numbers their labels' names, got {index!r}: {label!r}")
-            if fault := unicode_fault(label):
-                raise ValueError(f"`id2label`: the name of label {index} {fault}")
-        label2id = {label: int(index) for index, label in self.id2label.items()}
-        if num_labels not in (None, len(label2id)):
+        id2label, label2id = _names_of_labels(given)
+        if num_labels not in (None, len(id2label)):
             raise ValueError(
-                f"`num_labels` must be left away beside the labels' names: there are {len(label2id)}, got {num_labels}"
+                f"`num_labels` must be left away beside the labels' names: there are {len(id2label)}, got {num_labels}"
             )
-        if self.label2id and self.label2id != label2id:
-            raise ValueError(
-                f"`label2id` must be the inverse of `id2label`, got {self.label2id} and {self.id2label}: pass only one"
-            )
-        self.label2id = label2id
+        vars(self).update(id2label=id2label, label2id=label2id)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, with the names of the code that travels along.
@@ -301,8 +315,89 @@ class BertBiLSTMCRFConfig(BertConfig):
         Written here, not where a model is saved, so that every way to save leaves the same names: a process that
         loaded the classes by remote code too, where the host would keep names that point to another repository.
         """
-        pipelines = {task: {"impl": info["impl"], "pt": list(info["pt"])} for task, info in CUSTOM_PIPELINES.items()}
-        return super().to_dict() | {"auto_map": dict(AUTO_MAP), "custom_pipelines": pipelines}
+        saved = super().to_dict()
+        saved.pop("custom_pipelines", None)
+        stored = saved.pop("auto_map", None)
+        stored = AUTO_MAP | (stored if isinstance(stored, dict) else {})
+        # In this folder, whichever they came from; and the class, not the one that FSDP makes of it.
+        names = {
+            auto: str(stored[auto]).rpartition("--")[2].replace(".FSDP", ".") for auto in AUTO_MAP if stored[auto]
+        }
+        saved |= {"auto_map": names, "label2id": {label: index for index, label in self.id2label.items()}}
+        if "AutoModelForTokenClassification" in names:
+            saved["custom_pipelines"] = {
+                task: {"impl": info["impl"], "pt": list(info["pt"])} for task, info in CUSTOM_PIPELINES.items()
+            }
+        return saved
+
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Save as the host does; a subclass only if its code can travel along."""
+        check_code_can_travel(type(self), BertBiLSTMCRFConfig)
+        super().save_pretrained(save_directory, push_to_hub, **kwargs)
+
+
+def check_code_can_travel(cls: type, base: type) -> None:
+    """Refuse to save a subclass whose code would stay behind, or arrive without what it builds on.
+
+    The host copies the file of a class and what that imports as a sibling. It would not copy ours for a file that
+    imports them from an installed package, nor any file for a class of `__main__`.
+
+    Raises:
+        ValueError: if the file of `cls` does not import the one of `base`, directly or not, as a sibling.
+    """
+    needed = base.__module__.rpartition(".")[2]  # the last part alone: code of a checkpoint is loaded under several
+    if cls._auto_class is None or cls.__module__.rpartition(".")[2] == needed:
+        return
+    file = getattr(sys.modules[cls.__module__], "__file__", None)
+    try:
+        siblings = [Path(one).stem for one in get_relative_import_files(file)] if file else []
+    except OSError:  # a relative import that is none of a sibling
+        siblings = []
+    if cls.__module__ == "__main__" or needed not in siblings:
+        raise ValueError(
+            f"the code of {cls.__name__} must be able to travel with what is saved: put it into a file beside copies "
+            f"of the files that travel with a tagger, and import from them as siblings (`from .{needed} import "
+            f"{base.__name__}`), got {file or cls.__module__}. To save without code, set `_auto_class = None` in "
+            f"{cls.__name__}"
+        )
+
+
+def _names_of_labels(given: Mapping[str, Any]) -> tuple[dict[int, str], dict[str, int]]:
+    """Read `id2label`, `label2id` or both, with numbers as JSON writes keys, too; return both.
+
+    Raises:
+        ValueError: if they are no names numbered from 0, or contradict each other.
+    """
+    read = []
+    for field, names in given.items():
+        if not isinstance(names, Mapping):
+            raise ValueError(f"`{field}` must be a dictionary, got {quoted(names)}")
+        _check_count(len(names))
+        pairs = names.items() if field == "id2label" else [(index, label) for label, index in names.items()]
+        for index, label in pairs:
+            if not isinstance(label, str) or not str(index).isdecimal():
+                raise ValueError(
+                    f"`{field}` must give numbers their labels' names, got {quoted(index)}: {quoted(label)}"
+                )
+            if fault := unicode_fault(label):
+                raise ValueError(f"`{field}`: the name of label {index} {fault}")
+        id2label = {int(index): label for index, label in pairs}
+        if sorted(id2label) != list(range(len(names))):
+            raise ValueError(f"`{field}` must number the labels from 0 without a gap, got {quoted(names)}")
+        if len(set(id2label.values())) < len(names):
+            raise ValueError(f"`{field}` must give every number a name of its own, got {quoted(names)}")
+        read.append(dict(sorted(id2label.items())))
+    if read[0] != read[-1]:
+        raise ValueError(
+            f"`label2id` must be the inverse of `id2label`, got {quoted(given['label2id'])} and "
+            f"{quoted(given['id2label'])}: pass only one"
+        )
+    return read[0], {label: index for index, label in read[0].items()}
+
+
+def _check_count(count: int | None) -> None:
+    if count is not None and not (isinstance(count, int) and 1 <= count <= _MOST_LABELS):
+        raise ValueError(f"there must be from 1 to {_MOST_LABELS} labels, got {count}")
 
 
 __all__ = ["BertBiLSTMCRFConfig"]

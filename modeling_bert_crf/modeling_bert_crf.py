@@ -12,6 +12,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from functools import cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
@@ -21,7 +24,7 @@ from transformers import initialization as init
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple, logging
 
-from .configuration_bert_crf import BertBiLSTMCRFConfig, quoted
+from .configuration_bert_crf import BertBiLSTMCRFConfig, check_code_can_travel, quoted
 from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_bert_crf import BertBiLSTMCRFPipeline  # noqa: F401  (imported so that saving a model brings it along)
 from .pushing import PushesToHub
@@ -40,6 +43,10 @@ WORD_SHAPE_DROPOUT = 0.1
 _UNCHECKED: ContextVar[Collection[str]] = ContextVar("what the caller of from_pretrained looks at himself", default=())
 # Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration.
 _LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
+# What the host may pass to any model's `forward`.
+_HOST_ARGUMENTS = TransformersKwargs.__required_keys__ | TransformersKwargs.__optional_keys__ | {"return_dict"}
+HEAD = ("word_shapes", "lstm", "classifier", "crf")
+"""The modules that a new tagger starts with untrained; one that is left out is None."""
 
 
 @dataclass
@@ -130,9 +137,39 @@ class BiLSTM(nn.Module):
             return grid.gather(1, reverse.expand_as(grid))
 
         for onward, back in zip(self.left_to_right, self.right_to_left, strict=True):
-            hidden = torch.cat([onward(hidden)[0], flip(back(flip(hidden))[0])], dim=2)
+            hidden = torch.cat([_run_lstm(onward, hidden), flip(_run_lstm(back, flip(hidden)))], dim=2)
             hidden = self.dropout(hidden)
         return hidden
+
+
+def _run_lstm(lstm: nn.LSTM, hidden: Tensor) -> Tensor:
+    """Run an LSTM in autocast's precision, or in that of its weights where the device has no LSTM in autocast's."""
+    device = hidden.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return lstm(hidden)[0]
+    if _has_lstm(hidden.device, torch.get_autocast_dtype(device)):
+        return lstm(hidden)[0]
+    with torch.autocast(device, enabled=False):
+        return lstm(hidden.to(lstm.weight_ih_l0.dtype))[0]
+
+
+@cache
+def _has_lstm(device: torch.device, dtype: torch.dtype) -> bool:
+    """Ask a device, by trying, whether it runs LSTMs under autocast to a precision, and back; say so if not.
+
+    CPUs without units for bfloat16 have every other operation in it.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, dtype=dtype):
+        lstm = nn.LSTM(1, 1, device="meta").to_empty(device=device)  # which draws no random numbers
+        try:
+            lstm(torch.zeros(1, 1, 1, device=device))[0].sum().backward()
+        except RuntimeError:
+            logger.warning_once(
+                f"This {device.type} has no LSTM in {str(dtype).removeprefix('torch.')}: under autocast the BiLSTM "
+                "runs in the precision of its weights."
+            )
+            return False
+    return True
 
 
 class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
@@ -162,10 +199,26 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         width = 2 * config.lstm_units if config.num_lstm_layers else word_size
         self.classifier = nn.Linear(width, config.num_labels)
         self.crf = LinearChainCRF(config.num_labels)
-        self.set_temperature(config.temperature)
-        self._write_rules()
         self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
         self.post_init()
+
+    @property
+    def crf(self) -> LinearChainCRF:
+        """The CRF, with the rules and the temperature that the configuration asks for by now."""
+        crf = self._modules["crf"]
+        for module in crf.modules():  # adapters keep copies
+            if isinstance(module, LinearChainCRF):
+                module.temperature = self.config.temperature
+                if getattr(module, "rules", None) != (self.config.tag_scheme, self.config.id2label):
+                    self._write_rules(module)
+        return crf
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs belong. Of a model that accelerate has offloaded that is not where the weights wait."""
+        hook = vars(self.get_input_embeddings()).get("_hf_hook")
+        device = getattr(hook, "execution_device", None)
+        return super().device if device is None else torch.device(device)
 
     @classmethod
     def from_pretrained(
@@ -173,7 +226,8 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
     ) -> Any:
         """Load a tagger, or an encoder for a new one, as the host does: but from safetensors alone.
 
-        The host falls back to pickles, files that are able to run code when they are read.
+        The host falls back to pickles, files that are able to run code when they are read. With other labels and
+        `ignore_mismatched_sizes=True` classifier and CRF start anew, and the temperature, which was theirs, is 1.
 
         Raises:
             ValueError: if other weights are asked for, by `use_safetensors=False` or a `gguf_file`; or if weights that
@@ -185,10 +239,12 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         """
         if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
-        told = _FAULTS if kwargs.get("output_loading_info") else ()
-        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", told))
+        told = kwargs.pop("output_loading_info", False)
+        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", _FAULTS if told else ()))
         try:
-            return super().from_pretrained(pretrained_model_name_or_path, *args, use_safetensors=True, **kwargs)
+            model, info = super().from_pretrained(
+                pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
+            )
         except OSError as error:
             if "file named model" not in str(error):
                 raise
@@ -200,6 +256,9 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
             ) from error
         finally:
             _UNCHECKED.reset(unchecked)
+        if any(name.split(".")[0] in HEAD for name, *_ in info["mismatched_keys"]):
+            model.config.temperature = 1.0
+        return (model, info) if told else model
 
     @staticmethod
     def _load_pretrained_model(
@@ -290,9 +349,40 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         roles = token_roles(tokenizer, self.config.vocab_size)
         self.token_roles.copy_(torch.tensor(roles, dtype=torch.int8))
 
-    def set_temperature(self, temperature: float) -> None:
-        """Divide all scores by `temperature`: for a calibration, after training. Paths stay as they are."""
-        self.config.temperature = self.crf.temperature = float(temperature)
+    def check_code(self) -> type:
+        """Return the class whose code travels with the weights, if it can (see `check_code_can_travel`)."""
+        home = next(one for one in type(self).__mro__ if not one.__module__.startswith("torch."))
+        check_code_can_travel(home, BertBiLSTMCRFForTokenClassification)
+        check_code_can_travel(type(self.config), BertBiLSTMCRFConfig)
+        return home
+
+    def save_pretrained(self, save_directory: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Save as the host does: weights, configuration, and the code that reads them.
+
+        Raises:
+            ValueError: for a subclass whose code cannot travel along (see `check_code_can_travel`).
+        """
+        home = self.check_code()
+        type(self).__module__ = home.__module__  # the host would save torch's files for the class that FSDP makes
+        name = f"{home.__module__.rpartition('.')[2]}.{home.__name__}" if home._auto_class else None
+        named = {"AutoModel": name, "AutoModelForTokenClassification": name}
+        if name is None and type(self.config)._auto_class is None:
+            named["AutoConfig"] = None
+        self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | named
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+    @torch.no_grad()
+    def fold_temperature(self, temperature: float) -> None:
+        """Divide all scores by `temperature`, for a calibration after training: paths stay as they are.
+
+        The weights are divided, and the configuration's temperature, which would come on top, becomes 1. Where an
+        adapter has taken the place of a weight the configuration's temperature does it alone.
+        """
+        plain = type(self.classifier) is nn.Linear and isinstance(self.crf, LinearChainCRF)
+        if plain:
+            for parameter in (*self.classifier.parameters(), *self.crf.parameters()):
+                parameter.div_(temperature)
+        self.config.temperature = 1.0 if plain else float(temperature)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         embeddings = super().resize_token_embeddings(*args, **kwargs)
@@ -311,21 +401,27 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         if isinstance(module, LinearChainCRF):
             for parameter in module.parameters():
                 init.zeros_(parameter)
-            self._write_rules()
+            self._write_rules(module)
         elif module is self.word_shapes:
             init.normal_(module.weight)  # as large as BERT's output beside it
         elif module is self:
             init.constant_(self.token_roles, ROLES_UNSET)
 
     @torch.no_grad()
-    def _write_rules(self) -> None:
+    def _write_rules(self, crf: LinearChainCRF) -> None:
         """Tell the CRF what the scheme forbids: not in the checkpoint, and memory garbage after every load."""
-        scheme = self.config.scheme
+        labels, scheme = self.config.labels, self.config.scheme
+        if len(labels) != crf.num_tags:
+            raise ValueError(
+                f"the configuration must name {crf.num_tags} labels, as many as the CRF has tags, got {len(labels)}: "
+                "from_pretrained makes a new head, with id2label, label2id and ignore_mismatched_sizes=True"
+            )
         if scheme is None and self.config.tag_scheme is not None:
             logger.warning_once("The labels have no scheme prefixes (B-, I-, ...): the CRF forbids no transition.")
-        buffers = (self.crf.allowed_starts, self.crf.allowed_ends, self.crf.allowed_transitions)
-        for buffer, rule in zip(buffers, constraints(self.config.labels, scheme), strict=True):
+        buffers = (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions)
+        for buffer, rule in zip(buffers, constraints(labels, scheme), strict=True):
             buffer.copy_(torch.tensor(rule))
+        crf.rules = (self.config.tag_scheme, dict(self.config.id2label))
 
     @can_return_tuple
     def forward(
@@ -357,9 +453,13 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
                 `output_attentions`, `return_dict`.
 
         Raises:
+            TypeError: for an argument of another name.
             ValueError: if a label is off the chain or out of range, or (in training mode) no tagging that obeys the
                 scheme agrees with a row's labels.
         """
+        for name in kwargs:
+            if name not in _HOST_ARGUMENTS:
+                raise TypeError(_unknown_argument(name))
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
         if self.training and labels is None and torch.is_grad_enabled():
             logger.warning_once(
@@ -481,7 +581,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         """
         words = self.dropout(words)
         emissions = self.classifier(words if self.lstm is None else self.lstm(words, mask))
-        return emissions if self.crf.temperature == 1.0 else emissions / self.crf.temperature
+        return emissions if self.config.temperature == 1.0 else emissions / self.config.temperature
 
     def _logits(self, log_marginals: Tensor, grid: WordGrid) -> Tensor:
         log_marginals = log_marginals.clamp_min(LOG_ZERO)
@@ -574,6 +674,12 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         )
 
 
+def _unknown_argument(name: str) -> str:
+    own = list(signature(BertBiLSTMCRFForTokenClassification.forward).parameters)[1:-1]  # without self and kwargs
+    near = get_close_matches(name, [*own, *sorted(_HOST_ARGUMENTS)], n=1)
+    return f"forward() has no argument {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+
+
 def _of_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
@@ -596,7 +702,7 @@ _SIZED_BY = {
 
 
 def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) -> None:
-    """Refuse weights that are not what the configuration describes.
+    """Refuse weights that are not what the configuration describes, and those of a head that is not a tagger's.
 
     The host would start anew what is missing and drop what is left over, for no more than a line in the log. Of an
     encoder for a new tagger the weights of other heads are rightly dropped; an adapter brings few of the weights.
@@ -614,6 +720,10 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
     elif not _holds_a_tagger(model, info, load_config):
         prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
         missing = [key for key in missing if key.startswith(prefix)]
+        # What it calls by a name of the head's is another's: a classifier for other labels, or for another task.
+        head = {key for key in model.state_dict() if not key.startswith(prefix)}
+        info.missing_keys |= head
+        info.mismatched_keys = {one for one in info.mismatched_keys if one[0] not in head}
         left_over = [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
     faults = zip(_FAULTS, (missing, left_over), strict=True)
     if faults := {fault: keys for fault, keys in faults if keys and fault not in _UNCHECKED.get()}:

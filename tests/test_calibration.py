@@ -1,14 +1,26 @@
 """Probabilities that can be believed: the temperature, and the measure of what is left."""
 
+import copy
+import json
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from conftest import LABELS
+from peft import LoraConfig, TaskType, get_peft_model
+from transformers import AutoTokenizer
 
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.training.calibration import calibration_error, entity_confidences, fit_temperature
 from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.recipe import CRFTrainingArguments
+from modeling_bert_crf.training.trainer import CRFTrainer
+
+OLD_TAGGER = Path(__file__).parent / "data" / "tagger_0_1"
+"""Saved by version 0.1 with a temperature of 1.3 that divides its scores at run, and what it said then (the code files
+left out). It must say so for good."""
 
 
 @pytest.fixture
@@ -42,7 +54,7 @@ def test_the_temperature_undoes_a_wrong_scale(sampled, scale):
     temperature = fit_temperature(model, dataset)
 
     assert temperature == pytest.approx(scale, rel=0.2)
-    assert model.crf.temperature == 1.0
+    assert model.config.temperature == 1.0
     errors = {value: calibration_error(entity_confidences(model, dataset, value)) for value in (1.0, temperature)}
     assert errors[temperature] < 0.07
     if scale != 1.0:
@@ -55,7 +67,7 @@ def test_a_temperature_scales_all_scores_and_survives_saving(sampled, tokenizer,
     model.eval()
     before = model(**batch)
 
-    model.set_temperature(2.0)
+    model.config.temperature = 2.0
     after = model(**batch)
 
     assert after.paths.equal(before.paths)
@@ -82,7 +94,145 @@ def test_the_measure_leaves_the_model_as_it_was(sampled):
     model.train()
     found = entity_confidences(model, dataset, 3.0)
     assert model.training
-    assert model.crf.temperature == 1.0
+    assert model.config.temperature == 1.0
     assert found == entity_confidences(model, dataset, 3.0)
     assert all(0 <= score <= 1 for score, _ in found)
     assert {right for _, right in found} == {True, False}
+
+
+def test_a_tagger_of_version_0_1_says_what_it_said():
+    expected = json.loads((OLD_TAGGER / "expected.json").read_text())
+    model = BertBiLSTMCRFForTokenClassification.from_pretrained(OLD_TAGGER)
+    tokenizer = AutoTokenizer.from_pretrained(OLD_TAGGER)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    texts = expected["texts"]
+
+    output = model(**tokenizer(texts, return_tensors="pt", padding=True))
+
+    assert model.config.temperature == 1.3
+    assert output.paths.tolist() == expected["paths"]
+    for name in ("logits", "emissions"):
+        torch.testing.assert_close(output[name], torch.tensor(expected[name]), rtol=0, atol=1e-4)
+    for name, arguments in {
+        "entities": {},
+        "words": {"aggregation_strategy": "none", "ignore_labels": []},
+        "best": {"num_paths": 2},
+        "marginal": {"decoding": "marginal"},
+    }.items():
+        assert roughly(tagger(texts, **arguments)) == roughly(expected[name]), name
+
+
+def roughly(value):
+    """Cut numbers to what any machine agrees on."""
+    if isinstance(value, dict):
+        return {name: roughly(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [roughly(one) for one in value]
+    return pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
+
+
+def test_a_temperature_of_the_configuration_acts_at_once(sampled, tokenizer):
+    """And everywhere: in the model, and in what is asked of its CRF by itself."""
+    model, _ = sampled
+    model.eval()
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    texts = ["Ada visited Paris", "rain in the rain"]
+    before, words = model(**tokenizer(texts, return_tensors="pt", padding=True)), {"aggregation_strategy": "none"}
+    entropy = tagger(texts, num_paths=1)[0][0]["entropy"]
+    divided = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in (*divided.classifier.parameters(), *divided.crf.parameters()):
+            parameter.div_(5.0)
+
+    model.config.temperature = 5.0
+    after = model(**tokenizer(texts, return_tensors="pt", padding=True))
+
+    assert after.paths.equal(before.paths)
+    expected = divided(**tokenizer(texts, return_tensors="pt", padding=True))
+    torch.testing.assert_close(after.logits, expected.logits)
+    torch.testing.assert_close(after.emissions, before.emissions / 5)
+    other = BertBiLSTMCRFPipeline(model=divided, tokenizer=tokenizer)
+    assert roughly(tagger(texts, **words)) == roughly(other(texts, **words))
+    assert tagger(texts, num_paths=1)[0][0]["entropy"] > entropy + 0.1
+    for value in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="`temperature` must be above 0 and finite, got"):
+            model.config.temperature = value
+    assert model.config.temperature == 5.0
+
+
+def test_a_folded_temperature_is_that_of_the_configuration_in_the_weights(sampled, tokenizer, tmp_path):
+    model, dataset = sampled
+    batch = TaggingCollator(tokenizer.pad_token_id)([dataset[index] for index in range(9)])
+    model.eval()
+    divided = copy.deepcopy(model)
+    divided.config.temperature = 2.5
+
+    model.config.temperature = 1.7  # a tagger of version 0.1 that is trained on and fitted anew
+    model.fold_temperature(2.5)
+
+    assert model.config.temperature == 1.0
+    for name, value in model.named_parameters():
+        scale = 2.5 if name.startswith(("classifier", "crf")) else 1.0
+        assert value.equal(divided.get_parameter(name) / scale), name
+    output, expected = model(**batch), divided(**batch)
+    assert output.paths.equal(expected.paths)
+    torch.testing.assert_close(output.logits, expected.logits)
+    torch.testing.assert_close(output.emissions, expected.emissions)
+    model.save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text()).get("temperature", 1.0) == 1.0
+    assert type(model).from_pretrained(tmp_path)(**batch).logits.equal(output.logits)
+
+
+def make_trainer(model, tokenizer, folder):
+    arguments = CRFTrainingArguments(str(folder), use_cpu=True, save_strategy="no", disable_tqdm=True)
+    return CRFTrainer(model=model, args=arguments, data_collator=TaggingCollator(tokenizer.pad_token_id))
+
+
+@pytest.mark.parametrize("before", [1.0, 1.6], ids=["folded", "of version 0.1"])
+def test_the_trainer_keeps_the_number_and_the_error_that_there_was_without(sampled, tokenizer, tmp_path, before):
+    """Also if it fits twice; the tagger of version 0.1 comes with a temperature that is not in its weights."""
+    model, dataset = sampled
+    dataset = TaggingDataset(dataset.sentences[:70], tokenizer, LABELS)
+    with torch.no_grad():
+        for parameter in (*model.classifier.parameters(), *model.crf.parameters()):
+            parameter.mul_(3.0)
+    raw = calibration_error(entity_confidences(model, dataset, 1.0))
+    model.config.temperature = before
+    trainer = make_trainer(model, tokenizer, tmp_path)
+    assert trainer.temperature == before
+    assert trainer.calibration(dataset)["error_at_1"] == pytest.approx(raw)
+
+    fitted = fit_temperature(model, dataset)
+    for _ in range(2):
+        trainer.calibrate(dataset)
+
+        assert model.config.temperature == 1.0
+        assert trainer.temperature == pytest.approx(fitted, rel=1e-3)
+        found = trainer.calibration(dataset)
+        assert found["error_at_1"] == pytest.approx(raw, abs=1e-2)
+        assert found["error"] == pytest.approx(calibration_error(entity_confidences(model, dataset, 1.0)))
+        assert found["error"] < raw / 1.5
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
+@pytest.mark.parametrize("saved", [["classifier"], ["lstm", "crf", "classifier"]], ids=str)
+def test_a_temperature_that_adapters_stand_in_the_way_of_stays_in_the_configuration(
+    sampled, tokenizer, tmp_path, saved
+):
+    """Only some of the weights are the adapter's, or none of them is as plain as it looks: all are divided at run."""
+    model, dataset = sampled
+    expected = copy.deepcopy(model)
+    expected.config.temperature = 2.0
+    lora = LoraConfig(task_type=TaskType.TOKEN_CLS, target_modules=["query"], modules_to_save=saved)
+    adapted = get_peft_model(model, lora).eval()
+    batch = TaggingCollator(tokenizer.pad_token_id)([dataset[index] for index in range(9)])
+    weights = {name: value.clone() for name, value in adapted.named_parameters()}
+
+    model.fold_temperature(2.0)
+
+    assert adapted.config.temperature == 2.0
+    assert all(value.equal(weights[name]) for name, value in adapted.named_parameters())
+    torch.testing.assert_close(adapted(**batch).logits, expected.eval()(**batch).logits)
+    trainer = make_trainer(adapted, tokenizer, tmp_path)
+    trainer.calibrate(dataset)
+    assert trainer.temperature == model.config.temperature == pytest.approx(1.0, rel=0.2)

@@ -240,6 +240,11 @@ def fully_sharded(folder):
     answer["gradients"] = {
         name: [float((shards[name] - gradient).norm()), float(gradient.norm())] for name, gradient in gradients.items()
     }
+    state = {name: v.full_tensor() if hasattr(v, "full_tensor") else v for name, v in sharded.state_dict().items()}
+    if rank == 0:
+        sharded.save_pretrained(f"{folder}/sharded", state_dict=state)
+        saved = json.loads(Path(folder, "sharded", "config.json").read_text())
+        answer["saved"] = [sorted(path.name for path in Path(folder, "sharded").iterdir()), saved["auto_map"]]
     return answer
 
 
@@ -379,6 +384,14 @@ def test_a_fully_sharded_model_is_the_whole_one(answers):
 def test_a_fully_sharded_model_gathers_its_weights_in_forward_alone(answers):
     assert "mixed torch.Tensor and DTensor" in answers["sharded"]["encode"]
     assert answers["sharded"]["registered"]
+
+
+def test_a_fully_sharded_model_is_saved_with_its_own_code(answers, model, tmp_path):
+    """FSDP makes it one of a class of torch's, and the host saves the file of a model's class."""
+    model.save_pretrained(tmp_path)
+
+    auto_map = json.loads((tmp_path / "config.json").read_text())["auto_map"]
+    assert answers["sharded"]["saved"] == [sorted(path.name for path in tmp_path.iterdir()), auto_map]
 
 
 def test_the_program_in_two_processes(files, command, capfd):

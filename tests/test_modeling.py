@@ -2,17 +2,32 @@
 
 import copy
 import itertools
+import json
 import logging
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from conftest import LABELS, WORDS
-from transformers import BertConfig, BertForMaskedLM, BertModel, BertTokenizer, DistilBertConfig, DistilBertModel
+from transformers import (
+    AutoModelForTokenClassification,
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
+    BertTokenizer,
+    DistilBertConfig,
+    DistilBertModel,
+)
 
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.modeling_bert_crf import LOG_ZERO, WordGrid
+from modeling_bert_crf.modeling_bert_crf import LOG_ZERO, WordGrid, _has_lstm
+from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.words import WORD_SHAPES, encode_words
 
 LENGTHS = (7, 1, 4, 11)
@@ -524,3 +539,310 @@ def test_a_configuration_without_return_dict_works(model):
 def test_from_encoder_refuses_misspelt_fields(encoder_folder):
     with pytest.raises(ValueError, match="'lstm_layers' must be a field of the configuration or one of"):
         BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, lstm_layers=2)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_trains_also_where_the_device_has_no_lstm_in_its_precision(model, dtype):
+    """Most CPUs have none in float16, and older ones none in bfloat16."""
+    batch = make_batch(make_rows())
+    model.train()
+    for module in model.modules():  # no dropout
+        module.training = module is model
+
+    def gradients(**autocast):
+        model.zero_grad()
+        with torch.autocast("cpu", **autocast):
+            loss = model(**batch).loss
+        loss.backward()
+        return loss.detach(), torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    for exact, rough in zip(gradients(enabled=False), gradients(dtype=dtype), strict=True):
+        assert (rough - exact).norm() < 0.05 * exact.norm()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=dtype):
+        assert model.eval()(**batch).paths is not None
+
+
+OLD_CPU = """
+import copy, json, sys
+import torch
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+model = BertBiLSTMCRFForTokenClassification.from_pretrained(sys.argv[1])
+batch = {name: torch.tensor(values) for name, values in json.load(sys.stdin).items()}
+for dtype in (torch.bfloat16, torch.float16):
+    for weights in (torch.float32, dtype):
+        one = copy.deepcopy(model).to(weights).train()
+        state = torch.get_rng_state()
+        for enabled in (True, False):
+            with torch.autocast("cpu", dtype=dtype, enabled=enabled):
+                loss = one(**batch).loss
+            loss.backward()
+            assert all(parameter.grad.isfinite().all() for parameter in one.parameters())
+"""
+
+
+def test_a_cpu_without_units_for_bfloat16_trains_in_it_and_says_so_once(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    batch = {name: values.tolist() for name, values in make_batch(make_rows()).items()}
+
+    result = subprocess.run(
+        [sys.executable, "-c", OLD_CPU, str(tmp_path)],
+        input=json.dumps(batch),
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode == 0, result.stderr
+    said = [line for line in result.stderr.splitlines() if "LSTM" in line]
+    assert said == [
+        f"This cpu has no LSTM in {dtype}: under autocast the BiLSTM runs in the precision of its weights."
+        for dtype in ("bfloat16", "float16")
+    ]
+
+
+def test_asking_for_an_lstm_draws_no_random_numbers(model):
+    """A run that is resumed asks again: it must go on as if it had not."""
+    batch = make_batch(make_rows())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        states = []
+        for _ in range(2):
+            torch.manual_seed(0)
+            model(**batch)
+            states.append(torch.get_rng_state())
+            _has_lstm.cache_clear()
+
+    assert states[0].equal(states[1])
+
+
+def is_new(model):
+    """Whether a head's biases and its CRF are as they are made, exactly 0, and word shapes as large as they are."""
+    head = {name: value for name, value in model.named_parameters() if not name.startswith("bert.")}
+    zeros = [value for name, value in head.items() if "bias" in name or name.startswith("crf")]
+    others = [value for name, value in head.items() if "weight" in name]
+    return not any(value.any() for value in zeros) and all(0.005 < value.std() < 2 for value in others)
+
+
+def fine_tuned(kind, encoder_folder, folder, **names):
+    """Save a classifier on the fixture's encoder as if it had been trained: no weight of its head is 0."""
+    model = kind.from_pretrained(encoder_folder, **names)
+    with torch.no_grad():
+        for parameter in model.classifier.parameters():
+            parameter.fill_(7.0)
+    model.save_pretrained(folder)
+    return model.bert.state_dict()
+
+
+@pytest.mark.parametrize("labels", [5, 3], ids=["as many labels", "other labels"])
+@pytest.mark.parametrize("kind", [BertForTokenClassification, BertForSequenceClassification])
+def test_from_encoder_starts_a_new_head_on_a_fine_tuned_model(encoder_folder, tokenizer, tmp_path, kind, labels):
+    names = {"num_labels": labels, "problem_type": "multi_label_classification"}
+    encoder = fine_tuned(kind, encoder_folder, tmp_path, **names)
+
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(
+        str(tmp_path), LABELS, tokenizer, num_lstm_layers=0, word_shape_size=0
+    )
+
+    assert model.classifier.weight.shape == (5, 36)  # of the shape of a classifier upon BERT itself
+    assert is_new(model)
+    assert all(value.equal(encoder[name]) for name, value in model.bert.state_dict().items())
+    assert model.config.problem_type is None
+
+
+@pytest.mark.parametrize("scale", [1, 2], ids=["of our shapes", "of others"])
+def test_from_encoder_starts_a_new_head_whatever_the_checkpoint_calls_so(
+    make_model, encoder_folder, tokenizer, tmp_path, scale
+):
+    """A BERT with a head like ours, of the same names, by somebody who calls it BERT."""
+    sizes = {"lstm_hidden_size": 7 * scale, "word_shape_size": 4 * scale}
+    other = make_model(**sizes)
+    other.word_shapes.weight.data.fill_(9.0)
+    other.token_roles.fill_(1)
+    other.save_pretrained(tmp_path)
+    BertConfig.from_pretrained(
+        encoder_folder, num_lstm_layers=3, tag_scheme="BIOES", classifier_dropout=0.25
+    ).save_pretrained(tmp_path)
+
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(
+        str(tmp_path), LABELS, tokenizer, lstm_hidden_size=7, word_shape_size=4
+    )
+
+    assert is_new(model)
+    assert (model.config.num_lstm_layers, model.config.scheme) == (1, "IOB2")
+    assert model.config.classifier_dropout == 0.25  # BERT's own
+    assert model.token_roles.unique().tolist() == [0, 1, 2]
+    for name, value in other.bert.state_dict().items():
+        assert model.bert.state_dict()[name].equal(value), name
+
+
+def test_from_encoder_refuses_a_finished_tagger(model, tokenizer, tmp_path):
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match=r"got the finished tagger .*: from_pretrained loads it, with id2label"):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(tmp_path), LABELS)
+
+
+def test_from_encoder_refuses_sizes_that_the_encoder_has_not(encoder_folder):
+    message = r"the sizes that are asked for: bert\.\S+\.bias is \(50,\) there and \(40,\) in the configuration"
+    with pytest.raises(ValueError, match=message):
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, intermediate_size=40)
+
+
+BIOES = ["O", "B-X", "I-X", "E-X", "S-X"]
+
+
+def rules(model):
+    return [buffer.int().tolist() for buffer in (model.crf.allowed_starts, model.crf.allowed_ends)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config: setattr(config, "id2label", dict(enumerate(BIOES))),
+        lambda config: setattr(config, "label2id", {label: str(index) for index, label in enumerate(BIOES)}),
+        lambda config: config.id2label.update(enumerate(BIOES)),
+    ],
+    ids=["id2label", "label2id", "in place"],
+)
+def test_labels_that_the_configuration_gets_later_make_the_rules(model, tmp_path, change):
+    batch = make_batch(make_rows((9, 6)))
+    model(**batch)
+    assert rules(model) == [[1, 1, 0, 1, 0], [1, 1, 1, 1, 1]]
+
+    change(model.config)
+    output = model(**batch)
+
+    assert rules(model) == [[1, 1, 0, 0, 1], [1, 0, 0, 1, 1]]
+    chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+    for path, row in zip(output.paths, chain, strict=True):
+        assert first_violation([BIOES[tag] for tag in path[row]], "BIOES") is None
+    model.save_pretrained(tmp_path)
+    loaded = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+    assert loaded.config.label2id == {label: index for index, label in enumerate(BIOES)}
+    assert loaded(**batch).logits.equal(output.logits)
+    batch["labels"] = torch.where(chain, 1, UNKNOWN)
+    with pytest.raises(ValueError, match="labels must obey BIOES, got 'B-X' after 'B-X' in row 0, word 1"):
+        model.train()(**batch)
+
+
+def test_a_scheme_that_the_configuration_gets_later_makes_the_rules(model):
+    held = model.crf
+    model.config.tag_scheme = None
+    assert model.crf is held
+    assert all(buffer.all() for buffer in model.crf.buffers())
+
+    model.config.tag_scheme = "IOB2"
+    assert rules(model)[0] == [1, 1, 0, 1, 0]
+    model.config.tag_scheme = "BIOES"
+    model.config.id2label = dict(enumerate(BIOES))
+    assert rules(model)[0] == [1, 1, 0, 0, 1]
+    model.config.tag_scheme = "BILOU"
+    with pytest.raises(ValueError, match="`tag_scheme` 'BILOU' has no tag 'E-X'"):
+        model(**make_batch(make_rows()))
+
+
+def test_labels_of_another_number_are_refused_at_the_next_use(model):
+    model.config.id2label = {0: "O", 1: "B-X", 2: "I-X"}
+
+    with pytest.raises(ValueError, match="must name 5 labels, as many as the CRF has tags, got 3: from_pretrained"):
+        model(**make_batch(make_rows()))
+
+
+def test_rules_of_ones_own_stay_while_the_configuration_stays(model):
+    model.crf.allowed_starts[1] = False
+
+    model(**make_batch(make_rows()))
+
+    assert rules(model)[0] == [1, 0, 0, 1, 0]
+
+
+def test_a_copy_follows_its_own_configuration(model):
+    other = copy.deepcopy(model)
+    other.config.tag_scheme = None
+    other.config.temperature = 2.0
+
+    assert other.crf.allowed_starts.all()
+    assert rules(model)[0] == [1, 1, 0, 1, 0]
+    assert (model.crf.temperature, other.crf.temperature) == (1.0, 2.0)
+
+
+NEW = {"id2label": {0: "O", 1: "B-X", 2: "I-X"}, "label2id": {"O": 0, "B-X": 1, "I-X": 2}}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"num_labels": 3, **NEW},
+        {"id2label": NEW["id2label"]},
+        {"num_labels": 3, "label2id": {"O": "0", "B-X": "1", "I-X": "2"}},
+        {"id2label": {"2": "I-X", "0": "O", "1": "B-X"}, "label2id": NEW["label2id"], "tag_scheme": "IOB2"},
+    ],
+    ids=["all three", "id2label", "numerals", "with its scheme"],
+)
+@pytest.mark.parametrize("auto", [BertBiLSTMCRFForTokenClassification, AutoModelForTokenClassification])
+def test_a_tagger_gets_a_new_head_as_the_hosts_guide_has_it(make_model, tmp_path, names, auto):
+    model = make_model(BIOES, tag_scheme="BIOES" if "tag_scheme" in names else "auto", temperature=1.7)
+    model.save_pretrained(tmp_path)
+
+    other = auto.from_pretrained(tmp_path, ignore_mismatched_sizes=True, **names)
+
+    assert other.config.labels == ["O", "B-X", "I-X"]
+    assert other.config.label2id == NEW["label2id"]
+    assert other.config.temperature == 1.0
+    assert rules(other) == [[1, 1, 0], [1, 1, 1]]
+    assert not any(parameter.any() for parameter in [*other.crf.parameters(), other.classifier.bias])
+    kept = {name: value for name, value in other.named_parameters() if name.startswith(("bert", "lstm"))}
+    assert len(kept) == len([*other.parameters()]) - 5
+    assert all(value.equal(model.get_parameter(name)) for name, value in kept.items())
+
+
+def test_as_many_labels_of_other_names_keep_the_head_and_its_temperature(make_model, tmp_path):
+    model = make_model(temperature=1.7)
+    model.save_pretrained(tmp_path)
+
+    other, info = BertBiLSTMCRFForTokenClassification.from_pretrained(
+        tmp_path, ignore_mismatched_sizes=True, id2label=dict(enumerate(BIOES)), output_loading_info=True
+    )
+
+    assert info["mismatched_keys"] == set()
+    assert other.config.temperature == 1.7
+    assert other.classifier.weight.equal(model.classifier.weight)
+    assert rules(other) == [[1, 1, 0, 0, 1], [1, 0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ({"num_labels": 3}, "must be left away beside the labels' names: there are 5, got 3"),
+        ({"num_labels": 4, **NEW}, "must be left away beside the labels' names: there are 3, got 4"),
+        (NEW | {"label2id": {"O": 0, "I-X": 1, "B-X": 2}}, "`label2id` must be the inverse of `id2label`"),
+    ],
+)
+def test_contradictory_labels_are_still_refused(model, tmp_path, names, message):
+    model.save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match=message):
+        BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path, ignore_mismatched_sizes=True, **names)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("word_maks", "forward\\(\\) has no argument 'word_maks', did you mean 'word_mask'\\?"),
+        ("output_hiden_states", "'output_hiden_states', did you mean 'output_hidden_states'\\?"),
+        ("tags", "forward\\(\\) has no argument 'tags'$"),
+    ],
+)
+def test_misspelt_arguments_are_refused(model, name, message):
+    batch = make_batch(make_rows())
+
+    with pytest.raises(TypeError, match=message):
+        model(**batch, **{name: batch["word_mask"]})
+
+
+def test_what_the_host_passes_to_every_model_is_taken(model):
+    batch = make_batch(make_rows())
+    output = model(**batch)
+    host = {"num_items_in_batch": 3, "return_dict": True, "output_attentions": False, "output_hidden_states": None}
+
+    assert model(**batch, **host).paths.equal(output.paths)

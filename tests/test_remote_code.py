@@ -1,6 +1,7 @@
 """A saved model in a process that has never heard of this package."""
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -8,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoModelForTokenClassification
 
 import modeling_bert_crf
-from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFPipeline
+from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 
 PACKAGE = Path(modeling_bert_crf.__file__).parent
 SHIPPED = sorted(path.name for path in PACKAGE.glob("*.py") if path.name != "__init__.py")
@@ -72,8 +74,8 @@ def strangers(tmp_path_factory):
 
 
 def test_a_saved_model_loads_where_the_package_is_not(strangers, model, tokenizer, tmp_path):
-    model.set_temperature(1.7)
     model.config.word_splitter = "unicode_words"
+    model.config.temperature = 1.7
     model.save_pretrained(tmp_path / "first")
     tokenizer.save_pretrained(tmp_path / "first")
     output = model(**tokenizer(TEXTS, return_tensors="pt", padding=True))
@@ -117,6 +119,96 @@ def test_the_configuration_names_every_way_in(model, tmp_path):
         module, name = reference.split(".")
         assert f"class {name}" in (tmp_path / f"{module}.py").read_text()
     assert config["model_type"] == BertBiLSTMCRFConfig.model_type
+
+
+SUBCLASSES = """
+from {configuration} import BertBiLSTMCRFConfig
+from {modeling} import BertBiLSTMCRFForTokenClassification
+
+class MyConfig(BertBiLSTMCRFConfig):
+    shift: float = 0.0
+
+class MyTagger(BertBiLSTMCRFForTokenClassification):
+    config_class = MyConfig
+
+    def emit(self, words, mask):
+        return super().emit(words, mask) + self.config.shift
+"""
+
+
+def test_a_subclass_beside_the_files_that_travel_travels_with_them(strangers, model, tokenizer, tmp_path):
+    """Somebody takes a tagger's folder and builds on its code."""
+    for part in (model, tokenizer):
+        part.save_pretrained(tmp_path / "first")
+    code = SUBCLASSES.format(configuration=".configuration_bert_crf", modeling=".modeling_bert_crf")
+    (tmp_path / "first" / "my_tagger.py").write_text(code)
+    config = json.loads((tmp_path / "first" / "config.json").read_text())
+    names = {"AutoConfig": "my_tagger.MyConfig"}
+    names |= dict.fromkeys(("AutoModel", "AutoModelForTokenClassification"), "my_tagger.MyTagger")
+    (tmp_path / "first" / "config.json").write_text(json.dumps(config | {"auto_map": names, "shift": 0.5}))
+
+    said = strangers(tmp_path / "first", tmp_path / "second")
+    again = strangers(tmp_path / "second", tmp_path / "third")
+
+    assert [said["config"], said["AutoModel"][0], said["ner"][0]] == ["MyConfig", "MyTagger", "BertBiLSTMCRFPipeline"]
+    assert again == said
+    for folder in ("second", "third"):
+        saved = {path.name for path in (tmp_path / folder).iterdir()}
+        assert saved == {path.name for path in (tmp_path / "first").iterdir()}
+        config = json.loads((tmp_path / folder / "config.json").read_text())
+        assert (config["auto_map"], config["shift"]) == (names, 0.5)
+
+
+@pytest.fixture
+def subclasses(tmp_path, monkeypatch):
+    """Define them in a file of the user's, which imports the installed package."""
+    file = tmp_path / "my_tagger.py"
+    file.write_text(SUBCLASSES.format(configuration="modeling_bert_crf", modeling="modeling_bert_crf"))
+    spec = importlib.util.spec_from_file_location("my_tagger", file)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "my_tagger", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("case", ["model", "configuration", "both", "main"])
+def test_a_subclass_that_cannot_travel_is_refused_before_anything_is_written(subclasses, model, tmp_path, case):
+    mine = subclasses.MyTagger if case in ("model", "both") else BertBiLSTMCRFForTokenClassification
+    config = subclasses.MyConfig if case in ("configuration", "both") else BertBiLSTMCRFConfig
+    if case == "main":
+        mine = type("MyTagger", (mine,), {"__module__": "__main__"})
+    other = mine(config(**model.config.to_dict()))
+    name = "MyConfig" if case == "configuration" else "MyTagger"
+    needed = "configuration_bert_crf" if case == "configuration" else "modeling_bert_crf"
+
+    message = rf"the code of {name} must be able to travel .* as siblings \(`from \.{needed} import BertBiLSTMCRF.*"
+    message += r", got .*\.py\. To save without code, set `_auto_class = None`"
+    with pytest.raises(ValueError, match=message):
+        other.save_pretrained(tmp_path / "out")
+    if case == "configuration":
+        with pytest.raises(ValueError, match=message):
+            other.config.save_pretrained(tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_subclass_can_be_saved_without_code(subclasses, model, tmp_path):
+    subclasses.MyTagger._auto_class = subclasses.MyConfig._auto_class = None
+    other = subclasses.MyTagger(subclasses.MyConfig(**model.config.to_dict(), shift=0.5))
+
+    other.save_pretrained(tmp_path / "out")
+
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"config.json", "model.safetensors"}
+    saved = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (saved["auto_map"], "custom_pipelines" in saved) == ({}, False)
+    assert subclasses.MyTagger.from_pretrained(tmp_path / "out").config.shift == 0.5
+    plain = AutoModelForTokenClassification.from_pretrained(tmp_path / "out")
+    assert type(plain) is BertBiLSTMCRFForTokenClassification
+    plain.save_pretrained(tmp_path / "plain")
+    assert {path.name for path in (tmp_path / "plain").iterdir()} >= {*SHIPPED}
+    assert (
+        json.loads((tmp_path / "plain" / "config.json").read_text())["auto_map"] == model.config.to_dict()["auto_map"]
+    )
 
 
 @pytest.mark.parametrize("name", SHIPPED)

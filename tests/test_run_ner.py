@@ -132,6 +132,10 @@ def test_a_finished_model_is_scored_again_without_training(files, command, capsy
 
     again = json.loads((files / "again" / "metrics.json").read_text())
     assert first["scores"]["test"].pop("forms")["seen"]["gold"] == 3  # what training saw is not known the second time
+    calibrations = [run["scores"]["test"]["calibration"] for run in (first, again)]
+    assert first["temperature"] != 1.0
+    assert again["temperature"] == 1.0  # it is in the weights
+    assert calibrations[1].pop("error_at_1") == calibrations[1]["error"] != calibrations[0].pop("error_at_1")
     assert again["scores"]["test"] == first["scores"]["test"]
     assert (files / "again" / "predictions.conll").read_text() == (files / "out" / "predictions.conll").read_text()
 

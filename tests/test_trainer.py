@@ -375,7 +375,7 @@ def test_a_resumed_run_logs_the_drift_since_its_beginning(make_trainer):
 @pytest.mark.parametrize("temperature", [1.0, 1.7])
 def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, tokenizer, temperature):
     model = make_model()
-    model.set_temperature(temperature)
+    model.config.temperature = temperature
     dataset = TaggingDataset(make_sentences()[:2], tokenizer, LABELS)
     batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
 

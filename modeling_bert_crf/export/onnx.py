@@ -179,7 +179,7 @@ def _head(model: BertBiLSTMCRFForTokenClassification) -> onnx.ModelProto:
         flow = graph.add("Transpose", flow, perm=[1, 0, 2])
     flow = graph.add("MatMul", flow, graph.constant(weights["classifier.weight"].T))
     flow = graph.add("Add", flow, graph.constant(weights["classifier.bias"]))
-    graph.add("Div", flow, graph.constant(np.float32(model.crf.temperature)), output="emissions")
+    graph.add("Div", flow, graph.constant(np.float32(config.temperature)), output="emissions")
     inputs = [words, *([shapes] if config.word_shape_size else []), *([lengths] if config.num_lstm_layers else [])]
     written = helper.make_graph(graph.nodes, "head", inputs, [emissions], graph.constants)
     written = helper.make_model(written, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

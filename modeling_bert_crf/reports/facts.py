@@ -76,7 +76,7 @@ def run_facts(
         "scheme": config.scheme,
         "types": sorted(entity_types(config.labels, config.span_scheme)),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
-        "temperature": round(config.temperature, 4),
+        "temperature": round(trainer.temperature, 4),
         "data": {split: _count(dataset) for split, dataset in datasets.items()},
         "learning_curve": learning_curve(trainer.state.log_history),
         "best_step": _best_step(trainer),

@@ -39,8 +39,9 @@ def report(split: str, scores: dict[str, Any]) -> str:
         )
         lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
     if calibration := scores.get("calibration"):
-        before = f"{calibration['error_at_1']:.3f} without the temperature"
-        lines.append(f"calibration error of the entities' probabilities: {calibration['error']:.3f} ({before})")
+        error, without = (f"{calibration[name]:.3f}" for name in ("error", "error_at_1"))
+        before = "" if calibration["error"] == calibration["error_at_1"] else f" ({without} without the temperature)"
+        lines.append(f"calibration error of the entities' probabilities: {error}{before}")
     return "\n".join(lines)
 
 

@@ -61,19 +61,19 @@ def entity_confidences(
 def _confidences(
     model: BertBiLSTMCRFForTokenClassification, batches: Iterable[Batch], scheme: str | None, temperature: float
 ) -> list[tuple[float, bool]]:
-    labels, found, before = model.config.labels, [], model.crf.temperature
+    labels, found, before = model.config.labels, [], model.config.temperature
     for batch in batches:
         gold = {
             (row, *span)
             for row, tags in enumerate(batch.tags.tolist())
             for span in tags_to_spans([labels[tag] if tag >= 0 else OUTSIDE for tag in tags], scheme)
         }
-        model.crf.temperature = temperature
+        model.config.temperature = temperature
         try:
             emissions = batch.emissions / temperature
             entities = read_entities(model, emissions, batch.mask, model.crf.decode(emissions, batch.mask)[0])
         finally:
-            model.crf.temperature = before
+            model.config.temperature = before
         found += [(score, (row, start, end, kind) in gold) for row, start, end, kind, score in entities]
     return found
 
@@ -111,7 +111,7 @@ def _batches(
 ) -> Iterator[Batch]:
     collate = TaggingCollator(model.config.pad_token_id or 0)
     order = sorted(range(len(dataset)), key=dataset.lengths.__getitem__)
-    training, temperature = model.training, model.crf.temperature
+    training, temperature = model.training, model.config.temperature
     for start in range(0, len(order), batch_size):
         inputs = collate([dataset[index] for index in order[start : start + batch_size]])
         inputs = {name: values.to(model.device) for name, values in inputs.items()}

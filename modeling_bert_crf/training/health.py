@@ -42,7 +42,7 @@ def crf_health(
     model.train(training)
     free = LinearChainCRF(model.config.num_labels).to(emissions.device)
     free.load_state_dict(state)
-    free.temperature = model.crf.temperature
+    free.temperature = model.config.temperature
     legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()
     tier = model.crf.tier(emissions, mask)
     rows = {f"crf_rows_{name.replace(' ', '_')}": len(mask) * (name == tier) for name in TIERS}

@@ -10,9 +10,10 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
+from transformers.utils import logging
 
 from ..hub.trainer import HubTrainer
-from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from ..modeling_bert_crf import HEAD, BertBiLSTMCRFForTokenClassification
 from .calibration import calibration_error, entity_confidences, fit_temperature, reliability_bins
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
@@ -20,11 +21,14 @@ from .metrics import flat_scores, score_tags
 from .recipe import CRFTrainingArguments, EpochLengthSampler
 from .restarts import RestartableTrainer
 
+logger = logging.get_logger(__name__)
+
 
 class CRFTrainer(RestartableTrainer, HubTrainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
+    _fitted_temperature: float | None = None
     _frozen_steps: int = 0
     _train_sampler: Sampler | None = None
 
@@ -34,6 +38,23 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if (tagger := self._tagger()) is not None:
             self._crf_before = scores_of(tagger)  # and not those of a checkpoint that is resumed
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train as the Trainer does. Before, say which parts of a new head would stay as they were made, and refuse a
+        model that could not be saved.
+
+        Raises:
+            ValueError: for a subclass whose code cannot travel with its weights.
+        """
+        if (tagger := self._tagger()) is not None:
+            tagger.check_code()
+            if frozen := _frozen_new_parts(tagger):
+                parts = [name for name in HEAD if getattr(tagger, name) is not None]
+                logger.warning(
+                    f"{', '.join(frozen)}: new, and not to be trained, for no parameter there requires a gradient. An "
+                    f"adapter of peft trains them with modules_to_save={parts}."
+                )
+        return super().train(*args, **kwargs)
 
     def parameter_groups(self, model: nn.Module) -> list[dict[str, Any]]:
         """Split the trainable parameters by learning rate, and by whether they decay.
@@ -176,20 +197,30 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         tags = dataset.tags_of(self.predict(dataset, metric_key_prefix=split).predictions)
         return tags, score_tags(dataset.gold, tags, dataset.scheme)
 
+    @property
+    def temperature(self) -> float:
+        """What the model's scores are divided by: the temperature that `calibrate` folded into its weights, or else
+        the configuration's."""
+        return self.model.config.temperature if self._fitted_temperature is None else self._fitted_temperature
+
     def calibrate(self, dataset: TaggingDataset) -> None:
-        """Give the model the temperature that fits held-out data. Does nothing where its weights are spread out."""
+        """Fold the temperature that fits held-out data into the model. Does nothing where weights are spread out."""
         if (model := self._tagger()) is not None:
-            model.set_temperature(fit_temperature(model, dataset))
+            folded = self.temperature / model.config.temperature
+            fitted = fit_temperature(model, dataset)
+            model.fold_temperature(fitted)
+            self._fitted_temperature = folded * fitted
 
     def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
-        """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and at temperature 1
-        (`error_at_1`), and the `reliability_bins` as they are (`bins`)."""
+        """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and without the
+        `temperature` (`error_at_1`), and the `reliability_bins` as they are (`bins`)."""
         if (model := self._tagger()) is None:
             return {}
-        found = entity_confidences(model, dataset, model.config.temperature)
+        now = model.config.temperature
+        found, without = (entity_confidences(model, dataset, value) for value in (now, now / self.temperature))
         return {
             "error": calibration_error(found),
-            "error_at_1": calibration_error(entity_confidences(model, dataset, 1.0)),
+            "error_at_1": calibration_error(without),
             "bins": reliability_bins(found),
         }
 
@@ -211,6 +242,25 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
                 # accelerate 1.15 takes a model that was evaluated before training for one that is ready to train, and
                 # leaves its gradients unshared between the processes.
                 vars(self.model).pop("_is_accelerate_prepared", None)
+
+
+def _frozen_new_parts(tagger: BertBiLSTMCRFForTokenClassification) -> list[str]:
+    """Name the parts of the head that were never trained and will not be.
+
+    A part is new if its biases, or the CRF's scores, are exactly 0, as they are made: no trained one has that.
+    """
+    parts = {name: part for name in HEAD if (part := getattr(tagger, name)) is not None}
+    new = {
+        name
+        for name, part in parts.items()
+        if name != "word_shapes"
+        and not any(values.detach().any() for key, values in part.named_parameters() if name == "crf" or "bias" in key)
+    }
+    if "lstm" in new or ("lstm" not in parts and "classifier" in new):
+        new.add("word_shapes")  # which they alone read; it has no bias to tell by
+    return [
+        name for name, part in parts.items() if name in new and not any(v.requires_grad for v in part.parameters())
+    ]
 
 
 def _delayed(schedule: Callable[[int], float], steps: int) -> Callable[[int], float]:
