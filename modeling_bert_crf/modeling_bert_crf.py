@@ -199,6 +199,7 @@ class BertBiLSTMCRFForTokenClassification(PushesToHub, BertPreTrainedModel):
         width = 2 * config.lstm_units if config.num_lstm_layers else word_size
         self.classifier = nn.Linear(width, config.num_labels)
         self.crf = LinearChainCRF(config.num_labels)
+        self._write_rules(self._modules["crf"])
         self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
         self.post_init()
 
