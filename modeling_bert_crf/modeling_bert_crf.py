@@ -716,16 +716,14 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
     left_over = _without([*model._keys_to_ignore_on_load_unexpected, r"(^|\.)position_ids$"], info.unexpected_keys)
     if load_config.is_quantized:
         left_over = []  # a quantizer has weights of its own
+    is_tagger = is_adapter or _holds_a_tagger(model, info, load_config)
     if is_adapter:
         missing = []
-    elif not _holds_a_tagger(model, info, load_config):
+    elif not is_tagger:
         prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
         missing = [key for key in missing if key.startswith(prefix)]
-        # What it calls by a name of the head's is another's: a classifier for other labels, or for another task.
-        head = {key for key in model.state_dict() if not key.startswith(prefix)}
-        info.missing_keys |= head
-        info.mismatched_keys = {one for one in info.mismatched_keys if one[0] not in head}
         left_over = [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
+        _forget_head(model, info, prefix)
     faults = zip(_FAULTS, (missing, left_over), strict=True)
     if faults := {fault: keys for fault, keys in faults if keys and fault not in _UNCHECKED.get()}:
         listed = " and ".join(
@@ -739,9 +737,19 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         key, got, expected = min(info.mismatched_keys)
         raise RuntimeError(
             f"the weights in {name} must have the shapes that the configuration describes, {quoted(key)} "
-            f"{tuple(expected)}, got {tuple(got)}; ignore_mismatched_sizes=True starts such weights anew"
+            f"{tuple(expected)}, got {tuple(got)}"
+            + "; ignore_mismatched_sizes=True starts such weights anew" * is_tagger
             + _value_of(model.config, _SIZED_BY, [key for key, *_ in info.mismatched_keys])
         )
+
+
+def _forget_head(model: Any, info: Any, prefix: str) -> None:
+    """Let the host start the head anew: what an encoder's checkpoint calls so is a classifier for something else."""
+    head = {key for key in model.state_dict() if not key.startswith(prefix)}
+    for key in head:
+        model.get_parameter_or_buffer(key)._is_hf_initialized = False
+    info.missing_keys |= head
+    info.mismatched_keys = {one for one in info.mismatched_keys if one[0] not in head}
 
 
 def _value_of(config: Any, fields: dict[str, str], keys: Collection[str]) -> str:

@@ -59,7 +59,7 @@ def test_code_references_never_point_to_another_repository():
         ),
         (
             {"label2id": {"O": 0, "B-\ud800": 1}},
-            "`id2label`: the name of label 1 must be Unicode text, got half a char",
+            "`label2id`: the name of label 1 must be Unicode text, got half a char",
         ),
     ],
 )

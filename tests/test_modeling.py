@@ -642,10 +642,12 @@ def test_from_encoder_starts_a_new_head_on_a_fine_tuned_model(encoder_folder, to
         str(tmp_path), LABELS, tokenizer, num_lstm_layers=0, word_shape_size=0
     )
 
-    assert model.classifier.weight.shape == (5, 36)  # of the shape of a classifier upon BERT itself
-    assert is_new(model)
-    assert all(value.equal(encoder[name]) for name, value in model.bert.state_dict().items())
     assert model.config.problem_type is None
+    again = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path, config=model.config)
+    for one in (model, again):
+        assert one.classifier.weight.shape == (5, 36)  # of the shape of a classifier upon BERT itself
+        assert is_new(one)
+        assert all(value.equal(encoder[name]) for name, value in one.bert.state_dict().items())
 
 
 @pytest.mark.parametrize("scale", [1, 2], ids=["of our shapes", "of others"])
@@ -678,13 +680,13 @@ def test_from_encoder_refuses_a_finished_tagger(model, tokenizer, tmp_path):
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
 
-    with pytest.raises(ValueError, match=r"got the finished tagger .*: from_pretrained loads it, with id2label"):
+    with pytest.raises(ValueError, match="must be a BERT model, got a finished tagger: from_pretrained loads it"):
         BertBiLSTMCRFForTokenClassification.from_encoder(str(tmp_path), LABELS)
 
 
 def test_from_encoder_refuses_sizes_that_the_encoder_has_not(encoder_folder):
-    message = r"the sizes that are asked for: bert\.\S+\.bias is \(50,\) there and \(40,\) in the configuration"
-    with pytest.raises(ValueError, match=message):
+    message = r"the shapes that the configuration describes, 'bert\.\S+\.bias' \(40,\), got \(50,\)"
+    with pytest.raises(RuntimeError, match=message):
         BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, intermediate_size=40)
 
 
