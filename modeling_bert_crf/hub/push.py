@@ -6,6 +6,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from ..pushing import HubError, hub_errors
+from ..training.lock import LOCK
 
 GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "spiece.model", "plots/*")
 """What of a model's folder belongs on the Hub. All else stays: checkpoints, pickles, and the predictions, which hold
@@ -34,7 +35,8 @@ def list_push(folder: str | Path, repo_id: str, revision: str | None = None, tag
     folder = Path(folder)
     names = files_to_push(folder)
     sizes = {name: (folder / name).stat().st_size for name in names}
-    kept = sorted(path.name for path in folder.iterdir() if path.name not in {name.split("/")[0] for name in names})
+    goes = {name.split("/")[0] for name in names} | {LOCK}
+    kept = sorted(path.name for path in folder.iterdir() if path.name not in goes)
     target = f"{repo_id}, branch {revision or 'main'}" + (f", tag {tag}" if tag else "")
     lines = [f"{len(names)} files, {sum(sizes.values()) / 1e6:,.1f} MB, would go to {target}:"]
     lines += [f"{size:>15,}  {name}" for name, size in sizes.items()]

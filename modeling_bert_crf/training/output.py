@@ -10,14 +10,29 @@ from typing import Any
 
 from transformers import Trainer
 
-from .checkpoints import writing
+from .checkpoints import TrainingError, read_object, writing
 from .data import Sentence
 from .dataset import write_conll
 
+UNFINISHED = ".run.json"
+"""Stands beside a trained model until its run has come to its end: what the rest of the run needs to know."""
+
+_NEEDED = ("log_history", "best_model_checkpoint")
+"""Of the Trainer's state, what the facts of a run are made from."""
+
+
+def is_trained(folder: str | Path) -> bool:
+    """Say whether a folder holds a model: its configuration is put there last."""
+    return Path(folder, "config.json").is_file()
+
+
+def is_finished(folder: str | Path) -> bool:
+    """Say whether a folder holds a model and all else that its run was to leave there."""
+    return is_trained(folder) and not Path(folder, UNFINISHED).exists()
+
 
 class Output:
-    """The output folder. What is written appears whole or not at all; a folder with a `config.json` is finished:
-    the model is saved last.
+    """The output folder. What is written appears whole or not at all; see `is_trained` and `is_finished`.
 
     Args:
         folder: where; made at the first writing.
@@ -55,8 +70,13 @@ class Output:
         """Write word, gold tag and predicted tag in columns."""
         self.write(name, lambda path: write_conll(path, sentences, tags))
 
-    def save_model(self, trainer: Trainer) -> None:
-        """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last."""
+    def save_model(self, trainer: Trainer, run_record: Mapping[str, Any] | None = None) -> None:
+        """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last.
+
+        Args:
+            trainer: of the model.
+            run_record: of the run, if more is to come than the model: then it stands there until `finish`.
+        """
         staging = self.folder / ".saving-model"
         try:
             with writing(f"the model in {self.folder}", self.folder):
@@ -64,11 +84,43 @@ class Output:
                 trainer.save_model(str(staging), _internal_call=True)
                 if self.writes:
                     (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
+                    if run_record is not None:
+                        state = {name: getattr(trainer.state, name) for name in _NEEDED}
+                        (staging / UNFINISHED).write_text(json.dumps({"run": run_record, **state}), encoding="utf-8")
                     for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
                         os.replace(path, self.folder / path.name)
         finally:
             if self.writes:
                 shutil.rmtree(staging, ignore_errors=True)
+
+    def unfinished(self) -> dict[str, Any] | None:
+        """Return what a run that broke off after training left: its `run` record and what `take_up` needs; None if
+        there is no such run.
+
+        Raises:
+            TrainingError: if it cannot be read.
+        """
+        path = self.folder / UNFINISHED
+        if is_finished(self.folder) or not is_trained(self.folder):
+            return None
+        content = read_object(path) or {}
+        if not isinstance(content.get("run"), dict) or not all(name in content for name in _NEEDED):
+            raise TrainingError(
+                f"{path} cannot be read: delete it; then --do_eval and --do_predict with --model_name_or_path "
+                f"{self.folder} evaluate the model"
+            )
+        return content
+
+    def take_up(self, trainer: Trainer) -> None:
+        """Give the trainer of a model that was loaded from this folder the state that its training ended with."""
+        unfinished = self.unfinished()
+        for name in _NEEDED:
+            setattr(trainer.state, name, unfinished[name])
+
+    def finish(self) -> None:
+        """Note that the run has left all that it was to leave."""
+        if self.writes:
+            (self.folder / UNFINISHED).unlink(missing_ok=True)
 
     def usage(self) -> str:
         """Say how to load the model."""

@@ -1,0 +1,82 @@
+"""One run at a time in an output folder: two would mix their files."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from transformers.utils import logging
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+from .checkpoints import TrainingError
+
+LOCK = ".lock"
+logger = logging.get_logger(__name__)
+
+
+@contextmanager
+def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
+    """Keep other runs out of an output folder; the system lets go of the lock when the process ends, however it does.
+
+    A folder that had to be made for it, and that stays empty, is removed again.
+
+    Args:
+        folder: the output folder.
+        is_first: whether this is the process of the run that locks; for the others nothing is done.
+
+    Raises:
+        TrainingError: if another run has the folder.
+    """
+    if not is_first:
+        yield
+        return
+    folder = Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = _lock(folder / LOCK)
+    except OSError:  # nothing can be written there: for those who want to write to say
+        file = None
+    try:
+        yield
+    finally:
+        if file is not None:
+            if os.fstat(file).st_nlink:  # else the folder was removed meanwhile, and what lies there now is another's
+                (folder / LOCK).unlink(missing_ok=True)
+            os.close(file)
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
+
+
+def _lock(path: Path) -> int | None:
+    """Open and lock a file; None where the file system cannot lock."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            if fcntl is None:
+                raise OSError("this system has no fcntl")
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_ino == os.stat(path).st_ino:
+                os.truncate(file, 0)
+                os.write(file, str(os.getpid()).encode())
+                return file
+        except BlockingIOError:
+            owner = os.read(file, 20).decode(errors="replace") or "of an unknown number"
+            os.close(file)
+            raise TrainingError(
+                f"--output_dir {path.parent} is in use by another run, process {owner}: wait for its end, or choose "
+                "another folder"
+            ) from None
+        except FileNotFoundError:  # the run that had it came to its end in between, and took the file with it
+            pass
+        except OSError as error:
+            logger.warning(f"{path.parent} cannot be locked ({error}): see to it that no other run writes there")
+            os.close(file)
+            path.unlink(missing_ok=True)
+            return None
+        os.close(file)

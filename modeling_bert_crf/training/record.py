@@ -1,0 +1,154 @@
+"""What decides a run, noted so that a resumed one can be told from another: data, labels, start, tokenizer, options.
+
+The record stands in every checkpoint, and beside a trained model until that is evaluated. It holds digests, settings
+and labels, and nothing else of the data.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from fnmatch import fnmatchcase
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, PreTrainedModel
+
+from .arguments import SHAPE, STEPS, Arguments, ModelArguments
+from .dataset import StreamingTaggingDataset, TaggingDataset
+
+MAY_CHANGE = (
+    # What stands elsewhere in the record: names of what is compared by its content, and what makes a new model.
+    *("model_name_or_path", "tokenizer_name", "revision", *SHAPE, "tag_scheme", "label_list"),
+    *("*_file", "dataset_*", "*_column_name", "repair_tags"),
+    # How long to train: a longer run goes on from a shorter one, on the schedule of its new length.
+    *("num_train_epochs", "max_steps", "early_stopping_patience"),
+    # What is evaluated after training, and in which portions anything is.
+    *("do_predict", "per_device_eval_batch_size", "eval_accumulation_steps", "eval_use_gather_object"),
+    # What is written, logged and pushed.
+    *("output_dir", "save_*", "enable_jit_checkpoint", "logging_*", "log_*", "disable_tqdm", "report_to", "run_name"),
+    *("project", "trackio_*", "skip_memory_metrics", "include_*", "debug", "push_to_hub", "hub_*", "card_*"),
+    # Where and how fast it runs; another machine rounds otherwise, but it is the same run.
+    *("use_cpu", "tf32", "torch_compile*", "torch_empty_cache_steps", "activation_checkpointing*"),
+    *("gradient_checkpointing*", "full_determinism", "ddp_*", "local_rank", "parallelism_config", "deepspeed"),
+    *("dataloader_num_workers", "dataloader_pin_memory", "dataloader_persistent_workers", "dataloader_in_order"),
+    *("dataloader_prefetch_factor", "dataloader_multiprocessing_context"),
+    # How to resume.
+    *("resume_from_checkpoint", "ignore_data_skip", "restore_callback_states_from_checkpoint"),
+)
+"""The options, by their names or patterns of them, that a resumed run may be given with other values. All others
+decide what a run ends with, and must be those of its beginning."""
+
+_PASSING = ("_name_or_path", "*_version", "architectures", "dtype", "use_cache", "auto_map", "custom_pipelines")
+_PASSING += ("id2label", "label2id", "*_token_id")  # the Trainer sets the latter by the tokenizer
+
+STREAMED = 1000
+"""How many sentences of streamed data stand for all of them."""
+
+Datasets = Mapping[str, TaggingDataset | StreamingTaggingDataset]
+
+
+def run_record(arguments: Arguments, model: PreTrainedModel, tokenizer: Any, datasets: Datasets) -> dict[str, Any]:
+    """Note what decides a run, before it begins.
+
+    Args:
+        arguments: of the run.
+        model: as training starts from it.
+        tokenizer: of the model.
+        datasets: of each split.
+
+    Returns:
+        Values that `json` writes and reads again as they are, by the names that they have in a message.
+    """
+    model_arguments, data, training = arguments
+    record: dict[str, Any] = {"--deepspeed": bool(training.deepspeed)}
+    for part in arguments:
+        for name in [field.name for field in fields(part) if not _may_change(field.name)]:
+            value = getattr(part, name)
+            settings = value if isinstance(value, dict) else vars(value) if name == "accelerator_config" else None
+            record |= {f"--{name}": value} if settings is None else {f"--{name} {k}": v for k, v in settings.items()}
+    if data.streaming:  # they share out what is read
+        record["--dataloader_num_workers"] = training.dataloader_num_workers
+    record["the number of processes"] = training.world_size * max(1, training.n_gpu)
+    record |= configuration_record(model.config.to_dict())
+    record["the model to start from"] = _weights(model_arguments, model)
+    record["the tokenizer"] = _tokenizer(tokenizer)
+    record |= {f"the {name} data": _data(one) for name, one in datasets.items() if not _may_change(STEPS[name])}
+    return json.loads(json.dumps(record, default=lambda value: getattr(value, "value", None) or str(value)))
+
+
+def configuration_record(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a record that a model's configuration decides.
+
+    Args:
+        config: as `config.json` has it.
+    """
+    record = {"the labels": list(config["id2label"].values())} if isinstance(config.get("id2label"), dict) else {}
+    for name, value in config.items():
+        if not any(fnmatchcase(name, pattern) for pattern in _PASSING):
+            record[f"{name} in the configuration"] = value
+    return record
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Compare two records; what one of them lacks, such as an option of another version, is passed over.
+
+    Returns:
+        What differs, each with both values; empty if nothing does.
+    """
+    shared = [name for name in then if name in now and _compared(then[name]) != _compared(now[name])]
+    return [f"{name} ({_shown(then[name])} there, {_shown(now[name])} here)" for name in shared]
+
+
+def _digested(what: str, digest: Any) -> dict[str, str]:
+    """Pair a digest, by which two runs are compared, with words for a message."""
+    return {"digest": digest.hexdigest(), "of": what}
+
+
+def _compared(value: Any) -> Any:
+    return value.get("digest", value) if isinstance(value, dict) else value
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict) and value.keys() == {"digest", "of"}:
+        return f"{value['of']}, digest {value['digest']}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _weights(arguments: ModelArguments, model: PreTrainedModel) -> dict[str, str]:
+    """Digest the weights that training starts from: the encoder's; those of a new head are drawn by the seed."""
+    config = AutoConfig.from_pretrained(arguments.model_name_or_path, revision=arguments.revision)
+    part = model if config.model_type == model.config.model_type else model.base_model
+    digest = hashlib.blake2b(digest_size=8)
+    for name, values in part.state_dict().items():
+        digest.update(name.encode())
+        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return _digested(Path(str(arguments.model_name_or_path)).name, digest)
+
+
+def _tokenizer(tokenizer: Any) -> dict[str, str]:
+    """Digest how a tokenizer cuts words, without what the last call left in it."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    content = {} if backend is None else json.loads(backend.to_str())
+    rules = {name: value for name, value in content.items() if name not in ("truncation", "padding")}
+    kind = type(tokenizer).__name__
+    whole = json.dumps([kind, sorted(tokenizer.get_vocab().items()), rules])
+    return _digested(kind, hashlib.blake2b(whole.encode(), digest_size=8))
+
+
+def _data(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, str]:
+    """Digest the sentences of a data set as they were read, wherever its files lie by now."""
+    streamed = isinstance(dataset, StreamingTaggingDataset)
+    sentences = list(islice(dataset.read(), STREAMED)) if streamed else dataset.sentences
+    digest, sources = hashlib.blake2b(digest_size=8), {}
+    for one in sentences:
+        source = sources.setdefault(one.source, len(sources))  # files are apart from each other, whatever their names
+        digest.update(json.dumps([one.words, one.tags, source, one.document]).encode())
+    return _digested(f"{'the first ' if streamed else ''}{len(sentences)} sentences", digest)
+
+
+def _may_change(option: str) -> bool:
+    return any(fnmatchcase(option, pattern) for pattern in MAY_CHANGE)
