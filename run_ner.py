@@ -23,14 +23,18 @@ from modeling_bert_crf.reports.evaluation import evaluate, known_forms
 from modeling_bert_crf.reports.facts import run_facts
 from modeling_bert_crf.reports.plots import draw_plots
 from modeling_bert_crf.reports.terminal import highlight, overview, report, score_line
-from modeling_bert_crf.training.arguments import Arguments, UserError, check_arguments, given_options, parse_arguments
+from modeling_bert_crf.training.arguments import Arguments, ModelArguments, UserError, given_options, parse_arguments
 from modeling_bert_crf.training.checkpoints import TrainingError
+from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
 from modeling_bert_crf.training.data import DataError
-from modeling_bert_crf.training.dataset import TaggingCollator
+from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.demo import demo_arguments
+from modeling_bert_crf.training.faults import Stopped, faults_in_words
 from modeling_bert_crf.training.health import strongest_transitions
+from modeling_bert_crf.training.lock import locked
 from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.recipe import group_table
+from modeling_bert_crf.training.record import run_record
 from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
 from modeling_bert_crf.training.trainer import CRFTrainer
 
@@ -41,44 +45,77 @@ def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
     try:
         argv = argv or demo_arguments(Path("runs/demo"))
-        run(parse_arguments(argv), given_options(argv))
+        arguments, options = parse_arguments(argv), given_options(argv)
+        training = arguments[2]
+        with faults_in_words(training.output_dir), locked(training.output_dir, training.process_index == 0):
+            run(arguments, options)
+    except Stopped as error:
+        if training.process_index == 0:
+            print(f"run_ner.py: {error}", file=sys.stderr)
+        sys.exit(error.status)
     except (DataError, HubError, TrainingError, UserError) as error:
         sys.exit(f"run_ner.py: error: {error}")
 
 
 def run(arguments: Arguments, options: dict[str, Any]) -> None:
-    """Train, evaluate, predict and save: what the arguments ask for. The options are those that the user gave."""
+    """Train, save, evaluate and push: what the arguments ask for and an earlier start of the same run did not do.
+
+    The options are those that the user gave.
+    """
     model_arguments, data_arguments, training = arguments
     if only_push_is_left(arguments, options):
         print(push(training))
         return
     check_arguments(*arguments)
+    output = Output(training.output_dir, training.process_index == 0)
+    is_trained = training.do_train and output.unfinished() is not None
+    checkpoint = None if is_trained else find_checkpoint(training)
     set_seed(training.seed)
 
     splits = read_splits(data_arguments, training)
     model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
-    trainer = CRFTrainer(
-        model=model,
-        args=training,
-        train_dataset=datasets.get("train"),
-        eval_dataset=datasets.get("validation"),
-        data_collator=TaggingCollator(tokenizer.pad_token_id),
-        processing_class=tokenizer,
-    )
-    main_process = trainer.is_world_process_zero()
-    say = print if main_process else lambda *_: None
-    output = Output(training.output_dir, main_process)
+    record = run_record(arguments, model, tokenizer, datasets) if training.do_train else None
+    check_same_run(record, checkpoint, output)
+    if is_trained:
+        itself = ModelArguments(model_name_or_path=training.output_dir)
+        model, tokenizer = load_model(itself, data_arguments, splits, {})
+    with host_checks():
+        trainer = CRFTrainer(
+            model=model,
+            args=training,
+            train_dataset=datasets.get("train"),
+            eval_dataset=datasets.get("validation"),
+            data_collator=TaggingCollator(tokenizer.pad_token_id),
+            processing_class=tokenizer,
+            run_record=record,
+        )
+    say = print if output.writes else lambda *_: None
     say(overview(datasets, splits))
 
-    if training.do_train:
+    if is_trained:
+        output.take_up(trainer)
+        say(f"{training.output_dir} holds the trained model: it is not trained again")
+    elif training.do_train:
         say(group_table(trainer.parameter_groups(model)))
-        trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
-        if not trainer.is_fsdp_enabled:
-            say(strongest_transitions(model))
+        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         if "validation" in datasets:
             trainer.calibrate(datasets["validation"])
+        output.save_model(trainer, record)  # before all that may fail
+        if not trainer.is_fsdp_enabled:
+            say(strongest_transitions(model))
+    finish(arguments, options, trainer, datasets, output)
 
+
+def finish(
+    arguments: Arguments,
+    options: dict[str, Any],
+    trainer: CRFTrainer,
+    datasets: dict[str, TaggingDataset | StreamingTaggingDataset],
+    output: Output,
+) -> None:
+    """Evaluate a model that is saved, write what there is to say of it, and push it if asked to."""
+    training, say = arguments[2], print if output.writes else lambda *_: None
     scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
     for split in [split for split in ("validation", "test") if split in datasets]:
         tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
@@ -93,7 +130,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
         plots = draw_plots(facts, scores)
         output.write_images("plots", plots)
         output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores, plots))
-        output.save_model(trainer)
+        output.finish()
         say(output.usage())
     if training.wants_push:
         say(push(training))

@@ -22,7 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from transformers import TrainerState
 
 import run_ner
+from modeling_bert_crf.training import restarts
 from modeling_bert_crf.training.checkpoints import last_whole
+from modeling_bert_crf.training.lock import LOCK
+from modeling_bert_crf.training.output import Output, is_finished, is_trained
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 
@@ -61,11 +64,17 @@ MOMENTS = {
     "between two steps": lambda: before_call(CRFTrainer, "training_step", 12),
     "between weights and optimiser": lambda: before_call(CRFTrainer, "_save_optimizer_and_scheduler", 2),
     "between optimiser and random state": lambda: before_call(CRFTrainer, "_save_rng_state", 2),
-    "before the checkpoint's last file": lambda: before_call(TrainerState, "save_to_json", 3),
+    "between random state and the Trainer's": lambda: before_call(TrainerState, "save_to_json", 3),
+    "before a checkpoint is sealed": lambda: before_call(restarts, "seal", 3),
     "while a checkpoint is deleted": in_deletion,
-    "after training": lambda: before_call(CRFTrainer, "tag", 2),
+    "after training": lambda: before_call(Output, "save_model", 1),
     "while the model is put in place": lambda: before_call(os, "replace", 10),
+    "in the last evaluation": lambda: before_call(CRFTrainer, "tag", 2),
+    "before the card is written": lambda: before_call(run_ner, "write_card", 1),
+    "before the end is noted": lambda: before_call(Output, "finish", 1),
 }
+TRAINED = list(MOMENTS)[-3:]
+"""Those at which the model stands in its folder."""
 
 
 def start(options, folder, moment=None, **changes):
@@ -99,7 +108,7 @@ def end(pid):
 
 def resume(options, folder):
     """Go on with a run that was killed, as a user would."""
-    if (folder / "out" / "config.json").exists():  # it had come to its end
+    if is_finished(folder / "out"):
         return 0
     again = {} if last_whole(folder / "out") is None else {"resume_from_checkpoint": "True"}
     return end(start(options, folder, **again))
@@ -108,7 +117,7 @@ def resume(options, folder):
 def leftovers(folder):
     """Return what a run left: every file of the output folder but those of the checkpoints, and without its speed."""
     files = [path for pattern in ("*", "plots/*") for path in (folder / "out").glob(pattern) if path.is_file()]
-    left = {path.name: path.read_bytes() for path in files}
+    left = {path.name: path.read_bytes() for path in files if path.name != LOCK}
     metrics = json.loads(left["metrics.json"])
     shown = f"{metrics.pop('speed')['test']:,.0f} words per second".encode()
     left["metrics.json"] = json.dumps(metrics)
@@ -132,13 +141,14 @@ def kill_at_random(folder, count):
         os.kill(pid, signal.SIGKILL)
         if end(pid) != -signal.SIGKILL:
             continue  # it was faster this time
-        last = last_whole(run / "out")
+        last, trained = last_whole(run / "out"), is_trained(run / "out")
         found = len(list((run / "out").glob("checkpoint-*")))
         equal = resume(options, run) == 0 and leftovers(run) == expected
         yield {
             "seconds": round(moment, 2),
             "checkpoints": found,
             "last whole": None if last is None else last.name,
+            "trained": trained,
             "equal": equal,
         }
         count -= 1

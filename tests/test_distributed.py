@@ -367,7 +367,7 @@ def test_the_frozen_start_leaves_the_processes_equal(answers):
 
 
 def test_training_resumes_within_an_epoch(answers):
-    assert answers["resumed"] == {"order": True, "weights": True, "last file": "trainer_state.json"}
+    assert answers["resumed"] == {"order": True, "weights": True, "last file": "run.json"}
 
 
 def test_a_fully_sharded_model_is_the_whole_one(answers):
@@ -394,8 +394,9 @@ def test_a_fully_sharded_model_is_saved_with_its_own_code(answers, model, tmp_pa
     assert answers["sharded"]["saved"] == [sorted(path.name for path in tmp_path.iterdir()), auto_map]
 
 
-def test_the_program_in_two_processes(files, command, capfd):
-    said = torchrun(ROOT / "run_ner.py", *command(per_device_train_batch_size=2, per_device_eval_batch_size=1)).stdout
+def test_the_program_in_two_processes(files, command, error_of, capfd):
+    options = {"per_device_train_batch_size": 2, "per_device_eval_batch_size": 1, "dataloader_drop_last": True}
+    said = torchrun(ROOT / "run_ner.py", *command(**options)).stdout
 
     out = files / "out"
     gold, predicted = read_conll(files / "test.conll"), read_conll(out / "predictions.conll")
@@ -406,3 +407,9 @@ def test_the_program_in_two_processes(files, command, capfd):
     assert len(re.findall("^test F1", said, flags=re.M)) == 1
     loaded = BertBiLSTMCRFForTokenClassification.from_pretrained(out)
     assert loaded.config.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+
+    files_of = json.loads((out / "checkpoint-2" / "run.json").read_text())["files"]
+    assert {"rng_state_0.pth", "rng_state_1.pth", "model.safetensors"} <= files_of.keys()
+    (out / "config.json").unlink()
+    error = error_of(command(**options, resume_from_checkpoint="True"))
+    assert "is of another run, which differs in the number of processes (2 there, 1 here): go on as" in error

@@ -2,21 +2,26 @@
 
 import errno
 import json
+import mmap
+import multiprocessing
 import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
-from kills import MOMENTS, leftovers
+from kills import MOMENTS, TRAINED, leftovers
 from transformers import TrainerCallback
 
 import run_ner
 from modeling_bert_crf.training.checkpoints import find_fault, last_whole
+from modeling_bert_crf.training.output import Output, is_trained
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 KILLS = Path(__file__).parent / "kills.py"
@@ -64,18 +69,23 @@ def kills(*arguments, timeout):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
 
 
-def test_a_killed_run_ends_as_if_nothing_had_happened(drawn, folder, short):
+def test_a_killed_run_ends_as_if_nothing_had_happened(drawn, folder, short, monkeypatch):
     run_ner.main(short(output_dir=str(folder / "whole" / "out")))
     expected = leftovers(folder / "whole")
     result = kills(folder, timeout=240)
     assert result.stdout.split()[1::2] == ["-9"] * len(MOMENTS), result.stderr
 
+    steps, step = [], CRFTrainer.training_step
+    monkeypatch.setattr(CRFTrainer, "training_step", lambda *a, **k: (steps.append(1), step(*a, **k))[1])
     for number, moment in enumerate(MOMENTS):
         out = folder / str(number) / "out"
+        assert is_trained(out) == (moment in TRAINED)
+        steps.clear()
         again = None if last_whole(out) is None else "True"
         assert (again is None) == (moment == "before the first checkpoint")
         run_ner.main(short(output_dir=str(out), resume_from_checkpoint=again))
         assert leftovers(folder / str(number)) == expected, moment
+        assert len(steps) == {"before the first checkpoint": 23, **dict.fromkeys(TRAINED, 0)}.get(moment, len(steps))
 
 
 @pytest.mark.slow
@@ -112,6 +122,9 @@ FAULTS = {
         "{"
     ),
     "rng_state.pth is cut off": lambda folder: (folder / "rng_state.pth").write_bytes(b""),
+    "config.json is cut off": lambda folder: (folder / "config.json").write_bytes(b""),
+    "run.json is cut off, or the last files were not written": lambda folder: cut(folder / "run.json"),
+    "it lacks tokenizer.json": lambda folder: (folder / "tokenizer.json").unlink(),
 }
 
 
@@ -139,6 +152,126 @@ def test_a_half_written_checkpoint_is_recognised_and_skipped(run, files, short, 
     assert (run / "config.json").exists()
 
 
+def flip(path):
+    """Change one byte in the middle of a file, as a bad disk does."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def test_a_file_that_is_not_as_it_was_written_is_noticed(run, short, caplog):
+    last, before = run / "checkpoint-23", run / "checkpoint-21"
+    names = {path.name for path in last.iterdir()} - {"run.json", "training_args.bin"}  # nobody reads the latter
+    assert names >= {"model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"}
+    for name in sorted(names):
+        whole = (last / name).read_bytes()
+        flip(last / name)
+        assert find_fault(last) in (f"{name} is damaged", f"{name} is cut off", f"{name} is missing or cut off")
+        (last / name).write_bytes(whole)
+    assert find_fault(last) is None
+
+    flip(last / "model.safetensors")
+    run_ner.main(short(resume_from_checkpoint="True"))
+    told = f"{last} is not whole (model.safetensors is damaged); training goes on from {before}"
+    assert told in [record.message for record in caplog.records]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_another_run_is_not_resumed(run, files, short, error_of):
+    before = contents(run)
+    other = (files / "train.conll").read_text().replace("PER", "ORG").replace("LOC", "MISC")
+    for split in ("train", "validation"):
+        (files / f"{split}-2.conll").write_text(other)
+    types = {f"{split}_file": str(files / f"{split}-2.conll") for split in ("train", "validation")}
+    for changes, told in (
+        (types, "the labels (O, B-LOC, I-LOC, B-PER, I-PER there, O, B-MISC, I-MISC, B-ORG, I-ORG here)"),
+        ({"seed": 7}, "--seed (42 there, 7 here)"),
+        ({"lstm_hidden_size": 7}, "lstm_hidden_size in the configuration (None there, 7 here)"),
+        ({"tag_scheme": "BIOES"}, "the labels (O, B-LOC, I-LOC, B-PER, I-PER there, O, B-LOC, I-LOC, E-LOC"),
+        ({"optim": "sgd"}, "--optim (adamw_torch_fused there, sgd here)"),
+        ({"per_device_train_batch_size": 2}, "--per_device_train_batch_size (4 there, 2 here)"),
+    ):
+        error = error_of(short(**changes, resume_from_checkpoint="True"))
+        start = f"--resume_from_checkpoint: {run / 'checkpoint-23'} is of another run, which differs in "
+        assert error.startswith(f"run_ner.py: error: {start}")
+        assert told in error
+        assert error.endswith("go on as that run was begun, or leave the option away and choose another --output_dir")
+        assert "\n" not in error
+    assert contents(run) == before
+
+
+def test_a_shorter_run_is_the_beginning_of_a_longer_one(run, short, steps):
+    steps.clear()
+    run_ner.main(short(max_steps=26, resume_from_checkpoint="True", logging_steps=1, save_total_limit=8))
+    assert len(steps) == 3
+    curve = json.loads((run / "metrics.json").read_text())["learning_curve"]["training"]
+    assert [point["step"] for point in curve][-4:] == [23, 24, 25, 26]
+
+
+def test_checkpoints_of_the_first_version_go_on_with_a_warning(run, files, short, error_of, caplog):
+    """They hold no record and no digests; what they say of labels and shapes is compared."""
+    for folder in run.glob("checkpoint-*"):
+        (folder / "run.json").unlink()
+    last = run / "checkpoint-23"
+    assert last_whole(run) == last
+    with pytest.MonkeyPatch.context() as patch:  # no damage that a digest would show, and yet not what is needed
+        patch.setattr(torch, "load", lambda path, **_: {})
+        error = error_of(short(resume_from_checkpoint="True"))
+    assert (
+        f"{last}: the state of the optimiser or of its schedule cannot be read, or is that of another run: " in error
+    )
+    flat = error_of(short(resume_from_checkpoint="True", lstm_hidden_size=7))
+    assert "is of another run, which differs in lstm_hidden_size in the configuration (None there, 7 here)" in flat
+
+    torch.save({"python": 1}, last / "rng_state.pth")
+    error = error_of(short(resume_from_checkpoint=str(last), max_steps=25))
+    assert f"{last}: the random state cannot be read, or is that of another run: " in error
+    run_ner.main(short(resume_from_checkpoint=str(run / "checkpoint-21")))
+    assert any("checkpoint-21 holds no record of its run" in record.message for record in caplog.records)
+
+
+FIRST_IS_BEST = {"greater_is_better": True, "save_total_limit": 8}  # of the loss
+
+
+@pytest.fixture
+def kept(files, short):
+    """A run that ended with the weights of its first evaluation, at step 3."""
+    run_ner.main(short(**FIRST_IS_BEST))
+    assert json.loads((files / "out" / "metrics.json").read_text())["best_step"] == 3
+    (files / "out" / "config.json").unlink()
+    return files / "out"
+
+
+def best_step(folder):
+    return json.loads((folder / "metrics.json").read_text())["best_step"]
+
+
+def test_the_best_weights_are_found_where_the_folder_was_moved_to(kept, files, short, caplog):
+    kept.rename(files / "moved")
+    run_ner.main(short(**FIRST_IS_BEST, output_dir=str(files / "moved"), resume_from_checkpoint="True"))
+    assert best_step(files / "moved") == 3
+
+
+def test_damaged_best_weights_are_not_used(kept, short, caplog):
+    flip(kept / "checkpoint-3" / "model.safetensors")
+    run_ner.main(short(**FIRST_IS_BEST, resume_from_checkpoint="True"))
+    assert best_step(kept) is None
+    told = f"the best weights so far, in {kept / 'checkpoint-3'}, are not whole (model.safetensors is damaged): "
+    assert any(record.message.startswith(told) for record in caplog.records)
+
+
+def test_best_weights_that_are_damaged_while_a_run_goes_on(files, short, error_of, at_step):
+    out = files / "out"
+    at_step(20, lambda: flip(out / "checkpoint-3" / "model.safetensors"))
+    error = error_of(short(**FIRST_IS_BEST))
+    assert f"the best weights, in {out / 'checkpoint-3'}, are not whole (model.safetensors is damaged); go on" in error
+    run_ner.main(short(**FIRST_IS_BEST, resume_from_checkpoint="True"))
+    assert is_trained(out)
+
+
 class Stop(Exception):
     pass
 
@@ -157,6 +290,20 @@ def test_a_checkpoint_that_is_written_again_is_not_whole_before_its_end(run, sho
 
 
 @pytest.fixture
+def at_step(monkeypatch):
+    """Let a run do something before one of its steps, once."""
+    planned = {}
+
+    class Act(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            planned.pop(state.global_step, lambda: None)()
+
+    make = CRFTrainer.__init__
+    monkeypatch.setattr(CRFTrainer, "__init__", lambda *a, **k: (make(*a, **k), a[0].add_callback(Act()))[0])
+    return planned.__setitem__
+
+
+@pytest.fixture
 def steps(monkeypatch):
     """One entry for each training step of the test."""
     steps, step = [], CRFTrainer.training_step
@@ -165,12 +312,12 @@ def steps(monkeypatch):
 
 
 def test_a_run_that_had_stopped_early_is_not_trained_on(files, command, monkeypatch, steps):
-    """Killed after the evaluation that ended it; a resumed run must remember how long it had waited."""
+    """Killed after the evaluation that ended its training; a resumed run must remember how long it had waited."""
     options = {"num_train_epochs": 30, "early_stopping_patience": 3, "learning_rate": 0.0, "head_learning_rate": 0.0}
     options |= {"crf_learning_rate": 0.0, "save_total_limit": 9}
     argv = command(**options)
     with monkeypatch.context() as patch:
-        patch.setattr(run_ner.CRFTrainer, "tag", lambda *_: (_ for _ in ()).throw(Stop()))
+        patch.setattr(Output, "save_model", lambda *_: (_ for _ in ()).throw(Stop()))
         with pytest.raises(Stop):
             run_ner.main(argv)
     checkpoints = sorted(path.name for path in (files / "out").glob("checkpoint-*"))
@@ -287,3 +434,84 @@ def test_a_loss_that_is_no_number_stops_the_run(files, short, error_of, monkeypa
         assert error.endswith(f"go on with --resume_from_checkpoint {out / good}")
         assert sorted(path.name for path in out.glob("checkpoint-*")) == [good]
     assert not (out / "config.json").exists()
+
+
+def test_ctrl_c_ends_in_one_sentence(files, short, at_step, capsys):
+    at_step(10, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as info:
+        run_ner.main(short())
+
+    assert info.value.code == 130
+    way_on = f"go on with --resume_from_checkpoint {files / 'out' / 'checkpoint-9'}"
+    assert capsys.readouterr().err.splitlines()[-1] == f"run_ner.py: stopped: {way_on}"
+
+
+def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
+    monkeypatch.setattr(run_ner, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(SystemExit) as info:
+        run_ner.main(command())
+    assert info.value.code == 130
+    way_on = f"the model in {files / 'out'} is whole, and the same command goes on with what is left"
+    assert capsys.readouterr().err.splitlines()[-1] == f"run_ner.py: stopped: {way_on}"
+
+
+def kill_workers():
+    for child in multiprocessing.active_children():
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+    time.sleep(1)  # torch raises when it hears of it
+
+
+def fail_as_onednn():
+    raise RuntimeError("could not create a primitive")
+
+
+NO_MEMORY = "the memory did not suffice ({}"
+FAULTS_OF_THE_MACHINE = {
+    "a process that reads the data died (DataLoader worker (pid": kill_workers,
+    NO_MEMORY.format("[enforce fail at alloc_cpu"): lambda: torch.empty(2**46, dtype=torch.uint8),
+    NO_MEMORY.format("MemoryError"): lambda: bytearray(2**62),
+    NO_MEMORY.format("[Errno 12] Cannot allocate memory"): lambda: mmap.mmap(-1, 2**46),
+    NO_MEMORY.format("could not create a primitive)"): fail_as_onednn,
+    "No space left on device: make room": lambda: os.write(os.open("/dev/full", os.O_WRONLY), b"1"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # where workers are forked
+@pytest.mark.parametrize("told", FAULTS_OF_THE_MACHINE)
+def test_what_the_machine_does_to_a_run_ends_in_one_sentence(files, short, at_step, error_of, told):
+    at_step(10, FAULTS_OF_THE_MACHINE[told])
+    workers = {"dataloader_num_workers": 1, "per_device_train_batch_size": 1} if "died" in told else {}
+    error = error_of(short(**workers))
+
+    assert error.startswith(f"run_ner.py: error: {told}")
+    assert error.endswith(f"; go on with --resume_from_checkpoint {files / 'out' / 'checkpoint-9'}")
+    assert "\n" not in error
+
+
+def test_an_error_of_the_program_keeps_its_traceback(short, at_step):
+    at_step(1, lambda: {}["nothing"])
+    with pytest.raises(KeyError):
+        run_ner.main(short())
+    at_step(1, lambda: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match="must match the size"):
+        run_ner.main(short())
+
+
+def test_an_output_folder_that_is_removed_meanwhile(files, short, at_step, error_of):
+    out = files / "out"
+    at_step(10, lambda: shutil.rmtree(out))
+    error = error_of(short(**FIRST_IS_BEST))
+    assert f"the best weights, in {out / 'checkpoint-3'}, are not whole (it is gone); go on with" in error
+    at_step(10, lambda: shutil.rmtree(out, ignore_errors=True))
+    run_ner.main(short(output_dir=str(files / "two"), load_best_model_at_end=False))
+    assert is_trained(files / "two")
+
+
+def test_a_clock_that_stands_still(files, command, monkeypatch):
+    for name in ("time", "perf_counter", "monotonic"):
+        monkeypatch.setattr(time, name, lambda: 5.0)
+    run_ner.main(command())
+    monkeypatch.undo()
+    assert json.loads((files / "out" / "metrics.json").read_text())["speed"] == {}
+    assert "words per second" not in (files / "out" / "README.md").read_text()

@@ -65,6 +65,16 @@ OPTIONS = [
     ({"model_name_or_path": None}, "--model_name_or_path must name a BERT encoder or a finished tagger"),
     ({"model_name_or_path": "no/such-model"}, "--model_name_or_path: "),
     ({"do_train": None}, "must be a finished tagger when there is no --do_train, got model_type 'bert'"),
+    (
+        {"metric_for_best_model": "auc"},
+        "metric_for_best_model must be one of loss, accuracy, precision, recall, f1, macro_f1, conlleval_precision, "
+        "conlleval_recall, conlleval_f1, conlleval_macro_f1, got 'auc'",
+    ),
+    ({"metric_for_best_model": "auc", "lr_scheduler_type": "greedy"}, "metric_for_best_model must be one of loss, "),
+    ({"fsdp": "full_shard"}, "--fsdp needs several processes: leave it away, or start the program with torchrun"),
+    ({"eval_do_concat_batches": False}, "eval_do_concat_batches must stay True: F1 is that of a whole data set's"),
+    ({"debug": "underflow_overflow"}, "debug must be without underflow_overflow, which cannot read the masks"),
+    ({"resume_from_checkpoint": "True", "do_train": None}, "--resume_from_checkpoint needs --do_train: pass both"),
 ]
 
 

@@ -15,7 +15,8 @@ import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.hub.run import only_push_is_left
 from modeling_bert_crf.schemes import first_violation
-from modeling_bert_crf.training.arguments import check_arguments, given_options, parse_arguments
+from modeling_bert_crf.training.arguments import given_options, parse_arguments
+from modeling_bert_crf.training.checks import check_arguments
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.demo import demo_arguments, write_demo
 
@@ -59,6 +60,11 @@ ROOT = Path(run_ner.__file__).parent
             ("steps", 2),
             "f1",
         ),
+        ({"eval_steps": 3}, ("steps", 3), ("steps", 3), "f1"),
+        ({"eval_steps": 3, "save_steps": 6}, ("steps", 3), ("steps", 6), None),
+        ({"eval_strategy": "steps", "logging_steps": 7}, ("steps", 7), ("steps", 7), "f1"),
+        ({"save_steps": 5}, "epoch", ("steps", 5), None),
+        ({"load_best_model_at_end": True}, "epoch", "epoch", "f1"),
     ],
 )
 def test_the_best_weights_are_kept_where_evaluations_and_checkpoints_meet(
@@ -74,6 +80,54 @@ def test_the_best_weights_are_kept_where_evaluations_and_checkpoints_meet(
     assert training.metric_for_best_model == metric
     assert training.load_best_model_at_end == (metric is not None)
     assert training.greater_is_better == {"f1": True, "loss": False, None: None}[metric]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"load_best_model_at_end": False}, {"eval_strategy": "epoch", "metric_for_best_model": None}),
+        (
+            {"load_best_model_at_end": False, "early_stopping_patience": 2},
+            {"metric_for_best_model": "f1", "greater_is_better": True},
+        ),
+        ({"eval_strategy": "no"}, {"load_best_model_at_end": False, "save_strategy": "epoch"}),
+        ({"eval_strategy": "steps", "eval_steps": 3, "save_strategy": "epoch"}, {"load_best_model_at_end": False}),
+        ({"greater_is_better": False}, {"metric_for_best_model": "f1"}),
+        ({"metric_for_best_model": "recall", "greater_is_better": False}, {"load_best_model_at_end": True}),
+        ({"dataloader_pin_memory": True}, {}),
+        ({"dataloader_pin_memory": False}, {}),
+        ({"save_total_limit": 0}, {}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("way", ["options", "yaml"])
+def test_what_the_user_says_holds(options, expected, way, command, files):
+    argv = command(**options)
+    if way == "yaml":
+        given = {name[2:]: value for name, value in zip(argv[::2], argv[1::2], strict=True)}
+        (files / "c.yaml").write_text(json.dumps(given | options))  # JSON is YAML
+        argv = [str(files / "c.yaml")]
+
+    arguments = parse_arguments(argv)
+    check_arguments(*arguments)
+
+    found = {name: getattr(arguments[2], name) for name in options | expected}
+    assert found == options | expected
+
+
+def test_no_value_is_not_taken_for_the_default(files):
+    (files / "c.yaml").write_text("save_total_limit:\nlstm_hidden_size:\n")
+    with pytest.raises(
+        ValueError, match="save_total_limit must have a value, got none: leave it away for its default, 1"
+    ):
+        parse_arguments([str(files / "c.yaml")])
+    (files / "c.yaml").write_text("lstm_hidden_size:\n")
+    assert parse_arguments([str(files / "c.yaml")])[0].lstm_hidden_size is None
+
+
+def test_without_a_log_there_is_none_at_the_checkpoints_either(files, command):
+    run_ner.main(command(logging_strategy="no"))
+    assert json.loads((files / "out" / "metrics.json").read_text())["learning_curve"]["training"] == []
 
 
 def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
@@ -138,6 +192,58 @@ def test_a_finished_model_is_scored_again_without_training(files, command, capsy
     assert calibrations[1].pop("error_at_1") == calibrations[1]["error"] != calibrations[0].pop("error_at_1")
     assert again["scores"]["test"] == first["scores"]["test"]
     assert (files / "again" / "predictions.conll").read_text() == (files / "out" / "predictions.conll").read_text()
+
+
+def test_a_run_whose_evaluation_breaks_off_is_not_trained_again(files, command, error_of, monkeypatch, capsys):
+    run_ner.main(command(output_dir=str(files / "whole")))
+    with monkeypatch.context() as patch:
+        patch.setattr(run_ner, "evaluate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError) as info:
+            run_ner.main(command())
+    out = files / "out"
+    way_on = f"the model in {out} is whole, and the same command goes on with what is left"
+    assert info.value.__notes__ == [way_on]
+    BertBiLSTMCRFForTokenClassification.from_pretrained(out)
+
+    nothing = error_of(["--output_dir", str(out), "--hub_dry_run", "True"])
+    assert f"needs --do_train or a finished model, got one that is trained and not evaluated in {out}" in nothing
+    other = error_of(command(seed=7))
+    assert f"--output_dir {out} holds the model of another run, which is not evaluated yet and differs in " in other
+    assert "--seed (42 there, 7 here): choose another folder" in other
+    monkeypatch.setattr(run_ner.CRFTrainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    run_ner.main(command(per_device_eval_batch_size=1))  # as if it had been the memory
+
+    assert f"{out} holds the trained model: it is not trained again" in capsys.readouterr().out
+    whole, again = (json.loads((folder / "metrics.json").read_text()) for folder in (files / "whole", out))
+    assert again["learning_curve"]["validation"]
+    for name in ("scores", "learning_curve", "best_step", "temperature", "base_model", "transitions"):
+        assert again[name] == whole[name], name
+    assert {path.name for path in out.iterdir()} == {path.name for path in (files / "whole").iterdir()}
+    assert f"--output_dir {out} holds a finished model: choose another folder" in error_of(command())
+
+
+def test_what_a_broken_off_run_left_must_be_readable(files, command, error_of, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(run_ner, "evaluate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_ner.main(command())
+    (files / "out" / ".run.json").write_text("{")
+    assert ".run.json cannot be read: delete it; then --do_eval and --do_predict with " in error_of(command())
+    (files / "out" / ".run.json").unlink()
+    assert "holds a finished model" in error_of(command())
+
+
+def test_incomplete_batches_are_dropped_in_training_alone(files, command, error_of):
+    drops = {"dataloader_drop_last": True, "per_device_train_batch_size": 3, "per_device_eval_batch_size": 2}
+    run_ner.main(command(**drops))
+
+    out = files / "out"
+    assert json.loads((out / "metrics.json").read_text())["learning_curve"]["validation"][-1]["step"] == 2  # of 8 rows
+    predicted = read_conll(out / "predictions.conll")
+    assert [one.words for one in predicted] == [one.words for one in read_conll(files / "test.conll")]
+    none = error_of(command(**drops | {"per_device_train_batch_size": 9, "output_dir": str(files / "none")}))
+    assert "dataloader_drop_last must be False, or the batches smaller: 8 rows of training data do not fill" in none
+    assert not (files / "none").exists()
 
 
 def test_a_configuration_file_does_what_options_do(files, command):

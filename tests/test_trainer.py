@@ -267,10 +267,37 @@ def test_label_smoothing_is_refused(arguments):
         arguments(label_smoothing_factor=0.1)
 
 
-@pytest.mark.parametrize("name", ["batch_eval_metrics", "prediction_loss_only"])
-def test_scores_of_a_part_are_refused(arguments, name):
-    with pytest.raises(ValueError, match=f"{name} must stay False"):
-        arguments(**{name: True})
+@pytest.mark.parametrize(
+    ("name", "only"),
+    [("batch_eval_metrics", False), ("prediction_loss_only", False), ("eval_do_concat_batches", True)],
+)
+def test_scores_of_a_part_are_refused(arguments, name, only):
+    with pytest.raises(ValueError, match=f"{name} must stay {only}"):
+        arguments(**{name: not only})
+
+
+def test_a_metric_that_no_evaluation_gives_is_refused_before_training(make_trainer):
+    with pytest.raises(ValueError, match="metric_for_best_model must be one of loss, accuracy, .*, got 'eval_auc'"):
+        make_trainer(metric_for_best_model="eval_auc")
+    make_trainer(metric_for_best_model="eval_recall")
+
+
+def test_what_the_frozen_start_needs_of_several_processes_is_not_overruled(arguments, monkeypatch):
+    assert arguments().ddp_find_unused_parameters
+    assert arguments(ddp_find_unused_parameters=False).ddp_find_unused_parameters is False
+    monkeypatch.setattr(CRFTrainingArguments, "world_size", 2)
+    with pytest.raises(ValueError, match="ddp_find_unused_parameters must be True with frozen_steps"):
+        arguments(ddp_find_unused_parameters=False)
+    assert arguments(ddp_find_unused_parameters=False, frozen_steps=0).ddp_find_unused_parameters is False
+
+
+def test_incomplete_batches_are_evaluated(make_trainer):
+    """Three rows in batches of two: one is dropped in training alone."""
+    batches = {"per_device_train_batch_size": 2, "per_device_eval_batch_size": 2}
+    trainer = make_trainer(sentences=make_sentences()[:3], dataloader_drop_last=True, **batches)
+    assert len(trainer.get_train_dataloader()) == 1
+    assert len(trainer.predict(trainer.eval_dataset).predictions) == 3
+    assert trainer.args.dataloader_drop_last
 
 
 def test_a_users_own_optimizer(make_trainer):

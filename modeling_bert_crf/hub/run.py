@@ -7,6 +7,7 @@ from typing import Any
 
 from ..reports.facts import fingerprint
 from ..training.arguments import STEPS, Arguments
+from ..training.output import is_finished
 from .push import list_push, push_folder
 from .trainer import HubTrainingArguments
 
@@ -19,7 +20,7 @@ def only_push_is_left(arguments: Arguments, options: Mapping[str, Any]) -> bool:
     """
     _, _, training = arguments
     folder = Path(training.output_dir)
-    if not training.wants_push or not (folder / "config.json").is_file():
+    if not training.wants_push or not is_finished(folder):
         return False
     if not any(getattr(training, step) for step in STEPS.values()):
         return True

@@ -20,7 +20,7 @@ def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set
 
 def evaluate(
     trainer: CRFTrainer, dataset: TaggingDataset, split: str, seen: Collection[Form] | None = None
-) -> tuple[list[list[str]], dict[str, Any], float]:
+) -> tuple[list[list[str]], dict[str, Any], float | None]:
     """Tag a data set, and measure what there is to measure.
 
     Args:
@@ -31,11 +31,13 @@ def evaluate(
 
     Returns:
         The tags of each sentence; the scores: those of `score_tags`, `interval`, `calibration`, and with a scheme
-        `errors` and, where `seen` is known, `forms`; and the words tagged in a second, scoring included.
+        `errors` and, where `seen` is known, `forms`; and the words tagged in a second, scoring included; None
+        if the clock stood still.
     """
     began = time.perf_counter()
     tags, scores = trainer.tag(dataset, split)
-    speed = sum(map(len, tags)) / (time.perf_counter() - began)
+    elapsed = time.perf_counter() - began
+    speed = sum(map(len, tags)) / elapsed if elapsed > 0 else None
     scores["calibration"] = trainer.calibration(dataset)
     if dataset.scheme is None:
         right = [sum(map(str.__eq__, gold, mine)) for gold, mine in zip(dataset.gold, tags, strict=True)]

@@ -44,7 +44,7 @@ def run_facts(
     options: Mapping[str, Any],
     trainer: CRFTrainer,
     datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset],
-    speed: Mapping[str, float],
+    speed: Mapping[str, float | None],
 ) -> dict[str, Any]:
     """Gather the facts of a run, at its end. Paths are cut to their last part.
 
@@ -53,7 +53,7 @@ def run_facts(
         options: those of them that the user gave, as `given_options` returns them.
         trainer: after training.
         datasets: of each split.
-        speed: words tagged in a second, of each split.
+        speed: words tagged in a second, of each split; None where it was not measured.
     """
     model, data, training = arguments
     config = trainer.model.config
@@ -82,7 +82,7 @@ def run_facts(
         "best_step": _best_step(trainer),
         "best_by": {"f1": "F1"}.get(training.metric_for_best_model, training.metric_for_best_model),
         "transitions": None if trainer.is_fsdp_enabled else transition_table(trainer.model),
-        "speed": {split: round(value, 1) for split, value in speed.items()},
+        "speed": {split: round(value, 1) for split, value in speed.items() if value is not None},
         "hardware": _hardware(training.device, training.world_size),
         "command": command_line(options, training.world_size),
         "options": fingerprint(options),

@@ -1,10 +1,8 @@
-"""The command line of `run_ner.py`: its options, and what is refused before anything is loaded."""
+"""The command line of `run_ner.py`: its options, and those that it chooses where the user leaves them open."""
 
 import json
-import re
-import tempfile
 from argparse import SUPPRESS
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,11 +10,8 @@ from typing import Any, Literal
 
 import yaml
 from transformers import HfArgumentParser
-from transformers.integrations import get_available_reporting_integrations
-from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from ..schemes import SCHEMES, detect_scheme
-from .checkpoints import find_fault, last_whole
+from ..schemes import SCHEMES
 from .recipe import CRFTrainingArguments
 
 
@@ -157,7 +152,9 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     Raises:
         UserError: if the file is missing or holds a wrong name or value. Wrong options end the program, as usual.
     """
+    given = given_options(argv)
     parser = _parser()
+    parser.set_defaults(**own_settings(given))
     file = _file_of(argv)
     options = list(argv) if file is None else _read_options(file)
     try:
@@ -184,6 +181,53 @@ def given_options(argv: Sequence[str]) -> dict[str, Any]:
     return vars(parser.parse_known_args(list(argv) if file is None else _read_options(file))[0])
 
 
+def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose options that the user leaves open, and those alone: what the user says holds.
+
+    A run that has what to evaluate on does so after each epoch, and keeps the weights with the best F1 where
+    evaluations and checkpoints meet.
+
+    Args:
+        given: the options that the user gave, as `given_options` returns them.
+
+    Returns:
+        The chosen options, none of them among those given. Whatever is in neither has its usual default.
+
+    >>> own_settings({"do_train": True, "do_eval": True, "save_strategy": "no"})
+    {'eval_strategy': 'epoch'}
+    """
+    own: dict[str, Any] = {}
+
+    def choose(name: str, value: Any) -> None:
+        if name not in given:
+            own[name] = value
+
+    def value_of(name: str) -> Any:
+        return given.get(name, own.get(name, CRFTrainingArguments.__dataclass_fields__[name].default))
+
+    if not (given.get("do_train") and given.get("do_eval")):
+        return own
+    if given.get("eval_steps"):
+        choose("eval_strategy", "steps")
+    elif not given.get("streaming"):  # streamed data may have no epochs
+        choose("eval_strategy", "epoch")
+    evaluations = value_of("eval_strategy")
+    if evaluations == "steps" or given.get("save_steps"):
+        choose("save_strategy", "steps")
+    eval_steps = value_of("eval_steps") or value_of("logging_steps")  # the host's rule
+    if evaluations == "steps":
+        choose("save_steps", eval_steps)
+    together = evaluations == value_of("save_strategy") and (
+        evaluations == "epoch" or (evaluations == "steps" and eval_steps == value_of("save_steps"))
+    )
+    if together:
+        choose("load_best_model_at_end", True)
+    patient = given.get("early_stopping_patience") and "load_best_model_at_end" in given and evaluations != "no"
+    if value_of("load_best_model_at_end") or patient:
+        choose("metric_for_best_model", "f1")
+    return own
+
+
 def _parser() -> HfArgumentParser:
     return HfArgumentParser(
         (ModelArguments, DataArguments, CRFTrainingArguments),
@@ -207,127 +251,15 @@ def _read_options(file: Path) -> list[str]:
         raise UserError(f"{file}: must be {kind}: {' '.join(str(error).split())}") from None
     if not isinstance(options, dict):
         raise UserError(f"{file}: must hold options and their values, got {text.strip()[:40]!r}")
+    defaults = {action.dest: action.default for action in _parser()._actions}
+    for name, value in options.items():
+        if value is None and defaults.get(name) is not None:
+            raise UserError(
+                f"{file}: {name} must have a value, got none: leave it away for its default, {defaults[name]}"
+            )
     return [word for name, value in options.items() if value is not None for word in _as_option(name, value)]
 
 
 def _as_option(name: str, value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     return [f"--{name}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in values)]
-
-
-def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
-    """Refuse what cannot end well; evaluate after each epoch if there is what to evaluate on, and keep the best model.
-
-    Raises:
-        UserError: for no step at all, a step without its data, options that exclude each other or that this machine
-            cannot follow, or an output folder that cannot be written or holds a finished model or an unfinished run.
-    """
-    asked = {split: step for split, step in STEPS.items() if getattr(training, step)}
-    if training.wants_push and not training.do_train and not (Path(training.output_dir) / "config.json").is_file():
-        raise UserError(f"--push_to_hub needs --do_train or a finished model, got none in {training.output_dir}")
-    if not asked:
-        raise UserError("nothing to do: pass --do_train, --do_eval or --do_predict")
-    if data.dataset_name is not None and any(getattr(data, name) for name in FILES.values()):
-        raise UserError("--dataset_name and files exclude each other: pass one of them")
-    for split, step in asked.items():
-        if data.dataset_name is None and not getattr(data, FILES[split]):
-            raise UserError(f"--{step} needs --{FILES[split]} (or --dataset_name)")
-    if model.model_name_or_path is None:
-        raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
-    if data.tag_scheme is not None and data.tag_scheme not in SCHEMES:
-        raise UserError(f"--tag_scheme must be one of {', '.join(SCHEMES)}, got {data.tag_scheme!r}")
-    if model.card_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", model.card_license):
-        raise UserError(
-            f"--card_license must be a licence's short name, such as apache-2.0, got {model.card_license!r}"
-        )
-    for code in model.card_language or []:
-        if not re.fullmatch(r"[a-z]{2,3}", code):
-            raise UserError(f"--card_language must be ISO 639 codes, such as en, got {code!r}")
-    labels = data.labels() or []
-    if repeated := [label for index, label in enumerate(labels) if label in labels[:index]]:
-        raise UserError(f"--label_list must name each tag once, got {repeated[0]!r} twice")
-    try:
-        detect_scheme(labels)
-    except ValueError as error:
-        raise UserError(f"--label_list: {error}") from None
-    if data.streaming and training.do_train and training.max_steps <= 0:
-        raise UserError("--streaming needs --max_steps: the length of the training data is not known")
-    if training.fp16 and training.device.type == "cpu":
-        raise UserError("--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu")
-    available = get_available_reporting_integrations()
-    if missing := [name for name in training.report_to if name not in available]:
-        raise UserError(
-            f"--report_to {missing[0]} must be installed (pip install {missing[0]}) or one of "
-            f"{', '.join(sorted(available)) or 'none'}"
-        )
-    if training.do_train and training.do_eval:
-        _keep_best(training, data.streaming)
-    if training.do_train and training.early_stopping_patience is not None and training.metric_for_best_model is None:
-        raise UserError(
-            "--early_stopping_patience needs --do_eval, evaluations (with --streaming: --eval_strategy steps "
-            "--eval_steps N), and their checkpoints: leave --save_strategy away or let --save_steps be --eval_steps"
-        )
-    if data.streaming and model.context_size:
-        raise UserError(
-            "--context_size needs a sentence's neighbours, and --streaming reads one by one: drop one of them"
-        )
-    _check_output(training)
-
-
-def _keep_best(training: CRFTrainingArguments, streaming: bool) -> None:
-    """Evaluate after each epoch, and keep the weights with the best F1, unless the options say otherwise.
-
-    Evaluations in steps that the user asks for take the checkpoints with them, if those have their default, epochs.
-    """
-    if training.eval_strategy == "no" and not streaming:
-        training.eval_strategy = IntervalStrategy.EPOCH
-    if training.eval_strategy == "steps" and training.save_strategy == "epoch":
-        training.save_strategy, training.save_steps = SaveStrategy.STEPS, training.eval_steps
-    together = training.eval_strategy == training.save_strategy and (
-        training.eval_strategy == "epoch"
-        or (training.eval_strategy == "steps" and training.save_steps == training.eval_steps)
-    )
-    if together:
-        training.load_best_model_at_end = True
-        if training.metric_for_best_model is None:
-            training.metric_for_best_model, training.greater_is_better = "f1", True
-
-
-def _check_output(training: CRFTrainingArguments) -> None:
-    output = Path(training.output_dir)
-    checkpoint = training.resume_from_checkpoint = _find_checkpoint(training.resume_from_checkpoint, output)
-    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
-    try:
-        tempfile.TemporaryDirectory(dir=existing).cleanup()
-    except OSError as error:
-        raise UserError(f"--output_dir {output} must be a folder that can be written: {error.strerror}") from None
-    if training.do_train and (output / "config.json").exists():
-        raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
-    last = last_whole(output)
-    if training.do_train and last is not None and checkpoint is None:
-        raise UserError(
-            f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
-            "another folder"
-        )
-
-
-def _find_checkpoint(wanted: str | None, output: Path) -> str | None:
-    """Return the checkpoint to go on from; `True` means the last whole one, as `Trainer.train` has it."""
-    if wanted is None:
-        return None
-    if wanted.lower() == "true":
-        last = last_whole(output)
-        if last is None:
-            raise UserError(f"--resume_from_checkpoint: {output} holds no whole checkpoint: leave the option away")
-        return str(last)
-    if not Path(wanted).is_dir():
-        raise UserError(f"--resume_from_checkpoint: {wanted} is no checkpoint's folder")
-    if fault := find_fault(Path(wanted)):
-        last = last_whole(Path(wanted).parent)
-        cure = (
-            "there is no whole one beside it: leave the option away"
-            if last is None
-            else f"the last whole one is {last}"
-        )
-        raise UserError(f"--resume_from_checkpoint: {wanted} is not whole ({fault}); {cure}")
-    return wanted

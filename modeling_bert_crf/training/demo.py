@@ -13,6 +13,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from ..schemes import spans_to_tags
 from .data import DataError
+from .lock import locked
 
 SPLITS = {"train": 500, "validation": 150, "test": 300}
 
@@ -88,11 +89,13 @@ def demo_arguments(folder: Path) -> list[str]:
 
     Raises:
         DataError: if the folder exists and the demo did not make it.
+        TrainingError: if another demo runs in it.
     """
     if folder.exists():
         if not (folder / _MARK).exists():
             raise DataError(f"{folder}: the demo's folder exists and the demo did not make it: move it away")
-        shutil.rmtree(folder)
+        with locked(folder):  # not one that runs
+            shutil.rmtree(folder)
     (folder / "input").mkdir(parents=True)
     (folder / _MARK).touch()
     places = write_demo(folder / "input")

@@ -4,10 +4,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers.debug_utils import DebugOption
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import SaveStrategy
 
 from ..hub.trainer import HubTrainingArguments
+
+_WHOLE = {"batch_eval_metrics": False, "prediction_loss_only": False, "eval_do_concat_batches": True}
+"""Options that would score parts of a data set, and the values that do not."""
 
 
 @dataclass(repr=False)  # the host's, which hides the token
@@ -66,6 +70,9 @@ class CRFTrainingArguments(HubTrainingArguments):
     logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per device and training step."})
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
+    dataloader_pin_memory: bool | None = field(
+        default=None, metadata={"help": "Pin the memory of batches; by default where there is a GPU to copy them to."}
+    )
 
     def __post_init__(self) -> None:
         if self.metric_for_best_model is None and (
@@ -74,10 +81,17 @@ class CRFTrainingArguments(HubTrainingArguments):
             or self.lr_scheduler_type in ("reduce_lr_on_plateau", "greedy")
         ):
             self.metric_for_best_model = "f1"  # the host would take the loss, or none
+        pins_memory = self.dataloader_pin_memory
         super().__post_init__()
-        for name in ("batch_eval_metrics", "prediction_loss_only"):
-            if getattr(self, name):
-                raise ValueError(f"{name} must stay False: F1 is that of a whole data set's paths")
+        self.dataloader_pin_memory = self.device.type != "cpu" if pins_memory is None else pins_memory
+        for name, only in _WHOLE.items():
+            if getattr(self, name) != only:
+                raise ValueError(f"{name} must stay {only}: F1 is that of a whole data set's paths")
+        if DebugOption.UNDERFLOW_OVERFLOW in self.debug:
+            raise ValueError(
+                "debug must be without underflow_overflow, which cannot read the masks that this model's parts pass "
+                "on: a loss that is no number stops the run anyway, with logging_steps 1 at its step"
+            )
         if self.accelerator_config.dispatch_batches is None:
             self.accelerator_config.dispatch_batches = False  # streamed batches are of unequal widths
         if self.label_smoothing_factor != 0:
@@ -91,8 +105,10 @@ class CRFTrainingArguments(HubTrainingArguments):
             raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}")
         if self.frozen_steps and self.ddp_find_unused_parameters is None:
             self.ddp_find_unused_parameters = True  # those of an encoder that stands still
-        if self.device.type == "cpu":
-            self.dataloader_pin_memory = False  # torch warns that it cannot
+        if self.frozen_steps and not self.ddp_find_unused_parameters and self.world_size > 1:
+            raise ValueError(
+                "ddp_find_unused_parameters must be True with frozen_steps, which leave the encoder unused"
+            )
 
     def get_frozen_steps(self, num_training_steps: int) -> int:
         """Return how many of the steps the encoder stands still."""

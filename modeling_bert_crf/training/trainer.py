@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
@@ -164,6 +164,21 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         taggers = (m for m in self.model.modules() if isinstance(m, BertBiLSTMCRFForTokenClassification))
         return next(taggers, None)
 
+    def _validate_args(self) -> None:
+        """Refuse options that do not fit the data, before anything is made or trained."""
+        super()._validate_args()
+        _check_metric(self.args, self.eval_dataset, self.compute_metrics)
+        _check_dropped(self.args, self.train_dataset)
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """Drop the last, smaller batch in training alone, if at all: no sentence is left unscored."""
+        drops = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = drops and is_training
+        try:
+            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drops
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         dataset = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length" or not isinstance(dataset, TaggingDataset):
@@ -265,6 +280,26 @@ def _frozen_new_parts(tagger: BertBiLSTMCRFForTokenClassification) -> list[str]:
 
 def _delayed(schedule: Callable[[int], float], steps: int) -> Callable[[int], float]:
     return lambda step: schedule(step - steps) if step >= steps else 0.0
+
+
+def _check_metric(arguments: CRFTrainingArguments, dataset: Any, compute_metrics: Any) -> None:
+    """Refuse a metric that no evaluation gives; the host would notice it after the first one."""
+    wanted = arguments.metric_for_best_model
+    if wanted is None or compute_metrics is not None or not isinstance(dataset, TaggingDataset):
+        return
+    known = ["loss", *flat_scores(score_tags(dataset.gold[:1], dataset.gold[:1], dataset.scheme))]
+    if wanted.removeprefix("eval_") not in known:
+        raise ValueError(f"metric_for_best_model must be one of {', '.join(known)}, got {wanted!r}")
+
+
+def _check_dropped(arguments: CRFTrainingArguments, dataset: Any) -> None:
+    """Refuse to drop the only batch."""
+    size = arguments.train_batch_size * arguments.world_size
+    if arguments.dataloader_drop_last and isinstance(dataset, TaggingDataset) and len(dataset) < size:
+        raise ValueError(
+            f"dataloader_drop_last must be False, or the batches smaller: {len(dataset)} rows of training data do not "
+            f"fill one of {size}"
+        )
 
 
 def _scorer(dataset: TaggingDataset) -> Any:

@@ -1,0 +1,198 @@
+"""What is refused before anything is loaded. These functions only look: they change no option and no file."""
+
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers.integrations import get_available_reporting_integrations
+from transformers.training_args import ParallelMode
+from transformers.utils import logging
+
+from ..schemes import SCHEMES, detect_scheme
+from .arguments import FILES, STEPS, DataArguments, ModelArguments, UserError
+from .checkpoints import checkpoints_of, find_fault, last_whole, read_object, record_in
+from .output import Output, is_finished, is_trained
+from .recipe import CRFTrainingArguments
+from .record import configuration_record, differences
+
+logger = logging.get_logger(__name__)
+
+
+def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
+    """Refuse what cannot end well.
+
+    Raises:
+        UserError: for no step at all, a step without its data, options that exclude each other or that this machine
+            cannot follow, or an output folder that cannot be written or holds a finished model or an unfinished run.
+    """
+    _check_steps(model, data, training)
+    _check_names(model, data)
+    _check_training(training)
+    if data.streaming and training.do_train and training.max_steps <= 0:
+        raise UserError("--streaming needs --max_steps: the length of the training data is not known")
+    if data.streaming and model.context_size:
+        raise UserError(
+            "--context_size needs a sentence's neighbours, and --streaming reads one by one: drop one of them"
+        )
+    _check_output(training)
+
+
+def _check_steps(model: ModelArguments, data: DataArguments, training: CRFTrainingArguments) -> None:
+    asked = {split: step for split, step in STEPS.items() if getattr(training, step)}
+    if training.wants_push and not training.do_train and not is_finished(training.output_dir):
+        trained = "one that is trained and not evaluated" if is_trained(training.output_dir) else "none"
+        raise UserError(f"--push_to_hub needs --do_train or a finished model, got {trained} in {training.output_dir}")
+    if not asked:
+        raise UserError("nothing to do: pass --do_train, --do_eval or --do_predict")
+    if resumes(training) and not training.do_train:
+        raise UserError("--resume_from_checkpoint needs --do_train: pass both, or neither")
+    if data.dataset_name is not None and any(getattr(data, name) for name in FILES.values()):
+        raise UserError("--dataset_name and files exclude each other: pass one of them")
+    for split, step in asked.items():
+        if data.dataset_name is None and not getattr(data, FILES[split]):
+            raise UserError(f"--{step} needs --{FILES[split]} (or --dataset_name)")
+    if model.model_name_or_path is None:
+        raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
+
+
+def _check_names(model: ModelArguments, data: DataArguments) -> None:
+    if data.tag_scheme is not None and data.tag_scheme not in SCHEMES:
+        raise UserError(f"--tag_scheme must be one of {', '.join(SCHEMES)}, got {data.tag_scheme!r}")
+    if model.card_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", model.card_license):
+        raise UserError(
+            f"--card_license must be a licence's short name, such as apache-2.0, got {model.card_license!r}"
+        )
+    for code in model.card_language or []:
+        if not re.fullmatch(r"[a-z]{2,3}", code):
+            raise UserError(f"--card_language must be ISO 639 codes, such as en, got {code!r}")
+    labels = data.labels() or []
+    if repeated := [label for index, label in enumerate(labels) if label in labels[:index]]:
+        raise UserError(f"--label_list must name each tag once, got {repeated[0]!r} twice")
+    try:
+        detect_scheme(labels)
+    except ValueError as error:
+        raise UserError(f"--label_list: {error}") from None
+
+
+def _check_training(training: CRFTrainingArguments) -> None:
+    if training.fp16 and training.device.type == "cpu":
+        raise UserError("--fp16 needs a GPU, and there is none here: leave it away, or pass --bf16 --use_cpu")
+    available = get_available_reporting_integrations()
+    if missing := [name for name in training.report_to if name not in available]:
+        raise UserError(
+            f"--report_to {missing[0]} must be installed (pip install {missing[0]}) or one of "
+            f"{', '.join(sorted(available)) or 'none'}"
+        )
+    if training.fsdp and training.parallel_mode != ParallelMode.DISTRIBUTED:
+        raise UserError("--fsdp needs several processes: leave it away, or start the program with torchrun")
+    if training.do_train and training.early_stopping_patience is not None and training.metric_for_best_model is None:
+        raise UserError(
+            "--early_stopping_patience needs --do_eval, evaluations (with --streaming: --eval_strategy steps "
+            "--eval_steps N), and their checkpoints: leave --save_strategy away or let --save_steps be --eval_steps"
+        )
+
+
+def _check_output(training: CRFTrainingArguments) -> None:
+    output = Path(training.output_dir)
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    try:
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
+    except OSError as error:
+        raise UserError(f"--output_dir {output} must be a folder that can be written: {error.strerror}") from None
+    if training.do_train and is_finished(output):
+        raise UserError(f"--output_dir {output} holds a finished model: choose another folder, or move it away")
+    if not training.do_train or is_trained(output) or resumes(training):
+        return
+    if (last := last_whole(output)) is not None:
+        raise UserError(
+            f"--output_dir {output} holds an unfinished run: go on with --resume_from_checkpoint {last}, or choose "
+            "another folder"
+        )
+
+
+def resumes(training: CRFTrainingArguments) -> bool:
+    """Say whether a run is to go on from a checkpoint."""
+    return training.resume_from_checkpoint not in (None, "False", "false")
+
+
+def find_checkpoint(training: CRFTrainingArguments) -> Path | None:
+    """Find the checkpoint to go on from; `True` means the last whole one, as `Trainer.train` has it.
+
+    Later ones that are not whole are passed over, which the log says.
+
+    Raises:
+        UserError: if there is none, or the one that is named is not whole.
+    """
+    if not resumes(training):
+        return None
+    wanted, output = str(training.resume_from_checkpoint), Path(training.output_dir)
+    if wanted.lower() == "true":
+        damaged: list[str] = []
+        for folder in checkpoints_of(output):
+            if (fault := find_fault(folder)) is None:
+                for one in damaged:
+                    logger.warning(f"{one}; training goes on from {folder}")
+                return folder
+            damaged.append(f"{folder} is not whole ({fault})")
+        raise UserError(f"--resume_from_checkpoint: {output} holds no whole checkpoint: leave the option away")
+    if not Path(wanted).is_dir():
+        raise UserError(f"--resume_from_checkpoint: {wanted} is no checkpoint's folder")
+    if fault := find_fault(Path(wanted)):
+        last = last_whole(Path(wanted).parent)
+        cure = (
+            "there is no whole one beside it: leave the option away"
+            if last is None
+            else f"the last whole one is {last}"
+        )
+        raise UserError(f"--resume_from_checkpoint: {wanted} is not whole ({fault}); {cure}")
+    return Path(wanted)
+
+
+@contextmanager
+def host_checks() -> Iterator[None]:
+    """Let the host's Trainer refuse options as this module does.
+
+    Raises:
+        UserError: with the host's words.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(" ".join(str(error).split())) from error
+
+
+def check_same_run(record: Mapping[str, Any] | None, checkpoint: Path | None, output: Output) -> None:
+    """Refuse to go on with another run than this one: from a checkpoint, or after training.
+
+    Args:
+        record: of this run; None if it does not train, which goes on from nothing.
+        checkpoint: to go on from.
+        output: where this run writes, which may hold a model that was trained and not evaluated.
+
+    Raises:
+        UserError: if the run there was another; what differs, with both values.
+    """
+    if record is None:
+        return
+    if (unfinished := output.unfinished()) is not None:
+        if differing := differences(unfinished["run"], record):
+            raise UserError(
+                f"--output_dir {output.folder} holds the model of another run, which is not evaluated yet and differs "
+                f"in {', '.join(differing)}: choose another folder, or go on as that run was begun"
+            )
+    elif checkpoint is not None:
+        known = record_in(checkpoint)
+        if known is None:
+            logger.warning(
+                f"{checkpoint} holds no record of its run, as those of version 0.1: see to it that data and options "
+                "are the same; only the labels and the configuration are compared"
+            )
+            known = configuration_record(read_object(checkpoint / "config.json") or {})
+        if differing := differences(known, record):
+            raise UserError(
+                f"--resume_from_checkpoint: {checkpoint} is of another run, which differs in {', '.join(differing)}: "
+                "go on as that run was begun, or leave the option away and choose another --output_dir"
+            )
