@@ -13,9 +13,7 @@ Two graphs, since what is between them has no fixed shape: windows of long texts
 import copy
 import json
 import logging
-import os
 import re
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..doors.files import whole
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from .parity import Parity, compare
 from .quantization import quantize
@@ -68,25 +67,14 @@ def export(
     if not tokenizer.is_fast:
         raise ValueError(f"tokenizer must be a fast one, got {type(tokenizer).__name__}")
     model = copy.deepcopy(model).float().cpu().eval()
-    with _staging(folder) as staging:
+    with whole(folder) as staging:
+        staging.mkdir(parents=True)
         _write(model, tokenizer, staging)
         if int8:
             quantize(staging / "encoder.onnx", staging / "encoder.int8.onnx")
         parity = compare(model, tokenizer, staging, sentences, gold, int8)
         (staging / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", "utf-8")
     return parity
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Make a folder beside the wanted one, that takes its place when all is done, and vanishes when it is not."""
-    staging = folder.with_name(f".saving-{os.getpid()}-{folder.name}")
-    staging.mkdir(parents=True)
-    try:
-        yield staging
-        staging.replace(folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from transformers import Trainer
 
+from ..doors.files import whole
 from .checkpoints import TrainingError, read_object, writing
 from .data import Sentence
 from .dataset import write_conll
@@ -48,14 +49,10 @@ class Output:
         if not self.writes:
             return
         path = self.folder / name
-        staging = path.with_name(f".saving-{path.name}")
-        try:
-            with writing(str(path), self.folder):
-                path.parent.mkdir(parents=True, exist_ok=True)
+        with writing(str(path), self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole(path) as staging:
                 writer(staging)
-                os.replace(staging, path)
-        finally:
-            staging.unlink(missing_ok=True)
 
     def write_json(self, name: str, values: Any) -> None:
         """Write values to a JSON file."""
@@ -80,6 +77,8 @@ class Output:
         staging = self.folder / ".saving-model"
         try:
             with writing(f"the model in {self.folder}", self.folder):
+                if self.writes:  # what a killed run has left
+                    shutil.rmtree(staging, ignore_errors=True)
                 # Without a push; in every process, since gathering a sharded model takes them all.
                 trainer.save_model(str(staging), _internal_call=True)
                 if self.writes:
