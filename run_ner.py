@@ -16,6 +16,7 @@ from typing import Any
 
 from transformers import set_seed
 
+from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
 from modeling_bert_crf.hub.run import only_push_is_left, push
 from modeling_bert_crf.pushing import HubError
 from modeling_bert_crf.reports.card import write_card
@@ -41,6 +42,7 @@ from modeling_bert_crf.training.trainer import CRFTrainer
 TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
 
 
+@visible_logs()
 def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
     try:
@@ -51,10 +53,10 @@ def main(argv: list[str]) -> None:
             run(arguments, options)
     except Stopped as error:
         if training.process_index == 0:
-            print(f"run_ner.py: {error}", file=sys.stderr)
+            print(visible(f"run_ner.py: {error}"), file=sys.stderr)
         sys.exit(error.status)
     except (DataError, HubError, TrainingError, UserError) as error:
-        sys.exit(f"run_ner.py: error: {error}")
+        sys.exit(visible(f"run_ner.py: error: {error}"))
 
 
 def run(arguments: Arguments, options: dict[str, Any]) -> None:
@@ -64,7 +66,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     """
     model_arguments, data_arguments, training = arguments
     if only_push_is_left(arguments, options):
-        print(push(training))
+        show(push(training))
         return
     check_arguments(*arguments)
     output = Output(training.output_dir, training.process_index == 0)
@@ -90,7 +92,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
             processing_class=tokenizer,
             run_record=record,
         )
-    say = print if output.writes else lambda *_: None
+    say = show if output.writes else lambda *_: None
     say(overview(datasets, splits))
 
     if is_trained:
@@ -115,7 +117,7 @@ def finish(
     output: Output,
 ) -> None:
     """Evaluate a model that is saved, write what there is to say of it, and push it if asked to."""
-    training, say = arguments[2], print if output.writes else lambda *_: None
+    training, say = arguments[2], show if output.writes else lambda *_: None
     scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
     for split in [split for split in ("validation", "test") if split in datasets]:
         tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
@@ -139,4 +141,5 @@ def finish(
 
 
 if __name__ == "__main__":
+    sys.excepthook = show_traceback
     main(sys.argv[1:])

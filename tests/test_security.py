@@ -231,12 +231,19 @@ def test_scripts_of_data_sets_are_not_run(files, bomb, command, error_of):
     assert "--dataset_name" in error_of(command(dataset_name=str(files / "data"), **options))
 
 
+CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
+STEERING = (CLIPBOARD, "\x1b]0;title", "\x9b", "\u202e", "\u2066", "\u2028")
+"""What fills a clipboard, gives a window a title, begins a command, turns the direction of writing, ends a line."""
+WORDS = ["Ada", *(f"Ada{one}b" for one in STEERING), "\u05de\u05e9\u05d4", "x\ntest F1 (strict): 1.00"]
+
 TYPES = [
     "<img/src=x/onerror=alert(1)>",
     "[x](javascript:alert(1))",
     "`|`",
     "../../escaped",
     "x\n---\n\n<script>alert(1)</script>",
+    f"PER{CLIPBOARD}\x9b\u202e\u2066\u2028",
+    "\u05d0\u05d3\u05dd\ntest F1 (strict): 1.00",
 ]
 
 
@@ -248,7 +255,7 @@ def hostile_run(files, command, monkeypatch, capfd, caplog):
     """
     monkeypatch.setenv("HF_TOKEN", SECRET)
     tags = [tag for kind in TYPES for tag in (f"B-{kind}", f"I-{kind}")]
-    row = {"tokens": ["Ada"] * len(tags), "ner_tags": tags}
+    row = {"tokens": [WORDS[index % len(WORDS)] for index in range(len(tags))], "ner_tags": tags}
     for split in ("train", "validation", "test"):
         (files / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     out = files / "<b>out`"
@@ -295,6 +302,28 @@ def test_the_card_shows_names_as_text(hostile_run):
     assert "<img/src=x/onerror=alert(1)>" in page.text
     assert "[x](javascript:alert(1))" in page.text
     assert yaml.safe_load(metadata)["pipeline_tag"] == "token-classification"
+
+
+def test_what_a_run_says_of_its_data_steers_no_terminal(hostile_run):
+    """Not by its words, and not by its types; and none of them looks like a line of the program's."""
+    out, said = hostile_run
+    assert "PER\u241b]52;c;cm0gLXJm\u2407\ufffd\ufffd\ufffd\u2424 " in said
+    assert "Ada\u241b]0;titleb" in said
+    assert [one for one in STEERING if one in said] == []
+    assert len(re.findall("^test F1", said, flags=re.M)) == 1
+    predictions = (out / "predictions.conll").read_text(encoding="utf-8")
+    assert all(one in predictions for one in STEERING)  # data stay what they are
+
+
+def test_what_the_program_refuses_steers_no_terminal(files, tagger_folder, command, error_of):
+    shown = "\u241b]52;c;cm0gLXJm\u2407\ufffd"
+    (files / "options.json").write_text(json.dumps({f"do{CLIPBOARD}\u202e": 1}))
+    assert f"--do{shown} is no option" in error_of([str(files / "options.json")])
+    (files / "keys.jsonl").write_text(json.dumps({f"to{CLIPBOARD}\u202e\nkens": ["Ada"], "ner_tags": ["O"]}) + "\n")
+    assert f"to{shown}\u240akens" in error_of(command(train_file=str(files / "keys.jsonl")))
+    change(tagger_folder / "config.json", model_type=f"bert{CLIPBOARD}\u202e")
+    said = error_of(command(model_name_or_path=str(tagger_folder)))
+    assert not {"\x1b", "\x07", "\u202e", "\n"} & {*said}
 
 
 def test_pages_show_values_as_text():

@@ -10,6 +10,7 @@ from huggingface_hub import CommitInfo, HfApi, ModelCard
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
+from ..doors.terminal import show
 from ..pushing import bare_card, hub_errors
 from ..training.output import Output
 from .push import list_push, push_folder
@@ -104,7 +105,7 @@ class HubTrainer(Trainer):
         self._write_card(output, metadata)
         place = {"revision": revision or self.args.hub_revision, "tag": self.args.hub_tag}
         if self.args.hub_dry_run:
-            print(list_push(output.folder, self.args.repo_id, **place))
+            show(list_push(output.folder, self.args.repo_id, **place))
             return None
         push = partial(
             push_folder,

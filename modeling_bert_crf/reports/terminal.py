@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
+from ..doors.terminal import visible
 from ..schemes import tags_to_spans
 from ..training.data import Sentence
 from ..training.dataset import StreamingTaggingDataset, TaggingDataset
@@ -30,14 +33,15 @@ def report(split: str, scores: dict[str, Any]) -> str:
         return f"{split}: accuracy of the words {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"
     strict, conlleval = scores["strict"], scores["conlleval"]
     support = sum(row["support"] for row in strict["types"].values())
-    width = max(16, *map(len, strict["types"])) if strict["types"] else 16
+    rows = [(visible(name), row) for name, row in strict["types"].items()]
+    width = max([16, *(cell_len(name) for name, _ in rows)])
     lines = [f"{split:<{width}} precision  recall      F1  entities"]
-    rows = [*strict["types"].items(), ("all, strict", strict | {"support": support})]
-    for name, row in [*rows, ("all, conlleval", conlleval | {"support": support})]:
+    rows += [("all, strict", strict | {"support": support}), ("all, conlleval", conlleval | {"support": support})]
+    for name, row in rows:
         figures = "  ".join(
             f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
         )
-        lines.append(f"{name:<{width}} {figures}  {row['support']:8,}")
+        lines.append(f"{name}{' ' * (width - cell_len(name))} {figures}  {row['support']:8,}")
     if calibration := scores.get("calibration"):
         error, without = (f"{calibration[name]:.3f}" for name in ("error", "error_at_1"))
         before = "" if calibration["error"] == calibration["error_at_1"] else f" ({without} without the temperature)"
@@ -60,8 +64,8 @@ def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]], scheme: 
         words, index = [], 0
         while index < len(sentence.words):
             _, end, kind = spans.get(index, (index, index + 1, ""))
-            text = " ".join(sentence.words[index:end])
-            words.append(f"[{text} | {kind}]" if kind else text)
+            text = visible(" ".join(sentence.words[index:end]))
+            words.append(f"[{text} | {visible(kind)}]" if kind else text)
             index = end
         lines.append("  " + " ".join(words))
     return "\n".join(["", *lines, ""])

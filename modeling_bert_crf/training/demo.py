@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from ..doors.terminal import show
 from ..schemes import spans_to_tags
 from .data import DataError
 from .lock import locked
@@ -104,7 +105,7 @@ def demo_arguments(folder: Path) -> list[str]:
     options |= {"num_train_epochs": 10, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
     command = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command += ["--do_train", "--do_eval", "--do_predict"]
-    print("The demo runs: python run_ner.py", *command, "\n")
+    show("The demo runs: python run_ner.py", *command, "\n")
     return command
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..crf import LinearChainCRF
+from ..doors.terminal import visible
 from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 
 TIERS = ("float32 exp", "float64 exp", "float64 log")
@@ -92,7 +93,7 @@ def strongest_transitions(model: BertBiLSTMCRFForTokenClassification, count: int
     """List the allowed transitions whose scores lie furthest from 0, in nats."""
     origins, goals = ["start", *model.config.labels], [*model.config.labels, "end"]
     moves = [
-        (score, f"{origin} -> {goal}")
+        (score, visible(f"{origin} -> {goal}"))
         for origin, row in zip(origins, transition_table(model), strict=True)
         for goal, score in zip(goals, row, strict=True)
         if score is not None
