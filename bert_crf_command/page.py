@@ -14,8 +14,7 @@ HUES = (255, 60, 150, 350, 300, 100, 200, 25)  # of oklch, whose hues are all eq
 
 def write_page(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
     """Write all texts with their entities marked, below a legend that counts them."""
-    # HTML has no way to write a NUL.
-    texts = [(item.place, list(pieces(item.text.replace("\0", "\u2400"), found))) for item, found in results]
+    texts = [(item.place, list(pieces(item.text, found))) for item, found in results]
     counts = Counter(entity["entity_group"] for _, parts in texts for _, entity in parts if entity is not None)
     kinds = {kind: hue for kind, hue in colours(tagger, HUES).items() if kind in counts}
     order = list(kinds)

@@ -323,8 +323,22 @@ def test_a_report_of_less_says_what_is_missing(tmp_path, metrics):
         ('{"scores": {"test": {"strict": 3}}, "labels": []}', "metrics.json does not hold what run_ner.py writes: "),
         ('{"scores": {"test": {"accuracy": "x"}}, "labels": []}', "metrics.json does not hold what run_ner.py writes"),
         ('{"scores": {"test": 3}, "labels": []}', "metrics.json does not hold what run_ner.py writes: "),
+        ("[" * 100_000, "metrics.json cannot be read: "),
+        (
+            f'{{"scores": {{"test": {{"accuracy": {10**400}}}}}, "labels": []}}',
+            "does not hold what run_ner.py writes: ",
+        ),
     ],
-    ids=["none", "cut off", "a list", "no scores of types", "text for a figure", "a figure for a split"],
+    ids=[
+        "none",
+        "cut off",
+        "a list",
+        "no scores of types",
+        "text for a figure",
+        "a figure for a split",
+        "nested",
+        "a huge figure",
+    ],
 )
 def test_a_folder_that_is_no_run_ends_in_one_sentence(tmp_path, content, message):
     if content is not None:
@@ -334,15 +348,29 @@ def test_a_folder_that_is_no_run_ends_in_one_sentence(tmp_path, content, message
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr.startswith("bert-crf report: ")
+    assert result.stderr.startswith("bert-crf report: error: ")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "report.html").exists()
+
+
+def test_names_that_cannot_be_written_or_would_turn_the_text_are_shown(metrics, card_of):
+    """Half a character, a NUL, and a direction of writing; of a label, a data set, and the name of a file."""
+    text = json.dumps(metrics).replace("location", r"loc\ud800\u0000\u202eation").replace("WNUT", r"WNUT\u202e\udce9")
+    nasty = json.loads(text) | {"command": "python run_ner.py --train_file '\udce9.conll'"}
+
+    page, card = make_report(nasty), card_of(nasty)
+
+    assert page.encode()
+    assert "loc\ufffd\u2400\ufffdation" in page
+    assert "&#39;\ufffd.conll&#39;" in page
+    assert "'?.conll'" in card
+    assert not {"\0", "\u202e"} & {*page, *card}
 
 
 def test_a_folder_that_is_not_there_ends_in_one_sentence(tmp_path):
     result = report(tmp_path / "nowhere")
     assert (result.exit_code, result.stderr) == (
         1,
-        f"bert-crf report: {tmp_path / 'nowhere'} is no folder: name the --output_dir of a run\n",
+        f"bert-crf report: error: {tmp_path / 'nowhere'} is no folder: name the --output_dir of a run\n",
     )

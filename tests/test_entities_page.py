@@ -153,6 +153,33 @@ def test_type_and_probability_are_seen_read_aloud_and_switched_by_keyboard(open_
     assert page.done == []
 
 
+def test_label_and_score_stand_behind_their_words_whatever_direction_these_set(open_page):
+    """Even behind words that end the direction which the page has given them."""
+    places = """mark => {
+        const range = document.createRange();
+        range.selectNodeContents(mark);
+        return [mark, range].map(one => one.getBoundingClientRect()).flatMap(one => [one.left, one.right]);
+    }"""
+    hostile = ("Ada \u202eevil", "Ada \u2069\u2069\u2069\u202eevil", "Ada \u2066\u202b")
+    texts = ["Ada evil met Bob", *(f"{words} met Bob" for words in hostile)]
+    results = [
+        (Item(text), [entity(text, text.removesuffix(" met Bob")), entity(text, "Bob", KINDS[2])]) for text in texts
+    ]
+    results.append((Item(f"in \u2069\u202eit {texts[0]}"), [entity(f"in \u2069\u202eit {texts[0]}", "Ada evil")]))
+
+    page = open_page(results)
+
+    assert page.locator("article p").evaluate_all("all => all.map(one => one.textContent)")[:4] == texts
+    marks = [mark.evaluate(places) for mark in page.locator("mark").all()]
+    assert len(marks) == 9
+    for left, right, words_left, words_right in marks:
+        assert words_left - left < 10  # the padding
+        assert right - words_right > 25  # the label
+    for first, second in zip(marks[0:8:2], marks[1:8:2], strict=True):
+        assert first[1] < second[0]
+    assert page.done == []
+
+
 def test_a_page_without_entities_says_so(open_page):
     page = open_page([(Item("rain\0", "a.txt:3"), [])])
     assert "No entities were found." in page.locator("body").inner_text()

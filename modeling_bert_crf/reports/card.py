@@ -132,7 +132,8 @@ def _span(text: str) -> str:
 def fence(text: str, language: str = "") -> Markup:
     """Write lines as a block of code that nothing in them can end."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
-    return Markup(f"{ticks}{language}\n{text}\n{ticks}")
+    whole = text.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold half a character
+    return Markup(f"{ticks}{language}\n{whole}\n{ticks}")
 
 
 def percent(share: float) -> str:

@@ -40,7 +40,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ReportError(f"{folder} holds no {METRICS}: name the --output_dir of a finished run") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict) or "labels" not in metrics:
         raise ReportError(f"{path} must hold the `scores` and `labels` of a run of run_ner.py")
@@ -64,8 +64,8 @@ def make_report(metrics: Mapping[str, Any]) -> str:
             kinds=KINDS,
             percent=percent,
         )
-    except (UndefinedError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ReportError(f"{METRICS} does not hold what run_ner.py writes: {error}") from error
+    except (UndefinedError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ReportError(f"{METRICS} does not hold what run_ner.py writes: {' '.join(str(error).split())}") from error
 
 
 def _missing(metrics: Mapping[str, Any], plots: Collection[str]) -> list[str]:

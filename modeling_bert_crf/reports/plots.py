@@ -180,5 +180,5 @@ def short(name: str, most: int = 24) -> str:
     >>> short("work\\nof art"), short("a very long name of a type")
     ('work of art', 'a very long name of a t…')
     """
-    line = " ".join(name.split())
+    line = "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(name.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
