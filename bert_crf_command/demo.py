@@ -3,11 +3,12 @@
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from .errors import CommandError, Verbose, complain
+from .errors import CommandError, Verbose, reason
+from .frame import fail, mistakes, say
 
 
 def demo(
@@ -22,36 +23,30 @@ def demo(
 ) -> None:
     """Show a page where a text's entities are highlighted, with their probabilities and other readings."""
     if find_spec("gradio") is None:
-        _fail("the demo needs gradio: pip install 'modeling-bert-crf[demo]'")
+        fail("demo", "the demo needs gradio: pip install 'modeling-bert-crf[demo]'")
     from .loading import load_tagger
 
-    try:
+    with mistakes("demo", verbose=verbose):
         tagger = load_tagger(model, revision)
-    except CommandError as error:
-        complain("demo", error, verbose)
-    if push_to_space is not None:
-        typer.echo(_push(model, revision, push_to_space, private))
-        return
-    from modeling_bert_crf.demo.app import build_demo, serve
+        if push_to_space is not None:
+            say(_push(model, revision, push_to_space, private))
+            return
+        from modeling_bert_crf.demo.app import build_demo, serve
 
-    serve(build_demo(tagger), port)
+        serve(build_demo(tagger), port)
 
 
 def _push(model: str, revision: str | None, space: str, private: bool) -> str:
     from huggingface_hub import HfApi
 
     from modeling_bert_crf.demo.space import push_space, write_space
+    from modeling_bert_crf.pushing import hub_errors
 
     try:
-        if not Path(model).is_dir():
-            revision = HfApi().model_info(model, revision=revision).sha
-        with tempfile.TemporaryDirectory() as folder:
+        with hub_errors(space), tempfile.TemporaryDirectory() as folder:
+            if not Path(model).is_dir():
+                revision = HfApi().model_info(model, revision=revision).sha
             write_space(Path(folder), model, revision, title=space.split("/")[-1])
             return push_space(Path(folder), space, private)
-    except Exception as error:  # of the Hub, its client, or the network; only the first kind has a message for users
-        reason = " ".join(str(error).split()) if isinstance(error, OSError | ValueError) else type(error).__name__
-        _fail(f"--push_to_space {space}: {reason}")
-
-
-def _fail(message: str) -> NoReturn:
-    complain("demo", CommandError(message), verbose=False)
+    except OSError as error:
+        raise CommandError(f"--push_to_space {space}: {reason(error)}") from error

@@ -4,12 +4,15 @@ Ships with every checkpoint: whoever loaded the model may push it on. The pushin
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
-from transformers.utils.hub import hf_api
+from transformers.utils.hub import get_session, hf_api
 
 CARD = """---
 {metadata}
@@ -43,6 +46,15 @@ NO_TOKENIZER = """The tokenizer was pushed by itself or not at all: if it is not
 
 class HubError(OSError):
     """The Hub did not do what was asked; the message says why, in one sentence and without the token."""
+
+
+class HubAnswerError(OSError):
+    """An answer ended a request: no Hub gives it, or it asks to wait for longer than anybody would."""
+
+
+MOST_WAIT = 120
+"""Seconds that a task waits in all where the Hub asks it to. Its client would sleep through whatever is asked."""
+NO_HUB = "what answered was not the Hub, but perhaps a proxy, or the login page of this network"
 
 
 class PushesToHub:
@@ -113,7 +125,8 @@ def hub_errors(
         HubError: what failed, why, and how things stand.
     """
     try:
-        yield
+        with hub_answers():
+            yield
     except Exception as error:
         fault = _fault(error)
         if fault is None:
@@ -122,10 +135,75 @@ def hub_errors(
         raise HubError(f"{repo_id} could not be pushed to the Hub: {fault}; {state}") from None
 
 
+@contextmanager
+def hub_answers() -> Iterator[None]:
+    """End a request of the Hub's client on an answer that no Hub gives, and on one that asks to wait for too long.
+
+    Raises:
+        HubAnswerError: what the answer was, and when to try again.
+    """
+    waited = 0
+
+    def check(response: Any) -> None:
+        nonlocal waited
+        status, request = response.status_code, response.request
+        is_call = request.method not in ("GET", "HEAD") or "/api/" in request.url.path  # and no file
+        is_page = is_call and 200 <= status < 300 and "html" in response.headers.get("content-type", "")
+        if is_page and response.read().lstrip().startswith(b"<"):
+            raise HubAnswerError(NO_HUB)
+        if status == 429 or status >= 500:
+            waited += _wait(response) or 0
+            if waited > MOST_WAIT:
+                raise HubAnswerError(_refusal(response, None))
+
+    hooks = get_session().event_hooks["response"]
+    hooks.append(check)
+    try:
+        yield
+    except Exception as error:
+        if _is_misread(error):
+            raise HubAnswerError(NO_HUB) from error
+        raise
+    finally:
+        hooks.remove(check)
+
+
+def _is_misread(error: BaseException) -> bool:
+    """Say whether the Hub's client failed because an answer did not hold what it reads there."""
+    if error.__cause__ is not None and _is_misread(error.__cause__):
+        return True
+    modules, trace = [""], error.__traceback__
+    while trace is not None:
+        modules.append(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next
+    if isinstance(error, json.JSONDecodeError):
+        return any(module.startswith("huggingface_hub.") for module in modules)
+    if not modules[-1].startswith("huggingface_hub.") or modules[-1].endswith("._validators"):
+        return False
+    if isinstance(error, ValueError):
+        return re.search("malformed|improperly formatted|unable to retrieve", str(error), re.IGNORECASE) is not None
+    return isinstance(error, AttributeError | LookupError | TypeError)
+
+
+def _wait(response: Any) -> int | None:
+    """Return for how many seconds a refusal asks to wait, if it does."""
+    after, limit = (response.headers.get(name, "") for name in ("retry-after", "ratelimit"))
+    window = re.search(r"\br *= *0 *; *t *= *([0-9]+)", limit)
+    seconds = window[1] if window and response.status_code == 429 else after.strip()
+    if re.fullmatch("[0-9]+", seconds):
+        return int(seconds[:12])
+    with suppress(ValueError, TypeError, OverflowError):
+        moment = parsedate_to_datetime(after)
+        return max(0, int((moment - datetime.now(moment.tzinfo)).total_seconds()))
+    return None
+
+
 def _fault(error: BaseException | None) -> str | None:
     """Say what the Hub objects to, or that it was not reached; None if the error is not the Hub's."""
     if error is None:
         return None
+    if isinstance(error, HubAnswerError):
+        return str(error)
     response, name = getattr(error, "response", None), type(error).__name__
     if response is not None:
         return _refusal(response, getattr(error, "server_message", None))
@@ -145,7 +223,13 @@ def _fault(error: BaseException | None) -> str | None:
 
 def _refusal(response: Any, message: str | None) -> str:
     """Say in words what a status code means for a push."""
-    status = response.status_code
+    status, wait = response.status_code, _wait(response)
+    if wait and (status == 429 or status >= 500):
+        try:
+            moment = f"{datetime.now() + timedelta(seconds=wait):%Y-%m-%d %H:%M}"
+        except OverflowError:
+            moment = "the year 10000"
+        return f"no request is taken before {moment} ({status}): try again then"
     if status == 401 and "authorization" not in response.request.headers:
         return "there is no token, log in with `hf auth login` or set HF_TOKEN"
     return {
@@ -156,4 +240,4 @@ def _refusal(response: Any, message: str | None) -> str:
     }.get(status, f"it answered {status}" + (f" ({' '.join(message.split())})" if message else ""))
 
 
-__all__ = ["HubError", "PushesToHub"]
+__all__ = ["HubAnswerError", "HubError", "PushesToHub"]

@@ -18,6 +18,18 @@ LARGE = r".*\.(safetensors|png)"
 WRITER, READER = "hf_writer_secret", "hf_reader_secret"
 """The tokens of a user `tester`, who may write, and of one who may only read what is public."""
 
+STRANGERS = {
+    "page": (
+        b"\n<!DOCTYPE html><html><body>Log in to the network of this hotel</body></html>",
+        "text/html; charset=utf-8",
+    ),
+    "nothing": (b"", "text/plain"),
+    "text": (b"OK", "text/plain"),
+    "object": (b'{"status": "ok"}', "application/json"),
+    "list": (b"[1]", "application/json"),
+}
+"""What answers 200 in the Hub's place: a proxy, or the login page of a network."""
+
 Tree = dict[str, tuple[str, bool]]
 """A commit's files: path -> (name of the blob, whether it is a large file)."""
 
@@ -52,13 +64,16 @@ class Fault:
     Attributes:
         request: a regular expression for method and path.
         how: a status code; `"cut"`, the connection ends in the middle; `"lost"`, the answer to what was done does
-            not arrive; `"truncated"`, a file ends too early without a word.
+            not arrive; `"truncated"`, a file ends too early without a word; one of `STRANGERS`, which answers in the
+            Hub's place.
         times: how often; None for always.
+        headers: of the answer, beside a status code.
     """
 
     request: str
     how: int | str
     times: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Hub(ThreadingHTTPServer):
@@ -76,8 +91,8 @@ class Hub(ThreadingHTTPServer):
         self.endpoint = f"http://127.0.0.1:{self.server_address[1]}"
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def fail(self, request, how, times=None):
-        self.faults = [Fault(request, how, times)]
+    def fail(self, request, how, times=None, **headers):
+        self.faults = [Fault(request, how, times, headers)]
 
     def files(self, repo, revision="main"):
         """Return a revision's files, path -> content."""
@@ -127,7 +142,10 @@ class Handler(BaseHTTPRequestHandler):
             return self.hang_up()
         self.body = self.read_body()
         if isinstance(self.fault, int):
-            return self.answer(self.fault, {"error": "as the test wants it"})
+            return self.answer(self.fault, {"error": "as the test wants it"}, self.fault_headers)
+        if self.fault in STRANGERS:
+            body, kind = STRANGERS[self.fault]
+            return self.answer(200, body, {"Content-Type": kind})
         with self.server.lock:
             for methods, pattern, function in ROUTES:
                 match = re.fullmatch(pattern, path)
@@ -160,6 +178,7 @@ class Handler(BaseHTTPRequestHandler):
             for fault in self.server.faults:
                 if re.fullmatch(fault.request, request) and fault.times != 0:
                     fault.times = None if fault.times is None else fault.times - 1
+                    self.fault_headers = {name.replace("_", "-"): value for name, value in fault.headers.items()}
                     return fault.how
         return None
 

@@ -3,21 +3,28 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
 import traceback
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import transformers
 from conftest import LABELS, TRAIN
-from hub import READER, WRITER, Fault, Hub, Repo
+from hub import READER, STRANGERS, WRITER, Fault, Hub, Repo
+from typer.testing import CliRunner
 
 import modeling_bert_crf
 import run_ner
+from bert_crf_command.app import app
+from bert_crf_command.errors import CommandError
+from bert_crf_command.loading import load_tagger
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.hub.push import files_to_push, push_folder
 from modeling_bert_crf.pushing import HubError
@@ -339,6 +346,158 @@ def test_each_way_to_push_fails_in_one_sentence(hub, clock, trained, model, toke
     assert "\n" not in str(info.value)
     assert hub.state() == {}
     assert contents(run) == local
+
+
+STRANGER = "what answered was not the Hub, but perhaps a proxy, or the login page of this network"
+LATER = r"no request is taken before (\d{4}-\d\d-\d\d \d\d:\d\d) \((?:429|503)\): try again then"
+
+
+def asked(hub, repo="tester/mine"):
+    """Return patterns of the requests about a repository that a Hub has had."""
+    about = rf" /(api/models/)?{repo}(/|\.git/|$)| /api/(repos|validate-yaml)| /_lfs/"
+    return sorted({re.sub(r"\b[0-9a-f]{40,64}\b", "[0-9a-f]+", one) for one in hub.requests if re.search(about, one)})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_answer_of_another_server_is_taken_for_the_hubs(hub, clock, trained, model, tokenizer, tmp_path, way):
+    """Whichever request it comes to. Where nobody reads an answer, a body that says nothing does no harm."""
+
+    def push():
+        hub.repos.clear()
+        hub.blobs.clear()
+        run = shutil.copytree(trained, tmp_path / str(len(list(tmp_path.iterdir()))) / "run")
+        WAYS[way](run, model, tokenizer, "mine")
+
+    push()
+    requests, whole = asked(hub), hub.state()
+    assert len(requests) >= 6
+    for request in requests:
+        for how in STRANGERS:
+            hub.fail(request, how)
+            is_unread = "auth-check" in request or "/tag/" in request
+            if "HEAD" in request or (is_unread and how != "page") or ("yaml" in request and how == "object"):
+                push()
+                continue
+            with pytest.raises((HubError, SystemExit)) as info:
+                push()
+            said = str(info.value)
+            assert "mine could not be pushed to the Hub: " in said, (request, how)
+            assert "\n" not in said
+            unread = "/branch/" in request or "PUT" in request  # by the client, but the next request fails
+            assert (STRANGER in said) or (unread and how != "page"), (request, how, said)
+            assert hub.state() == {} or "/tag/" in request
+    hub.faults.clear()
+    push()
+    assert hub.state().keys() == whole.keys()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_push_waits_for_seconds_and_not_for_days(hub, clock, trained, model, tokenizer, tmp_path, way):
+    def push():
+        hub.repos.clear()
+        hub.blobs.clear()
+        run = shutil.copytree(trained, tmp_path / str(len(list(tmp_path.iterdir()))) / "run")
+        WAYS[way](run, model, tokenizer, "mine")
+
+    push()
+    for request in asked(hub):
+        for status, headers in (
+            (429, {"Retry_After": "999999"}),
+            (503, {"Retry_After": "999999"}),
+            (429, {"Ratelimit": '"api";r=0;t=999999'}),
+        ):
+            hub.fail(request, status, **headers)
+            with pytest.raises((HubError, SystemExit), match=f"mine could not be pushed to the Hub: {LATER}") as info:
+                push()
+            when = datetime.strptime(re.search(LATER, str(info.value))[1], "%Y-%m-%d %H:%M")
+            assert abs(when - datetime.now() - timedelta(seconds=999_999)) < timedelta(minutes=2)
+    assert clock.waits == []
+
+
+def test_what_the_hub_asks_to_wait_is_added_up(hub, clock, trained):
+    hub.fail("POST /api/.*/preupload/.*", 429, times=2, Retry_After="40")
+    push_folder(trained, "mine")
+    assert clock.waits == [41, 41]  # the client adds a second
+
+    hub.repos.clear()
+    hub.fail("POST /api/.*/preupload/.*", 429, Retry_After="50")
+    with pytest.raises(HubError, match=LATER):
+        push_folder(trained, "mine")
+    assert clock.waits[2:] == [51, 51]
+
+    moment = datetime.now().astimezone() + timedelta(days=3)
+    hub.fail("POST /api/.*/preupload/.*", 503, Retry_After=format_datetime(moment))
+    with pytest.raises(HubError, match=f"before {moment:%Y-%m-%d} "):
+        push_folder(trained, "mine")
+    hub.fail("POST /api/.*/preupload/.*", 503, Retry_After="9" * 5000)
+    with pytest.raises(HubError, match="no request is taken before the year 10000"):
+        push_folder(trained, "mine")
+    assert clock.waits[4:] == []
+    hub.fail("POST /api/.*/preupload/.*", 429, Retry_After="soon")
+    with pytest.raises(HubError, match=r"no more requests for now \(429, rate limit\): wait some minutes"):
+        push_folder(trained, "mine")
+
+
+@pytest.fixture
+def stored(hub, clock, model, tokenizer, tmp_path):
+    """A tagger and an encoder on the Hub."""
+    BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer).push_to_hub("mine")
+    hub.requests.clear()
+    return hub
+
+
+def test_a_tagger_loads_from_the_hub_alone_and_soon_or_not(stored, clock, tmp_path, monkeypatch):
+    def load():
+        cache = tmp_path / "caches" / str(len(list(tmp_path.glob("caches/*"))))
+        cache.mkdir(parents=True)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+        return load_tagger("tester/mine")(TEXTS)
+
+    expected = load()
+    requests = asked(stored)
+    assert len(requests) >= 8
+    for request in requests:
+        for how, headers in (("page", {}), ("object", {}), (429, {"Retry_After": "999999"})):
+            stored.fail(request, how, **headers)
+            try:
+                found = load()
+            except CommandError as error:
+                said = str(error)
+                assert said.startswith("tester/mine: "), (request, how)
+                assert "\n" not in said
+                assert (re.search(LATER, said) is not None) == (how == 429), (request, how, said)
+            else:
+                assert found == expected, (request, how)
+    assert clock.waits == []
+
+
+def test_the_program_says_that_the_hub_did_not_answer(stored, encoder_folder, tmp_path):
+    (tmp_path / "train.conll").write_text(TRAIN)
+    stored.repos["tester/encoder"] = Repo(private=False)
+    for path in encoder_folder.iterdir():
+        stored.write("tester/encoder", "main", path.name, path.read_bytes())
+    for request, how, headers, said in (
+        ("HEAD /.*/config.json", 429, {"Retry_After": "999999"}, LATER),
+        ("GET /api/.*/tree/.*", "object", {}, STRANGER),
+    ):
+        stored.fail(request, how, **headers)
+        with pytest.raises(SystemExit, match=f"run_ner.py: error: --model_name_or_path: {said}"):
+            run_ner.main(training(tmp_path, "tester/encoder"))
+
+
+def test_a_space_that_is_not_pushed_is_said_in_one_sentence(stored):
+    for request, how, said in (
+        ("GET /api/models/tester/mine", "object", STRANGER),
+        ("POST /api/repos/create", "page", STRANGER),
+        ("POST /api/repos/create", "object", STRANGER),
+        ("POST /api/repos/create", 403, "the token has no right to write there"),
+    ):
+        stored.fail(request, how)
+        result = CliRunner().invoke(app, ["demo", "tester/mine", "--push_to_space", "tester/space"])
+        assert result.exit_code == 1
+        assert re.match(rf"bert-crf demo: error: --push_to_space tester/space: .*({said})", result.stderr)
+        assert result.stderr.count("\n") == 1
+    assert "tester/space" not in stored.repos
 
 
 @pytest.mark.parametrize(

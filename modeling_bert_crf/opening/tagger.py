@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from ..configuration_bert_crf import check_value, quoted
+from ..pushing import hub_answers
 from ..words import check_tokenizer
 
 _TOKEN = (
@@ -99,7 +100,8 @@ def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
     if folder.is_file() or (not folder.exists() and (name.startswith((".", "/", "~")) or name.count("/") > 1)):
         raise OpeningError(f"{name}: no such folder")
     try:
-        values, _ = BertBiLSTMCRFConfig.get_config_dict(name, revision=revision)
+        with hub_answers():
+            values, _ = BertBiLSTMCRFConfig.get_config_dict(name, revision=revision)
         if not isinstance(values, dict):
             raise ValueError(f"it must hold a dictionary, got {quoted(values)}")
     except Exception as error:
@@ -145,7 +147,8 @@ def check_numbers(name: str, model: torch.nn.Module) -> None:
 def telling(place: str) -> Iterator[None]:
     """Turn whatever the host raises while it reads foreign files into one sentence that begins with the place."""
     try:
-        yield
+        with hub_answers():
+            yield
     except OpeningError:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ from transformers.utils import logging
 from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from ..configuration_bert_crf import quoted
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
+from ..pushing import hub_answers
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag, tags_to_spans
 from ..words import check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
@@ -80,7 +81,8 @@ def _open_dataset(data: DataArguments) -> DatasetDict | IterableDatasetDict:
         if any((Path(name) / file).exists() for file in ("dataset_dict.json", "state.json")):
             dataset = load_from_disk(name)  # a folder that `save_to_disk` wrote
         else:
-            dataset = load_dataset(name, data.dataset_config_name, streaming=data.streaming)
+            with hub_answers():
+                dataset = load_dataset(name, data.dataset_config_name, streaming=data.streaming)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--dataset_name {name}: {_first_line(error)}") from None
     return DatasetDict(train=dataset) if isinstance(dataset, Dataset) else dataset
