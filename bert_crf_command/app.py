@@ -7,10 +7,11 @@ import typer
 
 from .demo import demo
 from .export import export
+from .frame import Commands
 from .report import report
 from .tag import tag
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, rich_markup_mode="rich")
 
 
 def _say_version(asked: bool) -> None:
@@ -29,7 +30,7 @@ def main(
 
 
 # Register each command here: app.command("name")(function). Its module imports `modeling_bert_crf` in the function, so
-# that --help is quick. A user's mistake ends in `typer.BadParameter`, or in a sentence on stderr and `typer.Exit(1)`.
+# that --help is quick. A user's mistake ends in `typer.BadParameter`, or in a `CommandError` within `mistakes`.
 app.command("tag")(tag)
 app.command("export")(export)
 app.command("report")(report)

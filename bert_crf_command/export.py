@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import CommandError, Verbose, complain, reason
+from .errors import CommandError, Verbose, reason
+from .frame import fail, mistakes, say
 
 
 def export(
@@ -50,18 +51,16 @@ def export(
         from modeling_bert_crf.export.onnx import export as write
         from modeling_bert_crf.export.parity import report
     except ImportError as error:
-        complain("export", CommandError(f"{reason(error)}: pip install 'modeling-bert-crf[onnx]'"), verbose)
+        fail("export", f"{reason(error)}: pip install 'modeling-bert-crf[onnx]'")
 
-    try:
+    with mistakes("export", DataError, OSError, ValueError, verbose=verbose):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CommandError(f"{folder}: must not exist, or be an empty folder")
         tagger = load_tagger(model, revision, device="cpu")
         inputs, gold = _read(sentences, tagger.model.config)
         parity = write(tagger.model, tagger.tokenizer, folder, inputs, gold, int8)
-    except (CommandError, DataError, OSError, ValueError) as error:
-        complain("export", error, verbose)
     for line in report(parity):
-        typer.echo(line)
+        say(line)
 
 
 def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
@@ -76,8 +75,10 @@ def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
     )
     from modeling_bert_crf.training.spelling import find_spelling, respell
 
+    from .inputs import opened
+
     if path.suffix.lower() == ".txt":
-        with path.open("rb") as file:
+        with opened(str(path)) as file:
             return [text for _, text in number_lines(file, str(path)) if text.strip()], None
     sentences = list(read_file(path))
     spelling = find_spelling(tag_places(sentences))

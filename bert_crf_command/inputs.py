@@ -62,7 +62,7 @@ def read_items(
     for number, text in enumerate(texts, start=1):
         yield Item(_checked(text, f"text {number}"))
     for number, (path, form) in enumerate(files):
-        with _opened(path) as file:
+        with opened(path) as file:
             name = _name(path)
             lines = number_lines(file, name)
             if form == "txt":
@@ -77,12 +77,17 @@ def check_readable(paths: Iterable[str]) -> None:
     """Find out before the work begins whether files can be read."""
     for path in paths:
         if path != STDIN:
-            with _opened(path):
+            with opened(path):
                 pass
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Open a file, or standard input, to read it.
+
+    Raises:
+        CommandError: if it cannot be opened.
+    """
     if path == STDIN:
         yield sys.stdin.buffer
         return

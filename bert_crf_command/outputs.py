@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.schemes import OUTSIDE, entity_types, spans_to_tags
 from modeling_bert_crf.training.columns import write_rows
 from modeling_bert_crf.words import split_sentences, split_text
@@ -143,13 +144,8 @@ def output_file(path: Path | None, errors: str = "strict") -> Iterator[TextIO]:
             with target.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
                 yield file
             return
-        staging = target.with_name(f".saving-{os.getpid()}-{target.name}")
-        try:
-            with staging.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
-                yield file
-            os.replace(staging, target)
-        finally:
-            staging.unlink(missing_ok=True)
+        with whole(target) as place, place.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
+            yield file
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .frame import mistakes, say
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="The --output_dir of a finished run.", metavar="RUN_DIR")],
@@ -15,13 +17,11 @@ def report(
     """Write one self-contained HTML page with a run's scores, errors, calibration, transitions and settings."""
     from modeling_bert_crf.reports.page import ReportError, make_report, read_metrics
 
+    from .outputs import output_file
+
     path = output or run / "report.html"
-    try:
-        path.write_text(make_report(read_metrics(run)), encoding="utf-8")
-    except ReportError as error:
-        typer.echo(f"bert-crf report: {error}", err=True)
-        raise typer.Exit(1) from None
-    except OSError as error:
-        typer.echo(f"bert-crf report: {path} cannot be written: {error.strerror}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(path)
+    with mistakes("report", ReportError):
+        page = make_report(read_metrics(run))
+        with output_file(path) as file:
+            file.write(page)
+    say(path)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import CommandError, Verbose, complain
+from .errors import Verbose
+from .frame import mistakes
 
 _ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
@@ -122,7 +123,7 @@ def tag(
     [cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how;
     or what reads the output has gone.
     [cyan]2[/cyan] the command is wrong.
-    [cyan]130[/cyan] stopped by Ctrl-C.
+    [cyan]130[/cyan] stopped by Ctrl-C; [cyan]143[/cyan] by SIGTERM. Then, too, PATH is as it was.
     """
     texts, files = texts or [], files or []
     files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
@@ -139,20 +140,18 @@ def tag(
     from .loading import load_tagger
     from .outputs import find_entities, output_file, write_conll, write_jsonl
     from .page import write_page
-    from .terminal import write_terminal
+    from .terminal import Screen, write_terminal
 
     writers = {"terminal": write_terminal, "jsonl": write_jsonl, "conll": write_conll, "html": write_page}
     form = _output_format(output, output_format)
-    try:
+    with mistakes("tag", DataError, verbose=verbose):
         check_readable(files)
         tagger = load_tagger(model, revision, device)
         # JSON can write half a character, which other columns of a JSON line may hold.
         with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
             results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
             watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
-            writers[form](watched, tagger, file)
-    except (CommandError, DataError) as error:
-        complain("tag", error, verbose)
+            writers[form](watched, tagger, Screen(file) if form != "terminal" and file.isatty() else file)
 
 
 def _check_command(texts: list[str], files: list[str]) -> None:

@@ -9,15 +9,12 @@ from rich.style import Style
 from rich.text import Text
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf.doors.terminal import visible
 
 from .outputs import Result, colours, pieces
 
 # Of the sixteen that every terminal has; black is legible on them.
 PALETTE = ("cyan", "yellow", "green", "magenta", "bright_blue", "red", "white", "bright_green")
-
-# A text must not steer the terminal: control characters are shown as their pictures, or as unreadable.
-_PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}
-_PICTURES |= {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
 def write_terminal(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
@@ -34,17 +31,35 @@ def write_terminal(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, fil
         texts += 1
         line = Text()
         if item.place:
-            line.append(f"{_visible(item.place)}  ", "dim")
+            line.append(f"{visible(item.place, alone=True)}  ", "dim")
         for words, entity in pieces(item.text, entities):
             if entity is None:
-                line.append(_visible(words))
+                line.append(visible(words, breaks=True, alone=True))
                 continue
             kind = entity["entity_group"]
             counts[kind] += 1
-            _append(line, _visible(words), _visible(kind), entity["score"], styles[kind], coloured)
+            _append(
+                line,
+                visible(words, breaks=True, alone=True),
+                visible(kind, alone=True),
+                entity["score"],
+                styles[kind],
+                coloured,
+            )
         # Where nobody looks at lines of a width, a text stays a line.
         console.print(line, soft_wrap=not console.is_terminal)
     console.print(_legend(counts, styles, texts, coloured), soft_wrap=not console.is_terminal)
+
+
+class Screen:
+    """A terminal that data are written to: for eyes, since no program reads it."""
+
+    def __init__(self, file: TextIO):
+        self.file = file
+
+    def write(self, text: str) -> None:
+        """Write a text as it can be shown."""
+        self.file.write(visible(text, breaks=True))
 
 
 def _append(line: Text, words: str, kind: str, score: float, style: Style, coloured: bool) -> None:
@@ -60,11 +75,7 @@ def _legend(counts: Counter[str], styles: dict[str, Style], texts: int, coloured
     if not counts:
         return legend.append("no entities")
     for kind in [kind for kind in styles if kind in counts]:
-        name = _visible(kind)
+        name = visible(kind, alone=True)
         legend.append(f" {name} " if coloured else name, styles[kind]).append(f" {counts[kind]:,}  ")
     legend.rstrip()
     return legend
-
-
-def _visible(text: str) -> str:
-    return text.translate(_PICTURES)

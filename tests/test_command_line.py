@@ -3,6 +3,10 @@
 import io
 import json
 import os
+import pty
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 from itertools import count, islice, permutations
@@ -417,6 +421,86 @@ def test_each_type_has_one_colour_and_a_narrow_terminal_folds_the_lines(tagger, 
     assert colours["LOC"] != colours["PER"]
 
 
+OSC52 = "\x1b]52;c;cm0gLXJm\x07"  # fills the clipboard
+RIGHT_TO_LEFT = "\u05de\u05e9\u05d4"
+
+
+def test_directions_of_a_text_end_with_it_and_label_and_score_stay_in_place():
+    text, kind = f"Ada \u202eevil\u2066 and {RIGHT_TO_LEFT} 1948, x", "\u05d0\u05d3\u05dd"
+    spans = [(0, 9), (15, 23)]
+    entities = [{"entity_group": kind, "score": 0.5, "start": start, "end": end} for start, end in spans]
+
+    class Tagger:
+        class model:
+            class config:
+                labels = ("O", f"B-{kind}", f"I-{kind}")
+                span_scheme = "IOB2"
+
+    written = io.StringIO()
+    write_terminal([(Item(text, f"{RIGHT_TO_LEFT}.txt:3"), entities)], Tagger, written)
+
+    line, legend = written.getvalue().splitlines()
+    label = f"\u2068{kind}\u2069 0.50]"
+    place = f"\u2068{RIGHT_TO_LEFT}.txt:3\u2069"
+    assert line == f"{place}  [Ada \ufffdevil {label}\ufffd and [\u2068{RIGHT_TO_LEFT} 1948\u2069 {label}, x"
+    assert legend == f"1 text:  \u2068{kind}\u2069 2"
+
+
+def test_a_message_shows_what_it_quotes_and_steers_no_terminal(run, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    (tmp_path / "keys.jsonl").write_text(json.dumps({f"{OSC52}\u202ekey\nbert-crf: done": 1}), encoding="utf-8")
+    said = run("--file", "keys.jsonl", code=1)
+    shown = "\u241b]52;c;cm0gLXJm\u2407\ufffdkey\u240abert-crf: done"
+    assert f"keys.jsonl:1: must have a column named text or tokens or words, got {shown}; name it" in said
+    assert said.count("\n") == 1
+
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": f"bert{OSC52}"}))
+    result = CliRunner().invoke(app, ["tag", "other", "Ada"])
+    assert "run_ner.py trains it, got bert\u241b]52;c;cm0gLXJm\u2407\n" in result.stderr
+
+    (tmp_path / "notes\x1b[2J").touch()
+    assert "notes\u241b[2J is a file: write --file notes\u241b[2J" in run("notes\x1b[2J", code=2)
+    for result in (CliRunner().invoke(app, [OSC52]), CliRunner().invoke(app, ["--file", f"--{OSC52}"])):
+        assert result.exit_code == 2
+        assert not {"\x1b", "\x07"} & {*result.output}
+
+
+def test_an_error_that_nobody_foresaw_steers_no_terminal(run, monkeypatch):
+    def fails(file, source):
+        raise RuntimeError(f"a bug at {OSC52}")
+
+    monkeypatch.setattr(inputs, "number_lines", fails)
+    said = run(code=1)
+    assert said.startswith("Traceback (most recent call last):\n")
+    assert said.endswith("RuntimeError: a bug at \u241b]52;c;cm0gLXJm\u2407\n")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "conll", "html"])
+def test_data_on_a_terminal_steer_it_as_little(run, tmp_path, form):
+    """In a file they are what they are."""
+    word = f"rain\x9b2J\x7f{RIGHT_TO_LEFT}"
+    text = json.dumps({"tokens": ["Ada", word, "\u202eParis"]})
+    (tmp_path / "in.jsonl").write_text(text)
+    master, slave = pty.openpty()
+    try:
+        run("--file", "in.jsonl", "--format", form, "-o", os.ttyname(slave))
+        seen = b""
+        while not seen.endswith(b"</html>" if form == "html" else b"\n\r\n" if form == "conll" else b"}\r\n"):
+            seen += os.read(master, 100_000)
+    finally:
+        os.close(master)
+        os.close(slave)
+    seen = seen.decode()
+    assert f"rain\ufffd2J\u2421\u2068{RIGHT_TO_LEFT}\u2069" in seen
+    assert "\ufffdParis" in seen
+    assert not {"\x9b", "\x7f", "\u202e"} & {*seen}
+
+    run("--file", "in.jsonl", "--format", form, "-o", "out")
+    assert word in (tmp_path / "out").read_text(encoding="utf-8")
+    assert "\u202eParis" in (tmp_path / "out").read_text(encoding="utf-8")
+
+
 def test_help_and_version():
     shown = CliRunner().invoke(app, ["tag", "--help"])
     assert shown.exit_code == 0
@@ -442,6 +526,80 @@ def test_ctrl_c_ends_quietly_and_leaves_nothing(run, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "number_lines", interrupted)
     assert run("-o", "out.jsonl", code=130) == ""
     assert os.listdir(tmp_path) == ["tagger"]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_leaves_all_as_it_was(run, tmp_path, monkeypatch, name):
+    (tmp_path / "out.jsonl").write_text("what was there")
+    number = getattr(signal, name)
+
+    def interrupted(file, source):
+        assert list(tmp_path.glob(".saving-*"))
+        os.kill(os.getpid(), number)
+        yield 1, "Ada"
+
+    monkeypatch.setattr(inputs, "number_lines", interrupted)
+    assert run("-o", "out.jsonl", code=128 + number) == ""
+    assert sorted(os.listdir(tmp_path)) == ["out.jsonl", "tagger"]
+    assert (tmp_path / "out.jsonl").read_text() == "what was there"
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_signal_that_is_ignored_stays_ignored(run, tmp_path, monkeypatch):
+    """As `nohup` asks for it."""
+    read = inputs.number_lines
+
+    def interrupted(file, source):
+        os.kill(os.getpid(), signal.SIGHUP)
+        yield from read(file, source)
+
+    monkeypatch.setattr(inputs, "number_lines", interrupted)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run("-o", "out.jsonl", stdin="Ada\n")
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
+
+
+UNREADABLE = "/proc/self/mem"
+"""A file that can be opened, and fails when it is read."""
+
+
+@pytest.mark.skipif(not os.path.exists(UNREADABLE), reason="this system has no file that fails when it is read")
+def test_an_input_that_fails_is_not_taken_for_the_output(run, folder, error_of, command, tmp_path):
+    said = "/proc/self/mem: cannot be read: Input/output error"
+    for output in ([], ["-o", "out.jsonl"]):
+        assert run("--file", UNREADABLE, "--input_format", "txt", *output, code=1) == f"bert-crf tag: error: {said}\n"
+    (tmp_path / "in.txt").symlink_to(UNREADABLE)
+    result = CliRunner().invoke(app, ["export", str(folder), "exported", "--sentences", "in.txt"])
+    assert result.stderr == "bert-crf export: error: in.txt: cannot be read: Input/output error\n"
+    assert error_of(command(train_file=UNREADABLE)) == f"run_ner.py: error: {said}"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name not in ("in.txt", "tagger")) == sorted(
+        f"{split}.conll" for split in ("train", "validation", "test")
+    )
+
+
+def test_a_report_is_written_whole_or_not_at_all(tmp_path):
+    (tmp_path / "metrics.json").write_text(json.dumps({"scores": {}, "labels": ["O", "B-X"] * 500}))
+    (tmp_path / "report.html").write_text("the page before")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+    try:
+        result = CliRunner().invoke(app, ["report", str(tmp_path)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    page = tmp_path / "report.html"
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"bert-crf report: error: {page}: cannot be written: File too large\n",
+    )
+    assert page.read_text() == "the page before"
+    assert sorted(os.listdir(tmp_path)) == ["metrics.json", "report.html"]
+
+    assert CliRunner().invoke(app, ["report", str(tmp_path)]).stdout == f"{page}\n"
+    assert page.read_text().endswith("</html>")
 
 
 def test_a_full_disk_is_said_in_one_sentence(monkeypatch):

@@ -33,15 +33,22 @@ def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]
     carriage return, if there is no line feed at all. A byte-order mark, and the old mark of a file's end, are no text.
 
     Raises:
-        DataError: if a line is not UTF-8.
+        DataError: if a line is not UTF-8, or cannot be read.
     """
-    for number, line in enumerate(_lines(file), start=1):
+    for number, line in enumerate(_lines(_read(file, source)), start=1):
         if number == 1:
             _check_encoding(line, source)
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n\x1a")
         except UnicodeDecodeError as error:
             raise DataError(f"{source}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+
+
+def _read(file: Iterable[bytes], source: str) -> Iterator[bytes]:
+    try:
+        yield from file
+    except OSError as error:  # of a disk or a share; whoever writes meanwhile would take it for a fault of the output
+        raise DataError(f"{source}: cannot be read: {error.strerror or error}") from None
 
 
 def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
