@@ -277,7 +277,7 @@ def test_scores_of_a_part_are_refused(arguments, name, only):
 
 
 def test_a_metric_that_no_evaluation_gives_is_refused_before_training(make_trainer):
-    with pytest.raises(ValueError, match="metric_for_best_model must be one of loss, accuracy, .*, got 'eval_auc'"):
+    with pytest.raises(ValueError, match=r"metric_for_best_model must be one of loss, accuracy, .*, got 'eval_auc'"):
         make_trainer(metric_for_best_model="eval_auc")
     make_trainer(metric_for_best_model="eval_recall")
 
