@@ -61,6 +61,11 @@ class Screen:
         """Write a text as it can be shown."""
         self.file.write(visible(text, breaks=True))
 
+    def writelines(self, texts: Iterable[str]) -> None:
+        """Write texts one after the other."""
+        for text in texts:
+            self.write(text)
+
 
 def _append(line: Text, words: str, kind: str, score: float, style: Style, coloured: bool) -> None:
     figure = f"{score:.2f}"
