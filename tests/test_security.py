@@ -316,10 +316,14 @@ def test_what_a_run_says_of_its_data_steers_no_terminal(hostile_run):
     assert {*words} == {*WORDS}  # data stay what they are
 
 
-def test_what_the_program_refuses_steers_no_terminal(files, tagger_folder, command, error_of):
+def test_what_the_program_refuses_steers_no_terminal(files, tagger_folder, command, error_of, capsys):
     shown = "\u241b]52;c;cm0gLXJm\u2407\ufffd"
     (files / "options.json").write_text(json.dumps({f"do{CLIPBOARD}\u202e": 1}))
     assert f"--do{shown} is no option" in error_of([str(files / "options.json")])
+    (files / "options.json").write_text(json.dumps({f"do_={CLIPBOARD}\u202e": 1}))
+    with pytest.raises(SystemExit):
+        run_ner.main([str(files / "options.json")])
+    assert f"ambiguous option: --do_={shown} could match" in capsys.readouterr().err
     (files / "keys.jsonl").write_text(json.dumps({f"to{CLIPBOARD}\u202e\nkens": ["Ada"], "ner_tags": ["O"]}) + "\n")
     assert f"to{shown}\u240akens" in error_of(command(train_file=str(files / "keys.jsonl")))
     change(tagger_folder / "config.json", model_type=f"bert{CLIPBOARD}\u202e")

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 from transformers import HfArgumentParser
 
+from ..doors.terminal import visible
 from ..schemes import SCHEMES
 from .recipe import CRFTrainingArguments
 
@@ -228,8 +229,15 @@ def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
+class _Parser(HfArgumentParser):
+    """The host's parser; what it quotes may stand in a file of options."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
+
+
 def _parser() -> HfArgumentParser:
-    return HfArgumentParser(
+    return _Parser(
         (ModelArguments, DataArguments, CRFTrainingArguments),
         usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
     )
