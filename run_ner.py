@@ -49,10 +49,11 @@ def main(argv: list[str]) -> None:
         argv = argv or demo_arguments(Path("runs/demo"))
         arguments, options = parse_arguments(argv), given_options(argv)
         training = arguments[2]
-        with faults_in_words(training.output_dir), locked(training.output_dir, training.process_index == 0):
+        folder, is_first = training.output_dir, training.process_index == 0
+        with faults_in_words(folder, training.do_train), locked(folder, is_first):
             run(arguments, options)
     except Stopped as error:
-        if training.process_index == 0:
+        if is_first:
             print(visible(f"run_ner.py: {error}"), file=sys.stderr)
         sys.exit(error.status)
     except (DataError, HubError, TrainingError, UserError) as error:

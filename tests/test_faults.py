@@ -20,8 +20,8 @@ from kills import MOMENTS, TRAINED, leftovers
 from transformers import TrainerCallback
 
 import run_ner
-from modeling_bert_crf.training.checkpoints import find_fault, last_whole
-from modeling_bert_crf.training.output import Output, is_trained
+from modeling_bert_crf.training.checkpoints import begin, find_damage, find_fault, is_trained, last_whole, seal
+from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 KILLS = Path(__file__).parent / "kills.py"
@@ -174,6 +174,27 @@ def test_a_file_that_is_not_as_it_was_written_is_noticed(run, short, caplog):
     run_ner.main(short(resume_from_checkpoint="True"))
     told = f"{last} is not whole (model.safetensors is damaged); training goes on from {before}"
     assert told in [record.message for record in caplog.records]
+
+
+def test_sharded_checkpoints_are_sealed_too(tmp_path):
+    """Their weights lie in a folder in the folder, a hidden file among them."""
+    folder = tmp_path / "checkpoint-3"
+    begin(folder, {"--seed": 7})
+    shards = folder / "pytorch_model_fsdp_0"
+    shards.mkdir()
+    for name in ("__0_0.distcp", "__1_0.distcp", ".metadata"):
+        (shards / name).write_bytes(name.encode())
+    assert find_damage(folder) == "run.json is cut off, or the last files were not written"
+    seal(folder)
+    assert find_damage(folder) is None
+    for name in ("__1_0.distcp", ".metadata"):
+        flip(shards / name)
+        assert find_damage(folder) == f"pytorch_model_fsdp_0/{name} is damaged"
+        flip(shards / name)
+    (shards / "__0_0.distcp").unlink()
+    assert find_damage(folder) == "it lacks pytorch_model_fsdp_0/__0_0.distcp"
+    shutil.rmtree(folder)
+    assert find_damage(folder) == "it is gone"
 
 
 def contents(folder):
@@ -453,6 +474,16 @@ def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
     assert info.value.code == 130
     way_on = f"the model in {files / 'out'} is whole, and the same command goes on with what is left"
     assert capsys.readouterr().err.splitlines()[-1] == f"run_ner.py: stopped: {way_on}"
+
+
+def test_ctrl_c_where_nothing_is_trained(files, command, monkeypatch, capsys):
+    run_ner.main(command(do_eval=None, do_predict=None, max_steps=1))
+    monkeypatch.setattr(run_ner, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+    again = {"do_train": None, "train_file": None, "model_name_or_path": str(files / "out")}
+    with pytest.raises(SystemExit):
+        run_ner.main(command(**again, output_dir=str(files / "two")))
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == "run_ner.py: stopped: the same command does it from the beginning"
 
 
 def kill_workers():

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..reports.facts import fingerprint
 from ..training.arguments import STEPS, Arguments
-from ..training.output import is_finished
+from ..training.checkpoints import is_finished
 from .push import list_push, push_folder
 from .trainer import HubTrainingArguments
 

@@ -1,4 +1,5 @@
-"""Checkpoints that training can go on from, and what is said when one cannot be written."""
+"""What a run that broke off can go on from: checkpoints, and a model that is trained; what is said when one cannot be
+written."""
 
 import hashlib
 import json
@@ -20,6 +21,9 @@ STATE = "trainer_state.json"
 SEAL = "run.json"
 """What a checkpoint begins and ends with: the record of its run, to which the digests of all files are added at the
 end. Checkpoints of version 0.1 have none, and end with `STATE`."""
+
+UNFINISHED = ".run.json"
+"""Stands beside a trained model until its run has come to its end: what the rest of the run needs to know."""
 
 # What training goes on from, under the names of the Trainer, FSDP or DeepSpeed (which keeps all in one folder).
 _PARTS = {
@@ -163,9 +167,19 @@ def last_whole(folder: Path) -> Path | None:
     return next((path for path in checkpoints_of(folder) if find_fault(path) is None), None)
 
 
+def is_trained(folder: str | Path) -> bool:
+    """Say whether a folder holds a model: its configuration is put there last."""
+    return Path(folder, "config.json").is_file()
+
+
+def is_finished(folder: str | Path) -> bool:
+    """Say whether a folder holds a model and all else that its run was to leave there."""
+    return is_trained(folder) and not Path(folder, UNFINISHED).exists()
+
+
 def way_on(folder: Path) -> str:
     """Say where a run in a folder can be taken up again."""
-    if (folder / "config.json").is_file():
+    if is_trained(folder) and not is_finished(folder):
         return f"the model in {folder} is whole, and the same command goes on with what is left"
     last = last_whole(folder)
     return "there is no checkpoint to go on from" if last is None else f"go on with --resume_from_checkpoint {last}"

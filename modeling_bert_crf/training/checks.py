@@ -13,8 +13,16 @@ from transformers.utils import logging
 
 from ..schemes import SCHEMES, detect_scheme
 from .arguments import FILES, STEPS, DataArguments, ModelArguments, UserError
-from .checkpoints import checkpoints_of, find_fault, last_whole, read_object, record_in
-from .output import Output, is_finished, is_trained
+from .checkpoints import (
+    checkpoints_of,
+    find_fault,
+    is_finished,
+    is_trained,
+    last_whole,
+    read_object,
+    record_in,
+)
+from .output import Output
 from .recipe import CRFTrainingArguments
 from .record import configuration_record, differences
 

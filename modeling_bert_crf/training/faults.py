@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..pushing import HubError
-from .checkpoints import TrainingError, way_on
-from .output import is_finished, is_trained
+from .checkpoints import TrainingError, is_finished, is_trained, way_on
 
 _NO_MEMORY = re.compile(
     r"out of memory|allocate memory|not enough memory|bad_alloc|can't start new thread"
@@ -32,11 +31,12 @@ class Stopped(TrainingError):
 
 
 @contextmanager
-def faults_in_words(output_dir: str | Path) -> Iterator[None]:
+def faults_in_words(output_dir: str | Path, trains: bool = True) -> Iterator[None]:
     """Turn what the machine or its user did to a run into one sentence.
 
     Args:
         output_dir: of the run.
+        trains: whether the run trains; if not, there is nothing to go on from.
 
     Raises:
         Stopped: if the user pressed Ctrl-C.
@@ -47,13 +47,19 @@ def faults_in_words(output_dir: str | Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise Stopped(f"stopped: {way_on(folder)}") from None
+        raise Stopped(f"stopped: {_way_on(folder, trains)}") from None
     except Exception as error:
         if (reason := _reason(error, folder)) is not None:
-            raise TrainingError(f"{reason}; {way_on(folder)}") from error
+            raise TrainingError(f"{reason}; {_way_on(folder, trains)}") from error
         if is_trained(folder) and not is_finished(folder):
             error.add_note(way_on(folder))  # for those who read the traceback
         raise
+
+
+def _way_on(folder: Path, trains: bool) -> str:
+    if not trains or is_finished(folder):  # it was to be evaluated, or pushed
+        return "the same command does it from the beginning"
+    return way_on(folder)
 
 
 def _reason(error: Exception, folder: Path) -> str | None:

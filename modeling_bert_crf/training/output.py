@@ -11,25 +11,12 @@ from typing import Any
 from transformers import Trainer
 
 from ..doors.files import whole
-from .checkpoints import TrainingError, read_object, writing
+from .checkpoints import UNFINISHED, TrainingError, is_finished, is_trained, read_object, writing
 from .data import Sentence
 from .dataset import write_conll
 
-UNFINISHED = ".run.json"
-"""Stands beside a trained model until its run has come to its end: what the rest of the run needs to know."""
-
 _NEEDED = ("log_history", "best_model_checkpoint")
 """Of the Trainer's state, what the facts of a run are made from."""
-
-
-def is_trained(folder: str | Path) -> bool:
-    """Say whether a folder holds a model: its configuration is put there last."""
-    return Path(folder, "config.json").is_file()
-
-
-def is_finished(folder: str | Path) -> bool:
-    """Say whether a folder holds a model and all else that its run was to leave there."""
-    return is_trained(folder) and not Path(folder, UNFINISHED).exists()
 
 
 class Output:
