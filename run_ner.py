@@ -71,8 +71,8 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
         return
     check_arguments(*arguments)
     output = Output(training.output_dir, training.process_index == 0)
-    is_trained = training.do_train and output.unfinished() is not None
-    checkpoint = None if is_trained else find_checkpoint(training)
+    trained = output.unfinished() if training.do_train else None
+    checkpoint = find_checkpoint(training) if trained is None else None
     set_seed(training.seed)
 
     splits = read_splits(data_arguments, training)
@@ -80,7 +80,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
     record = run_record(arguments, model, tokenizer, datasets) if training.do_train else None
     check_same_run(record, checkpoint, output)
-    if is_trained:
+    if trained is not None:
         itself = ModelArguments(model_name_or_path=training.output_dir)
         model, tokenizer = load_model(itself, data_arguments, splits, {})
     with host_checks():
@@ -96,15 +96,15 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     say = show if output.writes else lambda *_: None
     say(overview(datasets, splits))
 
-    if is_trained:
-        output.take_up(trainer)
+    if trained is not None:
+        trainer.take_up(trained)
         say(f"{training.output_dir} holds the trained model: it is not trained again")
     elif training.do_train:
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         if "validation" in datasets:
             trainer.calibrate(datasets["validation"])
-        output.save_model(trainer, record)  # before all that may fail
+        output.save_model(trainer, {"run": record, **trainer.training_facts()})  # before all that may fail
         if not trainer.is_fsdp_enabled:
             say(strongest_transitions(model))
     finish(arguments, options, trainer, datasets, output)

@@ -15,9 +15,6 @@ from .checkpoints import UNFINISHED, TrainingError, is_finished, is_trained, rea
 from .data import Sentence
 from .dataset import write_conll
 
-_NEEDED = ("log_history", "best_model_checkpoint")
-"""Of the Trainer's state, what the facts of a run are made from."""
-
 
 class Output:
     """The output folder. What is written appears whole or not at all; see `is_trained` and `is_finished`.
@@ -54,12 +51,13 @@ class Output:
         """Write word, gold tag and predicted tag in columns."""
         self.write(name, lambda path: write_conll(path, sentences, tags))
 
-    def save_model(self, trainer: Trainer, run_record: Mapping[str, Any] | None = None) -> None:
+    def save_model(self, trainer: Trainer, unfinished: Mapping[str, Any] | None = None) -> None:
         """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last.
 
         Args:
             trainer: of the model.
-            run_record: of the run, if more is to come than the model: then it stands there until `finish`.
+            unfinished: what the rest of the run needs to know, if there is more to come: `run`, its record, and so on.
+                It stands in the folder until `finish`.
         """
         staging = self.folder / ".saving-model"
         try:
@@ -70,9 +68,8 @@ class Output:
                 trainer.save_model(str(staging), _internal_call=True)
                 if self.writes:
                     (staging / "training_args.bin").unlink()  # a pickle: nothing that a model folder should hold
-                    if run_record is not None:
-                        state = {name: getattr(trainer.state, name) for name in _NEEDED}
-                        (staging / UNFINISHED).write_text(json.dumps({"run": run_record, **state}), encoding="utf-8")
+                    if unfinished is not None:
+                        (staging / UNFINISHED).write_text(json.dumps(unfinished), encoding="utf-8")
                     for path in sorted(staging.iterdir(), key=lambda path: path.name == "config.json"):
                         os.replace(path, self.folder / path.name)
         finally:
@@ -80,28 +77,20 @@ class Output:
                 shutil.rmtree(staging, ignore_errors=True)
 
     def unfinished(self) -> dict[str, Any] | None:
-        """Return what a run that broke off after training left: its `run` record and what `take_up` needs; None if
-        there is no such run.
+        """Return what a run that broke off after training left for the rest of it; None if there is no such run.
 
         Raises:
             TrainingError: if it cannot be read.
         """
-        path = self.folder / UNFINISHED
         if is_finished(self.folder) or not is_trained(self.folder):
             return None
-        content = read_object(path) or {}
-        if not isinstance(content.get("run"), dict) or not all(name in content for name in _NEEDED):
+        content = read_object(self.folder / UNFINISHED)
+        if content is None or not isinstance(content.get("run"), dict):
             raise TrainingError(
-                f"{path} cannot be read: delete it; then --do_eval and --do_predict with --model_name_or_path "
-                f"{self.folder} evaluate the model"
+                f"{self.folder / UNFINISHED} cannot be read: delete it; then --do_eval and --do_predict with "
+                f"--model_name_or_path {self.folder} evaluate the model"
             )
         return content
-
-    def take_up(self, trainer: Trainer) -> None:
-        """Give the trainer of a model that was loaded from this folder the state that its training ended with."""
-        unfinished = self.unfinished()
-        for name in _NEEDED:
-            setattr(trainer.state, name, unfinished[name])
 
     def finish(self) -> None:
         """Note that the run has left all that it was to leave."""

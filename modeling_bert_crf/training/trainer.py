@@ -1,6 +1,6 @@
 """A Trainer that gives encoder, head and CRF each a learning rate, and scores every word of the gold data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -225,6 +225,17 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
             fitted = fit_temperature(model, dataset)
             model.fold_temperature(fitted)
             self._fitted_temperature = folded * fitted
+
+    def training_facts(self) -> dict[str, Any]:
+        """Return what is known of the training when it has ended, beside the weights, as JSON has it."""
+        state = {name: getattr(self.state, name) for name in ("log_history", "best_model_checkpoint")}
+        return {**state, "fitted_temperature": self._fitted_temperature}
+
+    def take_up(self, facts: Mapping[str, Any]) -> None:
+        """Know of a training what the trainer knew that did it: its `training_facts`."""
+        self.state.log_history = list(facts.get("log_history", []))
+        self.state.best_model_checkpoint = facts.get("best_model_checkpoint")
+        self._fitted_temperature = facts.get("fitted_temperature")
 
     def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
         """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and without the
