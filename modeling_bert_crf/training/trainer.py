@@ -28,7 +28,6 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
     """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
-    _fitted_temperature: float | None = None
     _frozen_steps: int = 0
     _train_sampler: Sampler | None = None
 
@@ -214,9 +213,10 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
 
     @property
     def temperature(self) -> float:
-        """What the model's scores are divided by: the temperature that `calibrate` folded into its weights, or else
-        the configuration's."""
-        return self.model.config.temperature if self._fitted_temperature is None else self._fitted_temperature
+        """What the model's scores are divided by: the temperature that `calibrate` folded into its weights, which the
+        state's log keeps, or else the configuration's."""
+        fitted = [entry["temperature"] for entry in self.state.log_history if "temperature" in entry]
+        return fitted[-1] if fitted else self.model.config.temperature
 
     def calibrate(self, dataset: TaggingDataset) -> None:
         """Fold the temperature that fits held-out data into the model. Does nothing where weights are spread out."""
@@ -224,7 +224,7 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
             folded = self.temperature / model.config.temperature
             fitted = fit_temperature(model, dataset)
             model.fold_temperature(fitted)
-            self._fitted_temperature = folded * fitted
+            self.state.log_history.append({"temperature": folded * fitted, "step": self.state.global_step})
 
     def training_facts(self) -> dict[str, Any]:
         """Return what is known of the training when it has ended, beside the weights, as JSON has it."""
