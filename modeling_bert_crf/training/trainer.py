@@ -228,14 +228,12 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
 
     def training_facts(self) -> dict[str, Any]:
         """Return what is known of the training when it has ended, beside the weights, as JSON has it."""
-        state = {name: getattr(self.state, name) for name in ("log_history", "best_model_checkpoint")}
-        return {**state, "fitted_temperature": self._fitted_temperature}
+        return {name: getattr(self.state, name) for name in ("log_history", "best_model_checkpoint")}
 
     def take_up(self, facts: Mapping[str, Any]) -> None:
         """Know of a training what the trainer knew that did it: its `training_facts`."""
         self.state.log_history = list(facts.get("log_history", []))
         self.state.best_model_checkpoint = facts.get("best_model_checkpoint")
-        self._fitted_temperature = facts.get("fitted_temperature")
 
     def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
         """Return the `calibration_error` of the entities' probabilities, as they are (`error`) and without the
