@@ -17,8 +17,8 @@ from typing import Any
 from transformers import set_seed
 
 from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
+from modeling_bert_crf.hub.pushing import HubError
 from modeling_bert_crf.hub.run import only_push_is_left, push
-from modeling_bert_crf.pushing import HubError
 from modeling_bert_crf.reports.card import write_card
 from modeling_bert_crf.reports.evaluation import evaluate, known_forms
 from modeling_bert_crf.reports.facts import run_facts
@@ -34,7 +34,7 @@ from modeling_bert_crf.training.faults import Stopped, faults_in_words
 from modeling_bert_crf.training.health import strongest_transitions
 from modeling_bert_crf.training.lock import locked
 from modeling_bert_crf.training.output import Output
-from modeling_bert_crf.training.recipe import group_table
+from modeling_bert_crf.training.recipe import apply_recipe, group_table
 from modeling_bert_crf.training.record import run_record
 from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
 from modeling_bert_crf.training.trainer import CRFTrainer
@@ -78,6 +78,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
     splits = read_splits(data_arguments, training)
     model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
+    recipe = apply_recipe(model, training, options) if training.do_train else ""
     record = run_record(arguments, model, tokenizer, datasets) if training.do_train else None
     check_same_run(record, checkpoint, output)
     if trained is not None:
@@ -100,6 +101,7 @@ def run(arguments: Arguments, options: dict[str, Any]) -> None:
         trainer.take_up(trained)
         say(f"{training.output_dir} holds the trained model: it is not trained again")
     elif training.do_train:
+        say(recipe)
         say(group_table(trainer.parameter_groups(model)))
         trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
         if "validation" in datasets:

@@ -32,15 +32,15 @@ import torch
 import transformers
 from torch import nn
 from transformers import (
+    AutoModelForTokenClassification,
     AutoTokenizer,
-    BertForTokenClassification,
     DataCollatorForTokenClassification,
     Trainer,
     TrainingArguments,
     set_seed,
 )
 
-from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN, LinearChainCRF
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.training.data import find_labels, read_conll
@@ -59,7 +59,7 @@ BATCH = 16
 
 @dataclass
 class System:
-    """A tagger and how it is trained: `BertForTokenClassification` with the host's Trainer, or ours."""
+    """A tagger and how it is trained: the stock token classifier with the host's Trainer, or ours."""
 
     softmax_rate: float | None = None
     config: dict[str, Any] = field(default_factory=dict)
@@ -178,12 +178,12 @@ def score(gold: Sequence[list[str]], tags: Sequence[list[str]]) -> dict[str, Any
     return score_tags(gold, tags, "IOB2") | {"counts": count(gold, tags)}
 
 
-def by_marginals(model: BertBiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
+def by_marginals(model: BiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
     """Decode the tagging with the most right tags to be expected."""
     return patch.object(model.crf, "decode", model.crf.decode_by_marginals)
 
 
-def without_constraints(model: BertBiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
+def without_constraints(model: BiLSTMCRFForTokenClassification) -> AbstractContextManager[Any]:
     """Decode paths that the tag scheme forbids, too."""
     free = LinearChainCRF(model.config.num_labels)
     free.load_state_dict(model.crf.state_dict())
@@ -204,9 +204,7 @@ def common(output: Path, epochs: int, seed: int) -> dict[str, Any]:
 def make_ours(
     encoder: str, tokenizer: Any, datasets: dict[str, TaggingDataset], system: System, options: dict[str, Any]
 ) -> CRFTrainer:
-    model = BertBiLSTMCRFForTokenClassification.from_encoder(
-        encoder, datasets["train"].labels, tokenizer, **system.config
-    )
+    model = BiLSTMCRFForTokenClassification.from_encoder(encoder, datasets["train"].labels, tokenizer, **system.config)
     return system.trainer(
         model=model,
         args=CRFTrainingArguments(**options | {"learning_rate": ENCODER_RATE} | system.arguments),
@@ -259,7 +257,7 @@ def make_softmax(
         return make_compute_metrics(labels)(prediction)
 
     return SoftmaxTrainer(
-        model=BertForTokenClassification.from_pretrained(encoder, **names),
+        model=AutoModelForTokenClassification.from_pretrained(encoder, **names),
         args=TrainingArguments(**options, learning_rate=system.softmax_rate, dataloader_pin_memory=False),
         train_dataset=datasets["train"],
         eval_dataset=datasets["dev"],

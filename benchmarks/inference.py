@@ -38,12 +38,12 @@ def load_ours(folder: str, **arguments: Any) -> Tagger:
     from transformers import AutoModelForTokenClassification, AutoTokenizer
     from transformers.utils import logging
 
-    from modeling_bert_crf import BertBiLSTMCRFPipeline
+    from modeling_bert_crf import BiLSTMCRFPipeline
 
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     model = AutoModelForTokenClassification.from_pretrained(folder)
-    return BertBiLSTMCRFPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), **arguments)
+    return BiLSTMCRFPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), **arguments)
 
 
 def load_stock(folder: str, batch_size: int) -> Tagger:
@@ -226,7 +226,7 @@ def tiny_tagger() -> Tagger:
     import torch
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+    from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -238,8 +238,8 @@ def tiny_tagger() -> Tagger:
     config = BertConfig(vocab_size=len(tokens), max_position_embeddings=64, initializer_range=1.0, **sizes)
     with TemporaryDirectory() as folder:
         BertModel(config).save_pretrained(folder)
-        model = BertBiLSTMCRFForTokenClassification.from_encoder(folder, ["O", "B-PER", "I-PER"], tokenizer)
-    return BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+        model = BiLSTMCRFForTokenClassification.from_encoder(folder, ["O", "B-PER", "I-PER"], tokenizer)
+    return BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
 
 
 if __name__ == "__main__":

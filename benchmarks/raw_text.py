@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.splitting import Offsets, detokenise
@@ -36,7 +36,7 @@ def f1(gold: Iterable[set], found: Iterable[list[dict[str, Any]]]) -> float:
 
 
 def main(folder: str, path: str, size: str = "8") -> None:
-    tagger = BertBiLSTMCRFPipeline(
+    tagger = BiLSTMCRFPipeline(
         model=AutoModelForTokenClassification.from_pretrained(folder), tokenizer=AutoTokenizer.from_pretrained(folder)
     )
     sentences = read_conll(path)

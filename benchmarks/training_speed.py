@@ -21,7 +21,7 @@ from torchcrf import CRF
 from transformers import AutoTokenizer, BertForTokenClassification, DataCollatorForTokenClassification
 from transformers.utils import logging
 
-from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.training.data import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -34,7 +34,7 @@ ROWS, LENGTH = 16, 64
 class PytorchCRF(nn.Module):
     """Our model with the head that people build by hand: the CRF of pytorch-crf over the same words."""
 
-    def __init__(self, model: BertBiLSTMCRFForTokenClassification):
+    def __init__(self, model: BiLSTMCRFForTokenClassification):
         super().__init__()
         self.model, self.crf = model, CRF(len(LABELS), batch_first=True)
 
@@ -71,10 +71,10 @@ def steps(encoder: str, rounds: int) -> None:
     softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(LABELS)).train()
     variants: dict[str, dict[str, Any]] = {"ours": {}, "without BiLSTM": {"num_lstm_layers": 0}}
     taggers = {
-        name: BertBiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS, **config).train()
+        name: BiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS, **config).train()
         for name, config in variants.items()
     }
-    by_hand = PytorchCRF(BertBiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS)).train()
+    by_hand = PytorchCRF(BiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS)).train()
     batch = make_batch(softmax.config.vocab_size)
     stock = {name: values for name, values in batch.items() if name != "word_mask"}
     work = {"stock softmax": step_of(softmax, lambda: softmax(**stock).loss)}
@@ -100,7 +100,7 @@ def epoch(encoder: str, path: str, every: int, batch: int = 16) -> None:
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     dataset = TaggingDataset(sentences, tokenizer, labels)
     softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(labels)).train()
-    tagger = BertBiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer).train()
+    tagger = BiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer).train()
     stock, ours = DataCollatorForTokenClassification(tokenizer), TaggingCollator(tokenizer.pad_token_id)
     mixed = random.Random(0).sample(range(len(dataset)), len(dataset))
     alike = list(EpochLengthSampler(batch, dataset.lengths, seed=0))

@@ -9,13 +9,13 @@ import sys
 
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.training.data import read_conll
 
 
 def main(folder: str, path: str, window: str = "128") -> None:
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tagger = BertBiLSTMCRFPipeline(model=AutoModelForTokenClassification.from_pretrained(folder), tokenizer=tokenizer)
+    tagger = BiLSTMCRFPipeline(model=AutoModelForTokenClassification.from_pretrained(folder), tokenizer=tokenizer)
     texts: list[list[str]] = [[]]
     for sentence in read_conll(path):
         length = len(tokenizer(" ".join(texts[-1] + sentence.words))["input_ids"])

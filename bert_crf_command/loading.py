@@ -2,13 +2,13 @@
 
 import torch
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 
 from .errors import CommandError, reason
 
 
-def load_tagger(name: str, revision: str | None = None, device: str | None = None) -> BertBiLSTMCRFPipeline:
+def load_tagger(name: str, revision: str | None = None, device: str | None = None) -> BiLSTMCRFPipeline:
     """Load a tagger, its tokenizer, and the pipeline that joins them.
 
     Args:

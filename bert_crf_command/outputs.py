@@ -10,7 +10,7 @@ from itertools import cycle, groupby, islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.schemes import OUTSIDE, entity_types, spans_to_tags
 from modeling_bert_crf.training.columns import write_rows
@@ -26,7 +26,7 @@ Result = tuple[Item, list[dict[str, Any]]]
 """An item and its entities, in order, as the pipeline gives them."""
 
 
-def find_entities(tagger: BertBiLSTMCRFPipeline, items: Iterable[Item], **options: Any) -> Iterator[Result]:
+def find_entities(tagger: BiLSTMCRFPipeline, items: Iterable[Item], **options: Any) -> Iterator[Result]:
     """Tag items in their order, however many; options are the pipeline's.
 
     Where the model reads a sentence among its neighbours, the sentences of a document are read, and kept, together.
@@ -55,7 +55,7 @@ def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -
         start = end + 1 if item.content else start  # a blank joins words
 
 
-def colours(tagger: BertBiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:
+def colours(tagger: BiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:
     """Give each entity type of a model a colour of a palette, in the order of its labels; again from the first one."""
     config = tagger.model.config
     return dict(zip(entity_types(config.labels, config.span_scheme), cycle(palette), strict=False))
@@ -71,14 +71,14 @@ def pieces(text: str, entities: Sequence[dict[str, Any]]) -> Iterator[tuple[str,
     yield text[end:], None
 
 
-def write_jsonl(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+def write_jsonl(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
     """Write one object a line: what the input said, the text that offsets count in, and its entities."""
     for item, entities in results:
         row = {**(item.columns or {}), "text": item.text, "entities": entities}
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def write_conll(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+def write_conll(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
     """Write a word a line, the last column of the input if it had one, and the tag; an empty line after a sentence.
 
     What a column file cannot hold is written as `write_rows` does.
@@ -100,7 +100,7 @@ def write_conll(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: 
             write_rows(file, rows)
 
 
-def _split(item: Item, tagger: BertBiLSTMCRFPipeline) -> tuple[list[tuple[int, int]], list[range]]:
+def _split(item: Item, tagger: BiLSTMCRFPipeline) -> tuple[list[tuple[int, int]], list[range]]:
     """Return an item's words as characters, and its sentences as words: those that the pipeline tags."""
     if isinstance(item.content, str):
         words = split_text(tagger.tokenizer, item.text, tagger.model.config.word_splitter)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.terminal import visible
 
 from .outputs import Result, colours, pieces
@@ -17,7 +17,7 @@ from .outputs import Result, colours, pieces
 PALETTE = ("cyan", "yellow", "green", "magenta", "bright_blue", "red", "white", "bright_green")
 
 
-def write_terminal(results: Iterable[Result], tagger: BertBiLSTMCRFPipeline, file: TextIO) -> None:
+def write_terminal(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
     """Write texts with their entities marked, and at the end how many there are of each type."""
     console = Console(file=file, highlight=False, emoji=False, markup=False)
     coloured = console.color_system is not None and not console.no_color

@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import regex
 
 logger = logging.getLogger(__name__)
 
-SPECIAL, BEGINS, CONTINUES = 0, 1, 2
-"""What a token of the vocabulary is: no part of a word, the first piece of one, a later piece."""
+SPECIAL, BEGINS, CONTINUES, BLANK, UNMARKED = range(5)
+"""What a token of the vocabulary is: no part of a word; the first piece of one; a later piece. Where tokenizers mark
+the blank before a word instead of later pieces: a blank by itself; a piece without a blank before it, which continues
+a word, or begins one right behind a blank or a special token."""
+MARKS = ("\u2581", "\u0120")
+"""How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE."""
+_BLANKS = "".join(MARKS) + "\u010a\u010d\u0109 \t\r\n"  # and byte-level BPE's line feed, carriage return, tab
 WORD_SHAPES = (
     "unknown",
     "number",
@@ -37,13 +42,59 @@ WORD_SHAPES = (
 
 
 @dataclass(frozen=True)
+class Habits:
+    """How a tokenizer writes a row of words: asked of the tokenizer, not known by its name.
+
+    Attributes:
+        opening, closing: the special tokens that it puts around a row, `[CLS]` and `[SEP]` or others or none.
+        unknown: the token that stands for a word of which the tokenizer leaves nothing.
+        mark: the sign of `MARKS` that it writes for the blank before a word, `""` if it marks later pieces instead.
+        mark_id: the mark by itself, None if the vocabulary has no such token.
+    """
+
+    opening: list[int]
+    closing: list[int]
+    unknown: int
+    mark: str
+    mark_id: int | None
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> "Habits":
+        """Find out by trying.
+
+        Raises:
+            ValueError: if the tokenizer has neither an unknown token nor a mask token.
+        """
+        bare = tokenizer(["a"], add_special_tokens=False)["input_ids"][0]
+        row = tokenizer(["a"], add_special_tokens=True)["input_ids"][0]
+        count = len(bare)
+        start = next((index for index in range(len(row)) if row[index : index + count] == bare), len(row))
+        unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
+        if unknown is None:
+            raise ValueError(
+                "the tokenizer must have an unk_token or a mask_token for words that it deletes, got none"
+            )
+        mark = blank_mark(tokenizer)
+        mark_id = tokenizer.convert_tokens_to_ids(mark) if mark else None
+        mark_id = None if mark_id == tokenizer.unk_token_id else mark_id
+        return cls(row[:start], row[start + count :], unknown, mark, mark_id)
+
+
+def blank_mark(tokenizer: Any) -> str:
+    """Return the sign that a tokenizer writes for the blank before a word, one of `MARKS`; `""` if it writes none."""
+    later = tokenizer.tokenize("a a")[1:]
+    return next((mark for mark in MARKS if any(piece.startswith(mark) for piece in later)), "")
+
+
+@dataclass(frozen=True)
 class Window:
     """A stretch of a sentence that fits the encoder: one row of its input.
 
     Attributes:
         input_ids: the sub-tokens, special tokens included.
-        word_mask: True at the first sub-token of each word that is scored here. Words around them are context only.
-        word_shape_ids: the `word_shape` of each scored word at its first sub-token, 0 elsewhere.
+        word_mask: True at the first sub-token of each word that is scored here (a lone blank before a word is no part
+            of it). Words around them are context only.
+        word_shape_ids: the `word_shape` of each scored word where `word_mask` is True, 0 elsewhere.
         words: the scored words' indices in the sentence, as many as `word_mask` has True.
     """
 
@@ -79,9 +130,9 @@ def encode_words(
     word that the tokenizer deletes (a lone variation selector, say) is fed as the unknown token.
 
     Args:
-        tokenizer: a BERT tokenizer, fast or slow.
+        tokenizer: the encoder's, fast or slow.
         words: the sentence, already split. May be empty: one row without a scored word.
-        max_length: most sub-tokens in a row, the two special ones included; None means `tokenizer.model_max_length`.
+        max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
         stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
 
     Returns:
@@ -124,21 +175,24 @@ def encode_documents(
 ) -> Iterator[list[list[Window]]]:
     """Do what `encode_document` does for many documents, at the price of one call of the tokenizer."""
     limit = tokenizer.model_max_length if max_length is None else max_length
-    capacity = limit - 2
+    habits = Habits.of(tokenizer)
+    special = len(habits.opening) + len(habits.closing)
+    capacity = limit - special
     if capacity < 1:
-        raise ValueError(f"max_length must be at least 3, got {limit}")
+        raise ValueError(f"max_length must be at least {special + 1}, got {limit}")
     stride = capacity // 4 if stride is None else stride
     if not 0 <= stride < capacity:
         raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
-    pieces_of = _pieces(tokenizer, {word for document in documents for sentence in document for word in sentence})
+    distinct = {word for document in documents for sentence in document for word in sentence}
+    pieces_of = _pieces(tokenizer, habits, distinct, capacity)
     for document in documents:
         words = [word for sentence in document for word in sentence]
-        pieces = [pieces_of[word][:capacity] for word in words]
-        borders = [0, *accumulate(map(len, pieces))]  # sub-tokens before each word, and in all
+        pieces = [pieces_of[word] for word in words]
+        borders = [0, *accumulate(len(one.ids) for one in pieces)]  # sub-tokens before each word, and in all
         ends = [0, *accumulate(map(len, document))]
         yield [
             [
-                _window(tokenizer, words, pieces, stretch, scored, sentence.start)
+                _window(habits, words, pieces, stretch, scored, sentence.start)
                 for stretch, scored in _rows(borders, sentence, capacity, stride, context_size)
             ]
             for sentence in (range(*pair) for pair in pairwise(ends))
@@ -158,16 +212,34 @@ def _rows(
     yield from ((stretch, range(*scored)) for stretch, scored in zip(stretches, cuts, strict=True))
 
 
-def _pieces(tokenizer: Any, words: Collection[str]) -> dict[str, list[int]]:
+class Pieces(NamedTuple):
+    """A word in sub-tokens."""
+
+    ids: list[int]
+    head: int  # which of them stands for the word
+
+
+def _pieces(tokenizer: Any, habits: Habits, words: Collection[str], capacity: int) -> dict[str, Pieces]:
     if not words:
         return {}
     # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it too.
-    words = list(words)
+    # Behind a blank where tokenizers mark it: without, every word would be written as one that goes on.
+    words, blank = list(words), " " if habits.mark else ""
     _refuse_half_characters("word", words)
     encoding = tokenizer(
-        words, add_special_tokens=False, return_attention_mask=False, return_token_type_ids=False, verbose=False
+        [blank + word for word in words],
+        add_special_tokens=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
     )
-    return {word: ids or [tokenizer.unk_token_id] for word, ids in zip(words, encoding["input_ids"], strict=True)}
+    pieces = {}
+    for word, ids in zip(words, encoding["input_ids"], strict=True):
+        head = next((index for index, one in enumerate(ids) if one != habits.mark_id), None)
+        # Nothing, or nothing but the blank: the tokenizer has deleted the word.
+        found = Pieces([habits.unknown], 0) if head is None else Pieces(ids[:capacity], min(head, capacity - 1))
+        pieces[word] = found
+    return pieces
 
 
 def _stretches(borders: list[int], sentence: range, capacity: int, stride: int) -> Iterator[range]:
@@ -212,17 +284,23 @@ def _cut(borders: list[int], left: range, right: range) -> int:
 
 
 def _window(
-    tokenizer: Any, words: Sequence[str], pieces: list[list[int]], stretch: range, scored: range, start: int
+    habits: Habits, words: Sequence[str], pieces: list[Pieces], stretch: range, scored: range, start: int
 ) -> Window:
     """Write the words of a stretch as a row; `start` is the first word of the sentence that is scored."""
-    input_ids, word_mask, shapes = [tokenizer.cls_token_id], [False], [0]
+    input_ids = list(habits.opening)
+    word_mask, shapes = [False] * len(input_ids), [0] * len(input_ids)
     for word in stretch:
-        rest = len(pieces[word]) - 1
-        input_ids += pieces[word]
-        word_mask += [word in scored] + [False] * rest
-        shapes += [word_shape(words[word]) if word in scored else 0] + [0] * rest
-    own = range(scored.start - start, scored.stop - start)
-    return Window([*input_ids, tokenizer.sep_token_id], [*word_mask, False], [*shapes, 0], own)
+        ids, head = pieces[word]
+        if word in scored:
+            rest = len(ids) - head - 1
+            word_mask += [False] * head + [True] + [False] * rest
+            shapes += [0] * head + [word_shape(words[word])] + [0] * rest
+        else:
+            word_mask += [False] * len(ids)
+            shapes += [0] * len(ids)
+        input_ids += ids
+    closing, own = len(habits.closing), range(scored.start - start, scored.stop - start)
+    return Window([*input_ids, *habits.closing], word_mask + [False] * closing, shapes + [0] * closing, own)
 
 
 def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> list[Any]:
@@ -357,12 +435,35 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
         return_token_type_ids=False,
         verbose=False,
     )
+    mark = blank_mark(tokenizer)
     words = []
     for index, (text, offsets) in enumerate(zip(texts, encoding["offset_mapping"], strict=True)):
-        pieces = groupby(zip(encoding.word_ids(index), offsets, strict=True), key=itemgetter(0))
-        spans = [[span for _, span in group] for _, group in pieces]
-        words.append(_with_marks(text, [(span[0][0], span[-1][1]) for span in spans]))
+        # Where blanks are marked, the tokenizer's own words are finer than those that the model finds by the marks.
+        groups = _by_marks(encoding.tokens(index), mark) if mark else encoding.word_ids(index)
+        pieces = groupby(zip(groups, offsets, strict=True), key=itemgetter(0))
+        spans = [[span for _, span in group] for word, group in pieces if word is not None]
+        found = _without_blanks(text, [(span[0][0], span[-1][1]) for span in spans])
+        words.append(_with_marks(text, list(found)))
     return words
+
+
+def _by_marks(tokens: Sequence[str], mark: str) -> Iterator[int | None]:
+    """Number the words that pieces belong to, as the model finds them in a row; None is a lone blank, of no word."""
+    word, before = 0, SPECIAL
+    for token in tokens:
+        role = _role(token, mark)
+        word += role == BEGINS or before in (SPECIAL, BLANK)
+        yield None if role == BLANK else word
+        before = role
+
+
+def _without_blanks(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Leave out the blanks around spans, which tokenizers that mark them count as part of words."""
+    for start, end in spans:
+        word = text[start:end]
+        start, end = start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip())
+        if start < end:
+            yield start, end
 
 
 def _with_marks(text: str, words: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -433,16 +534,18 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
         roles: what `token_roles` said of the tokenizer that the model was trained with, if that is known.
 
     Raises:
-        ValueError: if the tokenizer has no words, lacks a special token that BERT needs, has more ids than the model
-            or another vocabulary, or leaves no room for a word.
+        ValueError: if the tokenizer has no words, lacks a special token that it needs, has more ids than the model or
+            another vocabulary, or leaves no room for a word.
     """
     if tokenizer is None:
         raise ValueError("tokenizer must be the model's tokenizer, got None")
     # Where there are no files, the host makes a tokenizer of nothing but special tokens.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ValueError("the tokenizer must have words, got special tokens alone, as where tokenizer.json is missing")
-    for name in ("unk_token", "cls_token", "sep_token"):
-        if getattr(tokenizer, f"{name}_id") is None:
+    # Some have others in their place: byte-level BPE knows every word, and some begin with a bos_token.
+    for name, other in (("unk_token", "mask_token"), ("cls_token", "bos_token"), ("sep_token", "eos_token")):
+        needed = (name,) if name == "unk_token" and not blank_mark(tokenizer) else (name, other)
+        if all(getattr(tokenizer, f"{one}_id") is None for one in needed):
             raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")
     longest = tokenizer.model_max_length
     if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
@@ -451,12 +554,13 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
     if own is None or roles is None or min(roles) < SPECIAL:  # unset
         return
     for name in ("cls_token", "sep_token"):
-        if roles[getattr(tokenizer, f"{name}_id")] != SPECIAL:
+        index = getattr(tokenizer, f"{name}_id")
+        if index is not None and roles[index] != SPECIAL:
             token = getattr(tokenizer, name)
             raise ValueError(f"the tokenizer's {name} must be the one that the tagger learnt with, got {token!r:.80}")
     # Which tokens are special, and what was added later, depends on more than the vocabulary.
     for index, (role, learnt) in enumerate(zip(own, roles, strict=False)):
-        if (role == CONTINUES) != (learnt == CONTINUES):
+        if (role in (CONTINUES, UNMARKED)) != (learnt in (CONTINUES, UNMARKED)):
             token = tokenizer.convert_ids_to_tokens(index)
             raise ValueError(
                 "the tokenizer must be the one that the tagger learnt with, got another vocabulary: its token "
@@ -465,19 +569,30 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
 
 
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
-    """Say of every id of the vocabulary whether it begins a word (1), continues one (2), or is special (0).
+    """Say of every id of the vocabulary what it is: `SPECIAL`, `BEGINS` and so on.
 
     The unknown and mask tokens stand for words, and so do tokens added later; ids that the tokenizer does not know are
     counted as such.
+
+    Raises:
+        ValueError: if the tokenizer's vocabulary is larger than the model's.
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
-    added = tokenizer.get_added_vocab()
+    added, mark = tokenizer.get_added_vocab(), blank_mark(tokenizer)
     roles = [BEGINS] * vocab_size
     for token, index in tokenizer.get_vocab().items():
         if index >= vocab_size:
             raise ValueError(f"the tokenizer's token {token!r:.80} has id {index}, the model knows {vocab_size} ids")
-        if index in special:
-            roles[index] = SPECIAL
-        elif token.startswith("##") and len(token) > 2 and token not in added:
-            roles[index] = CONTINUES
+        roles[index] = SPECIAL if index in special else _role(token, mark, token in added)
     return roles
+
+
+def _role(token: str, mark: str, is_added: bool = False) -> int:
+    """Say what a token is that is not special."""
+    if mark and not token.strip(_BLANKS):
+        return BLANK
+    if is_added:
+        return BEGINS
+    if mark:
+        return BEGINS if token.startswith(mark) else UNMARKED
+    return CONTINUES if token.startswith("##") and len(token) > 2 else BEGINS

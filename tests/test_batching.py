@@ -11,7 +11,7 @@ from transformers.pipelines.pt_utils import KeyDataset
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline, batching, sources
 from modeling_bert_crf.batching import batches_by_length, chunks
-from modeling_bert_crf.pipeline_bert_crf import pad
+from modeling_bert_crf.pipeline_crf import pad
 
 # Of unequal lengths, out of order: several chains, several windows, no word at all, the same twice.
 TEXTS = ["rain", "Ada Lovelace sang. The rain in Paris , yesterday", "", "the rain in Paris " * 15, "Ada", ".", "rain"]

@@ -1,10 +1,10 @@
 """What the README promises: its examples run, and its commands are those of the continuous integration."""
 
-import ast
 import importlib
 import re
 from pathlib import Path
 
+import pytest
 import transformers
 from conftest import WORDS
 
@@ -67,10 +67,20 @@ def test_the_tables_are_those_of_the_runs(monkeypatch):
 def test_the_layout_names_every_file():
     tree = README.split("## Layout")[1].split("```")[1]
     for path in (ROOT / "modeling_bert_crf").glob("*.py"):
-        assert path.name == "__init__.py" or path.name in tree
+        is_family = path.name.startswith("modeling_") and path.name != "modeling_crf.py"
+        assert path.name == "__init__.py" or is_family or path.name in tree
+
+
+def test_the_table_of_encoders_names_every_family():
+    table = README.split("<!-- encoders -->")[1].split("<!-- end -->")[0]
+    assert set(re.findall(r"^\| `([\w-]+)`", table, flags=re.M)) == modeling_bert_crf.FAMILIES.keys()
 
 
 def test_the_public_surface_is_what_the_package_declares():
-    source = ast.parse((ROOT / "modeling_bert_crf" / "__init__.py").read_text())
-    imported = {alias.name for node in source.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert set(modeling_bert_crf.__all__) == {name for name in imported if not name.startswith("Auto")}
+    for name in modeling_bert_crf.__all__:
+        assert getattr(modeling_bert_crf, name) is not None
+    kinds = ("Config", "ForTokenClassification")
+    classes = {f"{one}BiLSTMCRF{kind}" for one in modeling_bert_crf.FAMILIES.values() for kind in kinds}
+    assert classes < {*modeling_bert_crf.__all__}
+    with pytest.raises(AttributeError, match="has no attribute 'LlamaBiLSTMCRFConfig'"):
+        modeling_bert_crf.LlamaBiLSTMCRFConfig  # noqa: B018

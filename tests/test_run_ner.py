@@ -9,6 +9,7 @@ from pathlib import Path
 import datasets
 import pytest
 from conftest import TRAIN
+from test_remote_code import WITH_BERT
 from transformers import AutoTokenizer
 
 import run_ner
@@ -149,8 +150,7 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     assert [one.words for one in predicted] == [one.words for one in gold]
     assert all(first_violation(one.tags, "IOB2") is None for one in predicted)
     names = {path.name for path in out.iterdir() if path.is_file()}
-    shipped = {path.name for path in (ROOT / "modeling_bert_crf").glob("*.py")} - {"__init__.py"}
-    assert names == shipped | {
+    assert names == {*WITH_BERT} | {
         "config.json",
         "model.safetensors",
         "tokenizer.json",

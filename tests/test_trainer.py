@@ -2,11 +2,13 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import LABELS
 from oracle import Chain
+from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from modeling_bert_crf.schemes import first_violation
@@ -14,7 +16,13 @@ from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.health import crf_health, scores_of
 from modeling_bert_crf.training.metrics import make_compute_metrics
-from modeling_bert_crf.training.recipe import CRFTrainingArguments, EpochLengthSampler, group_table
+from modeling_bert_crf.training.recipe import (
+    CRFTrainingArguments,
+    EpochLengthSampler,
+    apply_recipe,
+    group_table,
+    recipe_for,
+)
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 
@@ -445,3 +453,31 @@ def test_rows_are_counted_by_the_arithmetic_that_their_scores_ask_for(make_model
 
     assert rows(1.0) == [0, 3, 0]  # with few tags float64 costs nothing
     assert rows(1e5) == [0, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "rate"),
+    [(10.6e6, "small", 1e-4), (30e6, "small", 1e-4), (85e6, "base", 5e-5), (302e6, "large", 1e-5)],
+)
+def test_the_encoders_size_decides_the_recipe(weights, size, rate):
+    """Sizes of MiniLM, the border, BERT base and BERT large, beside the word embeddings."""
+    embeddings = nn.Embedding(7, 3, device="meta")
+    rest = nn.Linear(int(weights), 1, bias=False, device="meta")
+    model = SimpleNamespace(
+        base_model=nn.ModuleList([embeddings, rest]), get_input_embeddings=lambda: embeddings, config=SimpleNamespace()
+    )
+
+    recipe, counted = recipe_for(model)
+
+    assert (recipe.size, recipe.learning_rate, counted) == (size, rate, weights)
+
+
+def test_what_the_user_says_wins_over_the_recipe(model):
+    training = SimpleNamespace(learning_rate=3e-4, num_train_epochs=7)
+
+    said = apply_recipe(model, training, {"learning_rate": 3e-4})
+
+    assert (training.learning_rate, training.num_train_epochs) == (3e-4, 4)
+    assert said.startswith("recipe for small encoders (0.0 M weights beside the embeddings): num_train_epochs 4; ")
+    apply_recipe(model, training, {"max_steps": 5})
+    assert (training.learning_rate, training.num_train_epochs) == (1e-4, 4)

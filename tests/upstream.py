@@ -1,6 +1,9 @@
 """Run Transformers' own common model and configuration tests on our classes.
 
-    python tests/upstream.py [--sdist ARCHIVE] [options of pytest]
+    python tests/upstream.py [FAMILY ...] [--stock] [--sdist ARCHIVE] [options of pytest]
+
+A FAMILY is a name of `families.py`; without one all of them are tested, one after another. `--stock` tests the host's
+own token classifiers of the families, to compare with.
 
 The tests are not installed with Transformers, but its source archive has them. This fetches the archive of the
 installed version with pip (or takes the one given), extracts its tests into a temporary directory, adds stubs for the
@@ -17,6 +20,8 @@ import tarfile
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+
+from families import FAMILIES
 
 HERE = Path(__file__).resolve().parent
 VERSION = version("transformers")
@@ -80,14 +85,25 @@ def lay_out(archive: Path, folder: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", metavar="FAMILY", help=f"of {', '.join(FAMILIES)}")
+    parser.add_argument("--stock", action="store_true", help="test the host's own token classifiers")
     parser.add_argument("--sdist", type=Path, metavar="ARCHIVE", help="a source archive downloaded before")
     arguments, options = parser.parse_known_args()
+    if unknown := sorted({*arguments.families} - FAMILIES.keys()):
+        parser.error(f"a FAMILY must be one of {', '.join(FAMILIES)}, got {unknown[0]}")
+    worst = 0
     with tempfile.TemporaryDirectory() as folder:
         tests = lay_out(arguments.sdist or download(Path(folder)), Path(folder))
-        paths = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(HERE.parent), str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"}
+        if arguments.stock:
+            environment["UPSTREAM_STOCK"] = "1"
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_upstream.py", *options]
-        return subprocess.run(command, cwd=tests, env=environment, check=False).returncode
+        for family in arguments.families or FAMILIES:
+            print(f"{family}:", flush=True)
+            own = environment | {"UPSTREAM_FAMILY": family}
+            worst = max(worst, subprocess.run(command, cwd=tests, env=own, check=False).returncode)
+    return worst
 
 
 if __name__ == "__main__":

@@ -1,18 +1,23 @@
-"""What Transformers' common model tests want to know of our model. `upstream.py` runs them; here nothing is collected.
+"""What Transformers' common model tests want to know of a family's class. `upstream.py` runs them; here nothing is
+collected.
 
 The tests themselves are not at hand where this file is imported, so the class that inherits them is written by
-`upstream.py`.
+`upstream.py`. It names the family in UPSTREAM_FAMILY; UPSTREAM_STOCK asks for the host's own token classifier instead.
 """
 
 import copy
+import inspect
+import os
 from typing import Any
 
 import torch
+from families import FAMILIES
 from torch import Tensor
 
-from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
-
-MODEL_CLASS, CONFIG_CLASS = BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFConfig
+FAMILY = FAMILIES[os.environ.get("UPSTREAM_FAMILY", "bert")]
+STOCK = "UPSTREAM_STOCK" in os.environ
+MODEL_CLASS = FAMILY.host("ForTokenClassification") if STOCK else FAMILY.tagger
+CONFIG_CLASS = MODEL_CLASS.config_class
 # Odd and unequal, so that no two axes agree. The common tests refuse more than two layers.
 SIZES = {
     "vocab_size": 99,
@@ -22,7 +27,19 @@ SIZES = {
     "intermediate_size": 37,
     "max_position_embeddings": 41,
 }
-HEAD = {"lstm_hidden_size": 11, "num_lstm_layers": 2, "word_shape_size": 5}
+# Other names of sizes.
+OWN = {
+    "dim": 32,
+    "n_heads": 4,
+    "num_key_value_heads": 4,
+    "embedding_size": 16,
+    "hidden_dim": 37,
+}
+SIZES |= dict(FAMILY.sizes) | {name: OWN[name] for name in FAMILY.sizes if name in OWN}
+SIZES |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "mask_token_id"))
+SIZES["pad_token_id"] = 1
+SIZES = {name: size for name, size in SIZES.items() if name not in CONFIG_CLASS.attribute_map}
+HEAD = {} if STOCK else {"lstm_hidden_size": 11, "num_lstm_layers": 2, "word_shape_size": 5}
 # What every configuration must take and keep: no default among the values.
 config_common_kwargs = {
     "return_dict": False,
@@ -47,19 +64,20 @@ class ModelTester:
         self.parent = parent
         vars(self).update(SIZES)
 
-    def get_config(self) -> BertBiLSTMCRFConfig:
+    def get_config(self) -> Any:
         labels = ["O", "B-X", "I-X"]
         names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
         return CONFIG_CLASS(**SIZES, **HEAD, **names)
 
-    def prepare_config_and_inputs_for_common(self) -> tuple[BertBiLSTMCRFConfig, dict[str, Tensor]]:
+    def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, Tensor]]:
         shape = (self.batch_size, self.seq_length)
         lengths = torch.randint(1, self.seq_length + 1, (self.batch_size, 1))
         inputs = {
-            "input_ids": torch.randint(self.vocab_size, shape),
+            "input_ids": torch.randint(2, self.vocab_size, shape),  # 1 is padding, which moves RoBERTa's positions
             "attention_mask": (torch.arange(self.seq_length) < lengths).long(),
-            "token_type_ids": torch.randint(2, shape),
         }
+        if "token_type_ids" in inspect.signature(FAMILY.host("Model").forward).parameters:
+            inputs["token_type_ids"] = torch.randint(self.get_config().type_vocab_size or 1, shape)
         return self.get_config(), inputs
 
 

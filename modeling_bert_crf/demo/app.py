@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .. import BertBiLSTMCRFPipeline
+from .. import BiLSTMCRFPipeline
 from ..pages.render import render
 from ..schemes import entity_types
 
@@ -28,7 +28,7 @@ _SAVE = """(found) => {
 }"""
 
 
-def build_demo(pipeline: BertBiLSTMCRFPipeline) -> gr.Blocks:
+def build_demo(pipeline: BiLSTMCRFPipeline) -> gr.Blocks:
     """Build the page; `serve` shows it.
 
     Args:

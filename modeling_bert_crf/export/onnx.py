@@ -27,7 +27,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from ..doors.files import whole
-from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from ..modeling_crf import BiLSTMCRFForTokenClassification
 from .parity import Parity, compare
 from .quantization import quantize
 
@@ -37,7 +37,7 @@ MODULES = ("export/runtime.py", "export/numpy_crf.py", "batching.py", "texts.py"
 
 
 def export(
-    model: BertBiLSTMCRFForTokenClassification,
+    model: BiLSTMCRFForTokenClassification,
     tokenizer: Any,
     folder: str | Path,
     sentences: Sequence[str] | Sequence[Sequence[str]],
@@ -77,7 +77,7 @@ def export(
     return parity
 
 
-def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path) -> None:
+def _write(model: BiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path) -> None:
     config = model.config
     _write_encoder(model, folder / "encoder.onnx")
     onnx.save(_head(model), folder / "head.onnx")
@@ -88,8 +88,8 @@ def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: P
         "word_splitter": config.word_splitter,
         "text_unit": config.text_unit,
         "context_size": config.context_size,
-        "max_length": min(tokenizer.model_max_length, config.max_position_embeddings),
-        "special_ids": {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "cls", "sep")},
+        "max_length": min(tokenizer.model_max_length, model.max_length),
+        "special_ids": {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "mask")},
     }
     (folder / "tagger.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
@@ -102,22 +102,22 @@ def _write(model: BertBiLSTMCRFForTokenClassification, tokenizer: Any, folder: P
 
 
 class _Encoder(nn.Module):
-    def __init__(self, bert: nn.Module):
+    def __init__(self, encoder: nn.Module):
         super().__init__()
-        self.bert = bert
+        self.encoder = encoder
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.bert(input_ids, attention_mask=attention_mask, return_dict=False)[0]
+        return self.encoder(input_ids, attention_mask=attention_mask, return_dict=False)[0]
 
 
-def _write_encoder(model: BertBiLSTMCRFForTokenClassification, file: Path) -> None:
+def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
     model = copy.deepcopy(model)
     model.set_attn_implementation("eager")  # a graph of a quarter fewer nodes than sdpa's, and quicker
     input_ids = torch.zeros(2, 3, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with _quiet_exporter():
         torch.onnx.export(
-            _Encoder(model.bert).eval(),
+            _Encoder(model.base_model).eval(),
             (input_ids, torch.ones_like(input_ids)),
             file,
             dynamo=True,
@@ -144,8 +144,8 @@ def _quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _head(model: BertBiLSTMCRFForTokenClassification) -> onnx.ModelProto:
-    """Write `BertBiLSTMCRFForTokenClassification.emit`, and the word shapes before it, as a graph.
+def _head(model: BiLSTMCRFForTokenClassification) -> onnx.ModelProto:
+    """Write `BiLSTMCRFForTokenClassification.emit`, and the word shapes before it, as a graph.
 
     By hand, for ONNX's LSTM reads each row within its length and in both directions; torch's exporter writes two LSTMs
     between two gathers, and freezes the batch's size in their first state.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..crf import UNKNOWN
-from ..pipeline_bert_crf import BertBiLSTMCRFPipeline
+from ..pipeline_crf import BiLSTMCRFPipeline
 from ..training.metrics import flat_scores, score_tags
 from ..words import Window
 from .runtime import OnnxTagger
@@ -39,7 +39,7 @@ def compare(
     """
     by_words = not isinstance(next(iter(sentences), ""), str)
     sentences = list(sentences)
-    pipeline = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
     texts = pipeline.preprocess(sentences, is_split_into_words=by_words)
     exported_texts = OnnxTagger(folder).split(sentences, by_words)
     for index, (own, text) in enumerate(zip(texts, exported_texts, strict=True)):

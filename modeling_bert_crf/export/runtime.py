@@ -176,14 +176,20 @@ class Tokenizer:
 
     is_fast = True  # it knows where its words stand
 
-    def __init__(self, file: Path, special_ids: dict[str, int]):
+    def __init__(self, file: Path, special_ids: dict[str, int | None]):
         self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self.unk_token_id, self.cls_token_id, self.sep_token_id = (special_ids[name] for name in ("unk", "cls", "sep"))
+        self.unk_token_id, self.mask_token_id = (special_ids[name] for name in ("unk", "mask"))
 
-    def __call__(self, texts: list[str], **_: Any) -> "Encodings":
-        return Encodings(self._tokenizer.encode_batch(texts, add_special_tokens=False))
+    def __call__(self, texts: list[str], add_special_tokens: bool, **_: Any) -> "Encodings":
+        return Encodings(self._tokenizer.encode_batch(texts, add_special_tokens=add_special_tokens))
+
+    def tokenize(self, text: str) -> list[str]:
+        return self._tokenizer.encode(text, add_special_tokens=False).tokens
+
+    def convert_tokens_to_ids(self, token: str) -> int | None:
+        return self._tokenizer.token_to_id(token)
 
 
 class Encodings:
@@ -195,6 +201,9 @@ class Encodings:
     def __getitem__(self, name: str) -> list[Any]:
         attribute = {"input_ids": "ids", "offset_mapping": "offsets"}[name]
         return [getattr(encoding, attribute) for encoding in self._encodings]
+
+    def tokens(self, index: int) -> list[str]:
+        return self._encodings[index].tokens
 
     def word_ids(self, index: int) -> list[int | None]:
         return self._encodings[index].word_ids

@@ -5,8 +5,8 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from ..pushing import HubError, hub_errors
 from ..training.lock import LOCK
+from .pushing import HubError, hub_errors
 
 GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "spiece.model", "plots/*")
 """What of a model's folder belongs on the Hub. All else stays: checkpoints, pickles, and the predictions, which hold

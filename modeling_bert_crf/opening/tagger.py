@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import logging
 
-from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
-from ..configuration_bert_crf import check_value, quoted
-from ..pushing import hub_answers
+from .. import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline, is_tagger, tagger_class
+from ..configuration_crf import check_value, quoted
+from ..hub.pushing import hub_answers
 from ..words import check_tokenizer
 
 _TOKEN = (
@@ -46,7 +46,7 @@ class OpeningError(Exception):
     """
 
 
-def open_tagger(name: str, revision: str | None = None, device: torch.device | None = None) -> BertBiLSTMCRFPipeline:
+def open_tagger(name: str, revision: str | None = None, device: torch.device | None = None) -> BiLSTMCRFPipeline:
     """Open a finished tagger and its tokenizer, and return the pipeline that joins them.
 
     Args:
@@ -61,29 +61,32 @@ def open_tagger(name: str, revision: str | None = None, device: torch.device | N
         model = open_model(name, revision)
         tokenizer = open_tokenizer(name, revision)
         with telling(name):
-            return BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=device)
+            return BiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=device)
 
 
-def open_model(name: str, revision: str | None = None) -> BertBiLSTMCRFForTokenClassification:
+def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClassification:
     """Open a finished tagger's model, and look whether its weights are numbers.
 
     Raises:
         OpeningError: if there is no such tagger, or a file of it is damaged.
     """
-    ours, values = BertBiLSTMCRFConfig.model_type, read_config(name, revision)
-    if values.get("model_type") != ours:
-        found = quoted(values.get("model_type"))
+    values = read_config(name, revision)
+    kind = values.get("model_type")
+    if not is_tagger(kind):
         raise OpeningError(
-            f"{name}: `model_type` in its config.json must be {ours!r}, as run_ner.py trains it, got {found}"
+            f"{name}: `model_type` in its config.json must be that of a tagger, such as 'bert_bilstm_crf', as "
+            f"run_ner.py trains it, got {quoted(kind)}"
         )
+    tagger = tagger_class(kind)
+    heads = tagger.config_class.attribute_map.get("num_attention_heads", "num_attention_heads")
     with telling(f"{name}: its config.json cannot be used"):
         # No weight's shape depends on these, and their defaults would be taken without a word.
-        for names in (("num_attention_heads",), ("id2label", "label2id")):
+        for names in ((heads,), ("id2label", "label2id")):
             if not any(one in values for one in names):
                 raise ValueError(f"it must have `{names[0]}`, and has not")
-        config = BertBiLSTMCRFConfig.from_pretrained(name, revision=revision)
+        config = tagger.config_class.from_pretrained(name, revision=revision)
     with telling(f"{name}: its model (config.json, model.safetensors) cannot be loaded"):
-        model = BertBiLSTMCRFForTokenClassification.from_pretrained(name, config=config, revision=revision)
+        model = tagger.from_pretrained(name, config=config, revision=revision)
     check_numbers(name, model)
     return model
 
@@ -101,7 +104,7 @@ def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
         raise OpeningError(f"{name}: no such folder")
     try:
         with hub_answers():
-            values, _ = BertBiLSTMCRFConfig.get_config_dict(name, revision=revision)
+            values, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
         if not isinstance(values, dict):
             raise ValueError(f"it must hold a dictionary, got {quoted(values)}")
     except Exception as error:

@@ -63,6 +63,7 @@ def run_facts(
     return {
         "model_name": training.repo_id,
         "base_model": base.name if base.exists() else str(base),
+        "encoder_family": config.host_config().model_type,
         "dataset": Path(source).name if Path(source).exists() else source,
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
         "hub": {

@@ -26,7 +26,10 @@ class ModelArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "A pretrained BERT encoder, or a finished tagger of this package: Hub name or folder."},
+        metadata={
+            "help": "A pretrained encoder (BERT, RoBERTa, DeBERTa, ...) or a finished tagger of this package: name or "
+            "folder."
+        },
     )
     tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if it stands elsewhere."})
     revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..crf import UNKNOWN
 from ..entities import read_entities
-from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 
@@ -30,7 +30,7 @@ class Batch(NamedTuple):
     mask: Tensor  # (B, T)
 
 
-def fit_temperature(model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
+def fit_temperature(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
     """Find the temperature at which the probabilities of the entities that the model finds say best which are right.
 
     That is, the smallest log loss of "this entity is right". Not that of the gold paths: entities that the model
@@ -52,14 +52,14 @@ def fit_temperature(model: BertBiLSTMCRFForTokenClassification, dataset: Tagging
 
 
 def entity_confidences(
-    model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset, temperature: float
+    model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, temperature: float
 ) -> list[tuple[float, bool]]:
     """Return the probability of every entity that the model finds, and whether it is right."""
     return _confidences(model, _batches(model, dataset), dataset.scheme, temperature)
 
 
 def _confidences(
-    model: BertBiLSTMCRFForTokenClassification, batches: Iterable[Batch], scheme: str | None, temperature: float
+    model: BiLSTMCRFForTokenClassification, batches: Iterable[Batch], scheme: str | None, temperature: float
 ) -> list[tuple[float, bool]]:
     labels, found, before = model.config.labels, [], model.config.temperature
     for batch in batches:
@@ -106,9 +106,7 @@ def calibration_error(confidences: Sequence[tuple[float, bool]]) -> float:
     return sum(distances) / max(1, len(confidences))
 
 
-def _batches(
-    model: BertBiLSTMCRFForTokenClassification, dataset: TaggingDataset, batch_size: int = 32
-) -> Iterator[Batch]:
+def _batches(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, batch_size: int = 32) -> Iterator[Batch]:
     collate = TaggingCollator(model.config.pad_token_id or 0)
     order = sorted(range(len(dataset)), key=dataset.lengths.__getitem__)
     training, temperature = model.training, model.config.temperature

@@ -63,7 +63,7 @@ def _check_steps(model: ModelArguments, data: DataArguments, training: CRFTraini
         if data.dataset_name is None and not getattr(data, FILES[split]):
             raise UserError(f"--{step} needs --{FILES[split]} (or --dataset_name)")
     if model.model_name_or_path is None:
-        raise UserError("--model_name_or_path must name a BERT encoder or a finished tagger")
+        raise UserError("--model_name_or_path must name an encoder or a finished tagger")
 
 
 def _check_names(model: ModelArguments, data: DataArguments) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..pushing import HubError
+from ..hub.pushing import HubError
 from .checkpoints import TrainingError, is_finished, is_trained, way_on
 
 _NO_MEMORY = re.compile(

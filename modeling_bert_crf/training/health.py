@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..crf import LinearChainCRF
 from ..doors.terminal import visible
-from ..modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from ..modeling_crf import BiLSTMCRFForTokenClassification
 
 TIERS = ("float32 exp", "float64 exp", "float64 log")
 """The arithmetics that `LinearChainCRF.tier` names, the fastest first."""
@@ -15,7 +15,7 @@ TIERS = ("float32 exp", "float64 exp", "float64 log")
 
 @torch.no_grad()
 def crf_health(
-    model: BertBiLSTMCRFForTokenClassification, before: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    model: BiLSTMCRFForTokenClassification, before: Mapping[str, Tensor], batch: Mapping[str, Tensor]
 ) -> dict[str, float]:
     """Measure the CRF on a batch.
 
@@ -55,7 +55,7 @@ def crf_health(
     }
 
 
-def scores_of(model: BertBiLSTMCRFForTokenClassification) -> dict[str, Tensor]:
+def scores_of(model: BiLSTMCRFForTokenClassification) -> dict[str, Tensor]:
     """Copy the CRF's scores, by their names; by attribute, since adapters wrap modules and rename their states."""
     names = ("start_transitions", "end_transitions", "transitions")
     return {name: getattr(model.crf, name).detach().clone() for name in names}
@@ -66,7 +66,7 @@ def _norm(tensors: Iterable[Tensor]) -> float:
 
 
 @torch.no_grad()
-def transition_table(model: BertBiLSTMCRFForTokenClassification) -> list[list[float | None]]:
+def transition_table(model: BiLSTMCRFForTokenClassification) -> list[list[float | None]]:
     """Return the CRF's scores in nats, K + 1 rows by K + 1 columns: from the sentence's start and each tag, to each
     tag and the sentence's end. None where the rules forbid it."""
     crf = model.crf
@@ -89,7 +89,7 @@ def transition_table(model: BertBiLSTMCRFForTokenClassification) -> list[list[fl
     ]
 
 
-def strongest_transitions(model: BertBiLSTMCRFForTokenClassification, count: int = 5) -> str:
+def strongest_transitions(model: BiLSTMCRFForTokenClassification, count: int = 5) -> str:
     """List the allowed transitions whose scores lie furthest from 0, in nats."""
     origins, goals = ["start", *model.config.labels], [*model.config.labels, "end"]
     moves = [

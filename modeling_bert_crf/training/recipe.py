@@ -1,7 +1,9 @@
 """How a tagger is trained: the defaults, and the order of the batches."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers.debug_utils import DebugOption
@@ -14,15 +16,64 @@ _WHOLE = {"batch_eval_metrics": False, "prediction_loss_only": False, "eval_do_c
 """Options that would score parts of a data set, and the values that do not."""
 
 
+class Recipe(NamedTuple):
+    """What suits encoders of a size, where the user says nothing else."""
+
+    size: str
+    up_to: float  # weights beside the word embeddings
+    learning_rate: float  # of the encoder
+    epochs: int
+    reason: str
+
+
+RECIPES = (
+    Recipe("small", 30e6, 1e-4, 4, "what served MiniLM best on three data sets (benchmarks/accuracy.md)"),
+    Recipe("base", 150e6, 5e-5, 3, "the rate of the BERTimbau taggers, with a head of 1e-3 as here"),
+    Recipe("large", math.inf, 1e-5, 3, "large encoders come apart at more; published taggers use 5e-6 to 1e-5"),
+)
+"""By size. Head and CRF keep their rates: they start from nothing whatever the encoder is."""
+
+
+def recipe_for(model: Any) -> tuple[Recipe, int]:
+    """Choose the recipe for a tagger's encoder.
+
+    Returns:
+        The recipe, and the encoder's size: its weights beside the word embeddings, each layer of its own (ALBERT's
+        share theirs).
+    """
+    weights = sum(parameter.numel() for parameter in model.base_model.parameters())
+    weights -= model.get_input_embeddings().weight.numel()
+    weights *= model.config.num_hidden_layers if hasattr(model.config, "num_hidden_groups") else 1
+    return next(recipe for recipe in RECIPES if weights <= recipe.up_to), weights
+
+
+def apply_recipe(model: Any, training: Any, options: Mapping[str, Any]) -> str:
+    """Set learning rate and epochs as the recipe for the encoder says, unless the user's options do; say what and why.
+
+    Args:
+        model: the tagger.
+        training: the arguments to set.
+        options: those that the user gave.
+    """
+    recipe, weights = recipe_for(model)
+    chosen = {"learning_rate": recipe.learning_rate, "num_train_epochs": recipe.epochs}
+    chosen = {name: value for name, value in chosen.items() if name not in options}
+    if "max_steps" in options:  # who counts steps has no use for epochs
+        chosen.pop("num_train_epochs", None)
+    for name, value in chosen.items():
+        setattr(training, name, value)
+    said = ", ".join(f"{name} {value:g}" for name, value in chosen.items()) or "nothing to choose, all is given"
+    size = f"{recipe.size} encoders ({weights / 1e6:,.1f} M weights beside the embeddings)"
+    return f"recipe for {size}: {said}; {recipe.reason}"
+
+
 @dataclass(repr=False)  # the host's, which hides the token
 class CRFTrainingArguments(HubTrainingArguments):
     """The Trainer's arguments, some with other defaults, and a few more; `learning_rate` is the encoder's."""
 
     learning_rate: float = field(
         default=5e-5,
-        metadata={
-            "help": "Peak learning rate of the encoder. Small encoders bear more (1e-4), large ones less (1e-5)."
-        },
+        metadata={"help": "Peak learning rate of the encoder. By default its size decides: 1e-4, 5e-5 or 1e-5."},
     )
     head_learning_rate: float = field(
         default=1e-3,

@@ -3,19 +3,19 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
 from transformers.utils import logging
 
-from .. import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
-from ..configuration_bert_crf import quoted
+from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
+from ..configuration_crf import quoted
+from ..hub.pushing import hub_answers
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
-from ..pushing import hub_answers
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag, tags_to_spans
-from ..words import check_tokenizer
+from ..words import blank_mark, check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
 from .data import (
     Reader,
@@ -160,7 +160,7 @@ def _check_entities(name: str, places: Mapping[str, str]) -> None:
 
 def load_model(
     arguments: ModelArguments, data: DataArguments, splits: dict[str, Split], options: dict[str, Any]
-) -> tuple[BertBiLSTMCRFForTokenClassification, Any]:
+) -> tuple[BiLSTMCRFForTokenClassification, Any]:
     """Load a finished tagger, or put a new head for the training data's tags on an encoder.
 
     Args:
@@ -173,13 +173,13 @@ def load_model(
         The model and its tokenizer.
 
     Raises:
-        UserError: if there is no such model, it is no BERT, the tokenizer is not the model's, or a finished tagger has
-            another shape than the one asked for.
+        UserError: if there is no such model, its encoder is of no family, the tokenizer is not the model's, or a
+            finished tagger has another shape than the one asked for.
     """
     name, revision = arguments.model_name_or_path, arguments.revision
     try:
         stored = read_config(name, revision)
-        if stored.get("model_type") == BertBiLSTMCRFConfig.model_type:
+        if is_tagger(stored.get("model_type")):
             model, tokenizer = open_model(name, revision), _open_tokenizer(arguments)
             _check_tokenizer(arguments, tokenizer, model)
             _check_shape(name, options, model.config)
@@ -188,12 +188,12 @@ def load_model(
             kind = quoted(stored.get("model_type"))
             raise UserError(f"{name} must be a finished tagger when there is no --do_train, got model_type {kind}")
         with telling(f"{name}: its config.json cannot be used"):
-            BertBiLSTMCRFConfig.for_encoder(stored)
+            tagger_class(stored.get("model_type")).config_class.for_encoder(stored)
         tokenizer = _open_tokenizer(arguments)
         labels = choose_labels(splits["train"], data)
         splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
         with telling(f"{name}: no new tagger can be made of it"):
-            model = BertBiLSTMCRFForTokenClassification.from_encoder(
+            model = BiLSTMCRFForTokenClassification.from_encoder(
                 name,
                 labels,
                 tokenizer,
@@ -211,7 +211,7 @@ def load_model(
     return model, tokenizer
 
 
-def _check_shape(name: str, options: dict[str, Any], config: BertBiLSTMCRFConfig) -> None:
+def _check_shape(name: str, options: dict[str, Any], config: Any) -> None:
     """Refuse options of a new model that a finished tagger cannot follow."""
     for option in (*SHAPE, "tag_scheme"):
         learnt = config.span_scheme if option == "tag_scheme" else getattr(config, option)
@@ -226,9 +226,10 @@ def _open_tokenizer(arguments: ModelArguments) -> Any:
     except OpeningError as error:
         option = "model_name_or_path" if arguments.tokenizer_name is None else "tokenizer_name"
         raise UserError(f"--{option}: {error}; --tokenizer_name can name another") from error.__cause__
-    vocabulary = tokenizer.get_vocab()
-    capitals = [token for token in vocabulary if token.isalpha() and token[0].isupper()][:100]
-    if capitals and not any(tokenizer.tokenize(token) == [token] for token in capitals):
+    mark = blank_mark(tokenizer)
+    words = (token.removeprefix(mark) for token in tokenizer.get_vocab())
+    capitals = list(islice((word for word in words if word.isalpha() and word[0].isupper()), 100))
+    if capitals and not any("".join(tokenizer.tokenize(word)).removeprefix(mark) == word for word in capitals):
         logger.warning(
             f"the tokenizer {name} writes everything in lower case, but its vocabulary is cased: set "
             '"do_lower_case": false in its tokenizer_config.json, or name another with --tokenizer_name'
@@ -236,7 +237,7 @@ def _open_tokenizer(arguments: ModelArguments) -> Any:
     return tokenizer
 
 
-def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BertBiLSTMCRFForTokenClassification) -> None:
+def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BiLSTMCRFForTokenClassification) -> None:
     """Refuse a tokenizer whose words are not those that a finished tagger learnt."""
     try:
         check_tokenizer(tokenizer, model.config.vocab_size, model.token_roles.tolist())
@@ -267,7 +268,7 @@ def _scheme_of_labels(labels: list[str], data: DataArguments) -> str | None:
 
 
 def make_datasets(
-    splits: dict[str, Split], tokenizer: Any, model: BertBiLSTMCRFForTokenClassification, data: DataArguments
+    splits: dict[str, Split], tokenizer: Any, model: BiLSTMCRFForTokenClassification, data: DataArguments
 ) -> dict[str, TaggingDataset | StreamingTaggingDataset]:
     """Write the tags in the model's scheme, and lay the sentences out for the encoder.
 
@@ -275,7 +276,7 @@ def make_datasets(
         UserError: if `max_seq_length` is out of range.
         DataError: if the tags cannot be written in the model's scheme, or its labels lack a tag of the training data.
     """
-    limit = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    limit = min(tokenizer.model_max_length, model.max_length)
     if data.max_seq_length is not None and not 3 <= data.max_seq_length <= limit:
         raise UserError(f"--max_seq_length must be from 3 to the encoder's {limit}, got {data.max_seq_length}")
     labels, length = model.config.labels, data.max_seq_length or limit

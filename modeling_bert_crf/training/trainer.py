@@ -8,12 +8,13 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import BertModel, EarlyStoppingCallback, EvalPrediction, get_scheduler
+from transformers import EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
 from ..hub.trainer import HubTrainer
-from ..modeling_bert_crf import HEAD, BertBiLSTMCRFForTokenClassification
+from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..weights import HEAD
 from .calibration import calibration_error, entity_confidences, fit_temperature, reliability_bins
 from .dataset import TaggingDataset
 from .health import crf_health, scores_of
@@ -25,7 +26,7 @@ logger = logging.get_logger(__name__)
 
 
 class CRFTrainer(RestartableTrainer, HubTrainer):
-    """`Trainer` for `BertBiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
+    """`Trainer` for `BiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
 
     args: CRFTrainingArguments
     _frozen_steps: int = 0
@@ -71,10 +72,12 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         groups: dict[tuple[str, bool], list[nn.Parameter]] = {
             (part, decay): [] for part in rates for decay in (True, False)
         }
+        head = {*HEAD, "token_roles"}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
-                parts = name.split(".")
-                part = "encoder" if "bert" in parts else "crf" if "crf" in parts else "head"
+                # By what is around it: adapters and wrappers put names of their own before and between.
+                own = next((part for part in name.split(".") if part in head), None)
+                part = "encoder" if own is None else "crf" if own == "crf" else "head"
                 groups[part, name in decaying and part != "crf"].append(parameter)
         return [
             {
@@ -142,8 +145,8 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
                         parameter.requires_grad_(not frozen)
             if frozen:
                 for module in model.modules():
-                    if isinstance(module, BertModel):
-                        module.eval()
+                    if isinstance(module, BiLSTMCRFForTokenClassification):
+                        module.base_model.eval()
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -156,11 +159,11 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
                 logs["cut_sentences"] = self.train_dataset.cut_sentences
         super().log(logs, start_time)
 
-    def _tagger(self) -> BertBiLSTMCRFForTokenClassification | None:
+    def _tagger(self) -> BiLSTMCRFForTokenClassification | None:
         """Return the tagger, out of what is wrapped around it; None if its weights are spread over processes."""
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return None
-        taggers = (m for m in self.model.modules() if isinstance(m, BertBiLSTMCRFForTokenClassification))
+        taggers = (m for m in self.model.modules() if isinstance(m, BiLSTMCRFForTokenClassification))
         return next(taggers, None)
 
     def _validate_args(self) -> None:
@@ -268,7 +271,7 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
                 vars(self.model).pop("_is_accelerate_prepared", None)
 
 
-def _frozen_new_parts(tagger: BertBiLSTMCRFForTokenClassification) -> list[str]:
+def _frozen_new_parts(tagger: BiLSTMCRFForTokenClassification) -> list[str]:
     """Name the parts of the head that were never trained and will not be.
 
     A part is new if its biases, or the CRF's scores, are exactly 0, as they are made: no trained one has that.

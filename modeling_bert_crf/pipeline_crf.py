@@ -1,6 +1,7 @@
 """Text or words in, entities out: the pipeline that decodes with the CRF. Ships with every checkpoint."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
@@ -13,10 +14,17 @@ from transformers.utils import logging
 
 from .batching import batches_by_length, chunks
 from .entities import Found, rank, read_entities, read_words
-from .pushing import PushesToHub
 from .sources import is_data_set, share, tag_data_set
 from .texts import Text, place, prepare, split
 from .words import Window, check_tokenizer
+
+if __package__ == "modeling_bert_crf":  # elsewhere the host pushes as it does
+    PushesToHub = import_module("modeling_bert_crf.hub.pushing").PushesToHub
+else:
+
+    class PushesToHub:
+        """Nothing to add: what this package adds to the host's `push_to_hub` does not travel."""
+
 
 FOUND = "entities"
 """The column that a data set gets."""
@@ -34,11 +42,11 @@ class Steps(NamedTuple):
     postprocess: dict[str, Any]
 
 
-class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
+class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     """Find the entities of texts, or of sentences already split into words.
 
     Reached by `pipeline("token-classification", model=folder_or_repo, trust_remote_code=True)` (or `"ner"`), and by
-    the class itself for a model object: `BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)`.
+    the class itself for a model object: `BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)`.
 
     Arguments of a call (or of the constructor, as defaults):
         inputs: a text, or with `is_split_into_words` a list of words; a list of them, for a list of results; whatever
@@ -203,7 +211,7 @@ class BertBiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             texts = place(sentences, delimiter)
         else:
             texts = split(self.tokenizer, sentences, config.word_splitter, config.text_unit)
-        limit = min(self.tokenizer.model_max_length, config.max_position_embeddings)
+        limit = min(self.tokenizer.model_max_length, self.model.max_length)
         return prepare(self.tokenizer, texts, limit, stride, config.context_size)
 
     @torch.inference_mode()
@@ -320,4 +328,4 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return grid, mask.to(grid.device)
 
 
-__all__ = ["BertBiLSTMCRFPipeline"]
+__all__ = ["BiLSTMCRFPipeline"]

@@ -1,6 +1,7 @@
 """`push_to_hub` of a model and its pipeline: a card where there is none, failures in one sentence.
 
-Ships with every checkpoint: whoever loaded the model may push it on. The pushing itself is the host's.
+Where this package is installed; whoever has loaded a model by remote code pushes it as the host does, whose part the
+pushing itself is here, too.
 """
 
 import json
@@ -20,7 +21,7 @@ CARD = """---
 
 # {name}
 
-BERT -> BiLSTM -> CRF for token classification, with {count} tags. It was pushed without a card: nothing is written
+Encoder -> BiLSTM -> CRF for token classification, with {count} tags. It was pushed without a card: nothing is written
 here of its training data, its recipe, or how often it is right.
 
 ## Use

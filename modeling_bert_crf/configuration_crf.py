@@ -1,0 +1,442 @@
+"""The fields of the head, which every family adds to its encoder's configuration. Ships with every checkpoint."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from math import inf
+from pathlib import Path
+from reprlib import Repr
+from typing import Any, ClassVar
+
+import torch
+from transformers import PreTrainedConfig
+from transformers.activations import ACT2FN
+from transformers.configuration_utils import strict
+from transformers.dynamic_module_utils import get_relative_import_files
+
+from .schemes import SCHEMES, resolve_scheme, span_scheme
+from .words import SPLITTERS, unicode_fault
+
+# Where the auto classes and `pipeline` find the code that travels beside the weights.
+CUSTOM_PIPELINES = {
+    task: {"impl": "pipeline_crf.BiLSTMCRFPipeline", "pt": ["AutoModelForTokenClassification"]}
+    for task in ("token-classification", "ner")
+}
+_MOST_LABELS = 4_096
+"""The transitions are as many as the square of the labels."""
+
+_Rule = tuple[Callable[[Any], bool], str]
+"""Whether a value is right, and what it must be, in words."""
+
+
+def _integer(fewest: int, most: int) -> _Rule:
+    return lambda value: type(value) is int and fewest <= value <= most, f"an integer from {fewest} to {most}"
+
+
+def _one_of(*values: Any) -> _Rule:
+    words = f"{', '.join(map(repr, values[:-1]))} or {values[-1]!r}"
+    return lambda value: any(type(value) is type(one) and value == one for one in values), words
+
+
+def _kind(kinds: type | tuple[type, ...], words: str) -> _Rule:
+    return lambda value: isinstance(value, kinds), words
+
+
+def _or_none(rule: _Rule) -> _Rule:
+    return lambda value: value is None or rule[0](value), f"{rule[1]} or None"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_DICTIONARY, _TEXT, _FLAG = _kind(dict, "a dictionary"), _kind(str, "a text"), _kind(bool, "True or False")
+_ID = _or_none(_integer(-(2**63), 2**63 - 1))
+_PROBABILITY = (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
+_FOREIGN = (lambda value: value is None, "left away, since the encoder has none")
+_BIDIRECTIONAL = (lambda value: value is False, "False, since a tagger reads what stands on both sides of a word")
+_DTYPES = ("float32", "float16", "bfloat16", "float64")
+_RULES: dict[str, _Rule] = {
+    # Sizes end far above every encoder there is: a forged configuration must not fill the memory before its weights
+    # are compared.
+    "vocab_size": _integer(1, 10_000_000),
+    "hidden_size": _integer(1, 65_536),
+    "intermediate_size": _integer(1, 1_000_000),
+    "num_hidden_layers": _integer(0, 1_000),
+    "num_attention_heads": _integer(1, 65_536),
+    "max_position_embeddings": _integer(1, 1_000_000),
+    "type_vocab_size": _integer(0, 1_000),
+    "lstm_hidden_size": _or_none(_integer(1, 65_536)),
+    "num_lstm_layers": _integer(0, 100),
+    "word_shape_size": _integer(0, 65_536),
+    "context_size": _integer(0, 1_000_000),
+    "hidden_act": (lambda value: isinstance(value, str) and value in ACT2FN, "a function that Transformers knows"),
+    "hidden_dropout_prob": _PROBABILITY,
+    "attention_probs_dropout_prob": _PROBABILITY,
+    "classifier_dropout": _or_none(_PROBABILITY),
+    "lstm_dropout": (lambda value: _is_number(value) and 0 <= value < 1, "a number of at least 0 and below 1"),
+    "temperature": (lambda value: _is_number(value) and 0 < value <= 1e308, "above 0 and finite"),
+    "initializer_range": (
+        lambda value: isinstance(value, float) and 0 <= value < inf,
+        "a float, at least 0 and finite",
+    ),
+    "layer_norm_eps": (lambda value: isinstance(value, float) and 0 <= value <= 1, "a float from 0 to 1"),
+    "chunk_size_feed_forward": _integer(0, 1),  # more would have to divide the length of every text
+    "tag_scheme": _one_of(*SCHEMES, "auto", None),
+    "text_unit": _one_of("sentence", "text"),
+    "word_splitter": _one_of(*SPLITTERS),
+    "problem_type": _one_of("regression", "single_label_classification", "multi_label_classification", None),
+    "dtype": _one_of(*_DTYPES, *(getattr(torch, name) for name in _DTYPES), None),
+    "is_decoder": _BIDIRECTIONAL,
+    "add_cross_attention": _BIDIRECTIONAL,
+    "is_encoder_decoder": _BIDIRECTIONAL,
+    "pad_token_id": _ID,
+    "bos_token_id": _ID,
+    "eos_token_id": (lambda value: isinstance(value, list) or _ID[0](value), "an integer, a list of them or None"),
+    "use_cache": _FLAG,
+    "tie_word_embeddings": _FLAG,
+    "output_hidden_states": _or_none(_FLAG),
+    "return_dict": _or_none(_FLAG),
+    "architectures": _or_none(_kind(list, "a list")),
+    "transformers_version": _or_none(_TEXT),
+}
+"""What a field must be, where a family has it: the head's, those that most encoders share, and the host's own."""
+_MORE_RULES: dict[str, _Rule] = {
+    "num_labels": _or_none(_integer(1, _MOST_LABELS)),
+    "output_attentions": _or_none(_FLAG),
+    "auto_map": _DICTIONARY,
+    "custom_pipelines": _DICTIONARY,
+    "quantization_config": _or_none(_DICTIONARY),
+    **dict.fromkeys(
+        ("transformers_weights", "attn_implementation", "_attn_implementation", "experts_implementation"),
+        _or_none(_TEXT),
+    ),
+    **dict.fromkeys(("layer_types", "per_layer_config", "rope_parameters", "rope_scaling", "fusion_config"), _FOREIGN),
+}
+"""What may stand beside the fields, as far as the host reads it."""
+
+_TAGGER = "_bilstm_crf"
+"""What every tagger's `model_type` ends in."""
+_OF_A_TASK = {"model_type", "architectures", "id2label", "label2id", "num_labels", "problem_type", "auto_map"}
+_OF_A_TASK |= {"custom_pipelines", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
+"""What a tagger does not take over from the configuration of its encoder."""
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+_SHORT.maxlevel = 3
+
+
+def quoted(value: Any) -> str:
+    """Return a value as an error may show it: in quotes, without control characters, and not longer than a line."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= 160 else f"{text[:157]}..."
+
+
+def tagger_config(cls: type) -> type:
+    """Make a family's configuration a strict one, whose errors are `ValueError`s that name field, rule and value."""
+    cls = strict(cls)
+    set_value = cls.__setattr__
+
+    def __setattr__(self: Any, name: str, value: Any) -> None:
+        if name in _RULES:
+            check_value(name, value, _RULES[name])
+        try:
+            set_value(self, name, value)
+        except Exception as error:  # the host's own check of a field that only this family has
+            raise _in_words(error, f"`{name}` cannot be {quoted(value)}: ") from error
+
+    validate_all = cls.validate
+
+    def validate(self: Any) -> None:
+        try:
+            validate_all(self)
+        except Exception as error:
+            raise _in_words(error) from error
+
+    cls.__setattr__, cls.validate = __setattr__, validate
+    return cls
+
+
+def _in_words(error: Exception, place: str = "") -> Exception:
+    """Return the `ValueError` that says what the host's error of a strict class says; any other error as it is."""
+    if not type(error).__name__.startswith("StrictDataclass"):
+        return error
+    return ValueError(place + " ".join(str(error.__cause__ or error).split()))
+
+
+def check_value(name: str, value: Any, rule: _Rule) -> None:
+    """Raise the `ValueError` that names a field, its rule and a value that breaks it."""
+    is_right, words = rule
+    if not is_right(value):
+        raise ValueError(f"`{name}` must be {words}, got {quoted(value)}")
+
+
+@dataclass(kw_only=True, init=False, repr=False, eq=False)  # those are the host's
+class BiLSTMCRFFields:
+    r"""What a tagger's configuration says beside its encoder's: the nine fields of the head.
+
+    A family's configuration inherits them before its encoder's: `class RobertaBiLSTMCRFConfig(BiLSTMCRFFields,
+    RobertaConfig)`, with `tagger_config` above.
+
+    Args:
+        lstm_hidden_size (`int`, *optional*): units of the BiLSTM **per direction**; its output is twice as wide.
+            `None` means `hidden_size // 2`, so that the output is as wide as the encoder's.
+        num_lstm_layers (`int`, defaults to 1): layers of the BiLSTM. 0 switches it off: the classifier then reads
+            the encoder.
+        lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
+        word_shape_size (`int`, defaults to 0): width of an embedding of each word's shape (capitals, digits), which
+            the BiLSTM reads beside the encoder's output. 0 leaves it out. For encoders that see no capitals.
+        tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IO"`,
+            `"IOB2"`, `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
+        text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
+            pipeline splits texts accordingly.
+        context_size (`int`, defaults to 0): how many sub-tokens of the neighbouring sentences the encoder sees on
+            each side of a sentence, in training as in the pipeline. They are not scored.
+        word_splitter (`str`, defaults to `"tokenizer"`): how the pipeline splits texts into words, as the words of
+            the validation data are split: one of `"tokenizer"`, `"unicode_words"`, `"unicode_clitics"`, `"blanks"`
+            (see `split_text`). Taggers of version 0.1 may say `"words"` or `"clitics"`, and keep what they learnt.
+        temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
+            the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here; since then one
+            that was fitted is folded into the weights, and this stays 1.
+
+    Every other argument is the encoder's. Name the labels with `id2label` or `label2id`; the other one follows from
+    it, also when one of them is set later. The model reads labels, `tag_scheme` and `temperature` where it uses them.
+
+    Raises:
+        ValueError: if a value is of a wrong type or out of range, `id2label`, `label2id` and `num_labels` contradict
+            each other, or the labels do not fit the scheme. It names the field, the rule and the value.
+    """
+
+    # What is left is `paths`: the one prediction that the Trainer gathers.
+    keys_to_ignore_at_inference: ClassVar[list[str]] = ["logits", "emissions", "hidden_states", "attentions"]
+
+    lstm_hidden_size: int | None = None
+    num_lstm_layers: int = 1
+    lstm_dropout: float | int = 0.1
+    word_shape_size: int = 0
+    tag_scheme: str | None = "auto"
+    text_unit: str = "sentence"
+    context_size: int = 0
+    word_splitter: str = "tokenizer"
+    temperature: float | int = 1.0
+
+    @classmethod
+    def for_encoder(cls, stored: dict[str, Any], **given: Any) -> Any:
+        """Make a new tagger's configuration from an encoder's.
+
+        Args:
+            stored: what the encoder's `config.json` says. What it says of its task, or of a head, is left away.
+            **given: fields that come on top, or in place of the encoder's.
+
+        Raises:
+            ValueError: if it is of another family, or as by the constructor.
+        """
+        host, kind = cls.host_config(), stored.get("model_type")
+        if isinstance(kind, str) and kind.endswith(_TAGGER):
+            raise ValueError(
+                "the encoder must be pretrained and no more, got a finished tagger: from_pretrained loads it, with "
+                "id2label, label2id and ignore_mismatched_sizes=True for other tags"
+            )
+        if kind != host.model_type:
+            raise ValueError(f"the encoder must be of the family {host.model_type!r}, got model_type {quoted(kind)}")
+        own = {field.name for field in fields(cls)} - {field.name for field in fields(host)}
+        return cls(**{name: value for name, value in stored.items() if name not in _OF_A_TASK | own} | given)
+
+    @classmethod
+    def host_config(cls) -> type[PreTrainedConfig]:
+        """Return the encoder's own configuration class."""
+        after = cls.__mro__[cls.__mro__.index(BiLSTMCRFFields) + 1 :]
+        return next(one for one in after if issubclass(one, PreTrainedConfig))
+
+    @property
+    def labels(self) -> list[str]:
+        """The tags in the order of their ids."""
+        return [self.id2label[index] for index in range(len(self.id2label))]
+
+    @property
+    def scheme(self) -> str | None:
+        """The scheme that paths obey, by its name in `SCHEMES`; None if nothing is forbidden. The one answer to this
+        question: read it here, do not guess it from tags."""
+        return resolve_scheme(self.tag_scheme, self.labels)
+
+    @property
+    def span_scheme(self) -> str | None:
+        """The scheme by which paths are read as entities: `scheme`, and where nothing is forbidden that of the labels'
+        prefixes; None if each label is a type of its own. The one answer to this question, too."""
+        return span_scheme(self.tag_scheme, self.labels)
+
+    @property
+    def lstm_units(self) -> int:
+        """Units of the BiLSTM per direction, with the default filled in."""
+        return self.hidden_size // 2 if self.lstm_hidden_size is None else self.lstm_hidden_size
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a configuration of stored fields and others in their place, checked together.
+
+        The host sets the others one after the other upon the finished configuration, each against stored ones that it
+        is to replace. Labels that are given replace both stored names of them.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        if kind not in (cls.model_type, cls.host_config().model_type):
+            raise ValueError(
+                f"`model_type` must be {cls.model_type!r}, got {quoted(kind)}: another family's class loads it, or "
+                "from_encoder makes a tagger of it; BiLSTMCRFForTokenClassification finds the class by itself"
+            )
+        own = ({field.name for field in fields(cls)} - {"dtype"}) & kwargs.keys()
+        given = {name: kwargs.pop(name) for name in own}
+        labels = ("id2label", "label2id")
+        given = {name: value for name, value in given.items() if not (name in labels and value is None)}
+        if given.keys() & {*labels}:
+            config_dict = {name: value for name, value in config_dict.items() if name not in labels}
+        return super().from_dict({**config_dict, **given} if given else config_dict, **kwargs)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field. Of `id2label` and `label2id`, once they are made, each changes the other with it."""
+        if name in ("id2label", "label2id") and None not in (vars(self).get("id2label"), vars(self).get("label2id")):
+            vars(self).update(zip(("id2label", "label2id"), _names_of_labels({name: value}), strict=True))
+        else:
+            super().__setattr__(name, value)
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for name, value in kwargs.items():
+            if name in _MORE_RULES:
+                check_value(name, value, _MORE_RULES[name])
+            self._check_name(name, value)
+        if kwargs.get("num_labels", 0) is None:
+            del kwargs["num_labels"]
+        self._name_labels(kwargs.get("num_labels"))
+        super().__post_init__(**kwargs)
+        if self.hidden_size % self.num_attention_heads and not hasattr(self, "head_dim"):
+            raise ValueError(
+                f"`num_attention_heads` must divide `hidden_size` {self.hidden_size}, got {self.num_attention_heads}"
+            )
+        if self.pad_token_id is not None and not -self.vocab_size <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"`pad_token_id` must be one of the {self.vocab_size} ids of `vocab_size`, got {self.pad_token_id}"
+            )
+        resolve_scheme(self.tag_scheme, self.labels)
+
+    def _check_name(self, name: str, value: Any) -> None:
+        """Refuse what would hide a part of the class, such as a method: the host makes every unknown name a value."""
+        part = getattr(type(self), name, None)
+        settable = isinstance(part, property) and part.fset is not None
+        if part is not None and not settable and name not in ("model_type", "dtype"):
+            raise ValueError(f"`{name}` must be left away, it is no field of a configuration, got {quoted(value)}")
+
+    def _name_labels(self, num_labels: int | None) -> None:
+        """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""
+        given = {name: names for name in ("id2label", "label2id") if (names := getattr(self, name)) is not None}
+        if not given:
+            _check_count(num_labels)
+            return
+        id2label, label2id = _names_of_labels(given)
+        if num_labels not in (None, len(id2label)):
+            raise ValueError(
+                f"`num_labels` must be left away beside the labels' names: there are {len(id2label)}, got {num_labels}"
+            )
+        vars(self).update(id2label=id2label, label2id=label2id)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values, with the names of the code that travels along.
+
+        Written here, not where a model is saved, so that every way to save leaves the same names: a process that
+        loaded the classes by remote code too, where the host would keep names that point to another repository.
+        """
+        saved = super().to_dict()
+        saved.pop("custom_pipelines", None)
+        stored = saved.pop("auto_map", None)
+        own = self._auto_map()
+        stored = own | (stored if isinstance(stored, dict) else {})
+        # In this folder, whichever they came from; and the class, not the one that FSDP makes of it.
+        names = {auto: str(stored[auto]).rpartition("--")[2].replace(".FSDP", ".") for auto in own if stored[auto]}
+        saved |= {"auto_map": names, "label2id": {label: index for index, label in self.id2label.items()}}
+        if "AutoModelForTokenClassification" in names:
+            saved["custom_pipelines"] = {
+                task: {"impl": info["impl"], "pt": list(info["pt"])} for task, info in CUSTOM_PIPELINES.items()
+            }
+        return saved
+
+    @classmethod
+    def _auto_map(cls) -> dict[str, str]:
+        """Name the classes by the files that they are in: the configuration's own, and its tagger's."""
+        file, name = cls.__module__.rpartition(".")[2], cls.__name__
+        tagger = file.replace("configuration_", "modeling_") + "." + name.replace("Config", "ForTokenClassification")
+        return {
+            "AutoConfig": f"{file}.{name}",
+            "AutoModel": tagger,
+            "AutoModelForTokenClassification": tagger,
+        }
+
+    def save_pretrained(self, save_directory: Any, push_to_hub: bool = False, **kwargs: Any) -> None:
+        """Save as the host does; a subclass only if its code can travel along."""
+        check_code_can_travel(type(self), BiLSTMCRFFields)
+        super().save_pretrained(save_directory, push_to_hub, **kwargs)
+
+
+def check_code_can_travel(cls: type, base: type) -> None:
+    """Refuse to save a subclass whose code would stay behind, or arrive without what it builds on.
+
+    The host copies the file of a class and what that imports as a sibling. It would not copy ours for a file that
+    imports them from an installed package, nor any file for a class of `__main__`.
+
+    Raises:
+        ValueError: if the file of `cls` does not import the one of `base`, directly or not, as a sibling.
+    """
+    base = next((one for one in cls.__mro__[1:] if issubclass(one, base)), base)  # the nearest that is ours
+    needed = base.__module__.rpartition(".")[2]  # the last part alone: code of a checkpoint is loaded under several
+    if cls._auto_class is None or cls.__module__.rpartition(".")[2] == needed:
+        return
+    file = getattr(sys.modules[cls.__module__], "__file__", None)
+    try:
+        siblings = [Path(one).stem for one in get_relative_import_files(file)] if file else []
+    except OSError:  # a relative import that is none of a sibling
+        siblings = []
+    if cls.__module__ == "__main__" or needed not in siblings:
+        raise ValueError(
+            f"the code of {cls.__name__} must be able to travel with what is saved: put it into a file beside copies "
+            f"of the files that travel with a tagger, and import from them as siblings (`from .{needed} import "
+            f"{base.__name__}`), got {file or cls.__module__}. To save without code, set `_auto_class = None` in "
+            f"{cls.__name__}"
+        )
+
+
+def _names_of_labels(given: Mapping[str, Any]) -> tuple[dict[int, str], dict[str, int]]:
+    """Read `id2label`, `label2id` or both, with numbers as JSON writes keys, too; return both.
+
+    Raises:
+        ValueError: if they are no names numbered from 0, or contradict each other.
+    """
+    read = []
+    for field, names in given.items():
+        if not isinstance(names, Mapping):
+            raise ValueError(f"`{field}` must be a dictionary, got {quoted(names)}")
+        _check_count(len(names))
+        pairs = names.items() if field == "id2label" else [(index, label) for label, index in names.items()]
+        for index, label in pairs:
+            if not isinstance(label, str) or not str(index).isdecimal():
+                raise ValueError(
+                    f"`{field}` must give numbers their labels' names, got {quoted(index)}: {quoted(label)}"
+                )
+            if fault := unicode_fault(label):
+                raise ValueError(f"`{field}`: the name of label {index} {fault}")
+        id2label = {int(index): label for index, label in pairs}
+        if sorted(id2label) != list(range(len(names))):
+            raise ValueError(f"`{field}` must number the labels from 0 without a gap, got {quoted(names)}")
+        if len(set(id2label.values())) < len(names):
+            raise ValueError(f"`{field}` must give every number a name of its own, got {quoted(names)}")
+        read.append(dict(sorted(id2label.items())))
+    if read[0] != read[-1]:
+        raise ValueError(
+            f"`label2id` must be the inverse of `id2label`, got {quoted(given['label2id'])} and "
+            f"{quoted(given['id2label'])}: pass only one"
+        )
+    return read[0], {label: index for index, label in read[0].items()}
+
+
+def _check_count(count: int | None) -> None:
+    if count is not None and not (isinstance(count, int) and 1 <= count <= _MOST_LABELS):
+        raise ValueError(f"there must be from 1 to {_MOST_LABELS} labels, got {count}")
+
+
+__all__ = ["BiLSTMCRFFields"]

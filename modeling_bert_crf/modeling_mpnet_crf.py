@@ -1,0 +1,35 @@
+"""A tagger on MPNet. Ships with the checkpoints of this family."""
+
+from transformers import MPNetConfig, MPNetModel, MPNetPreTrainedModel
+
+# Each file that this one needs, directly or not: older hosts copy no others beside the weights.
+from .batching import chunks  # noqa: F401
+from .configuration_crf import BiLSTMCRFFields, tagger_config
+from .crf import LinearChainCRF  # noqa: F401
+from .crf_decoding import viterbi  # noqa: F401
+from .crf_engine import sweep  # noqa: F401
+from .entities import Found  # noqa: F401
+from .modeling_crf import BiLSTMCRFForTokenClassification
+from .pipeline_crf import BiLSTMCRFPipeline  # noqa: F401
+from .schemes import SCHEMES  # noqa: F401
+from .sources import share  # noqa: F401
+from .texts import Text  # noqa: F401
+from .weights import ChecksWeights  # noqa: F401
+from .words import Window  # noqa: F401
+
+
+@tagger_config
+class MPNetBiLSTMCRFConfig(BiLSTMCRFFields, MPNetConfig):
+    """The encoder's configuration and the fields of the head, see `BiLSTMCRFFields`."""
+
+    model_type = "mpnet_bilstm_crf"
+
+
+class MPNetBiLSTMCRFForTokenClassification(BiLSTMCRFForTokenClassification, MPNetPreTrainedModel):
+    """MPNet, a BiLSTM over words and a linear-chain CRF, see `BiLSTMCRFForTokenClassification`."""
+
+    config_class = MPNetBiLSTMCRFConfig
+    encoder_class = MPNetModel
+
+
+__all__ = ["MPNetBiLSTMCRFConfig", "MPNetBiLSTMCRFForTokenClassification"]
