@@ -1,4 +1,4 @@
-"""Train, evaluate and use a BERT -> BiLSTM -> CRF tagger.
+"""Train, evaluate and use an encoder -> BiLSTM -> CRF tagger.
 
     python run_ner.py                    the demo in runs/demo: an invented corpus, a small BERT from scratch, offline
     python run_ner.py --help             every option

@@ -221,7 +221,7 @@ class LayerDecayTrainer(CRFTrainer):
         layers = model.config.num_hidden_layers
         below = {
             parameter: layers - 1 - int(found[1]) if (found := re.search(r"layer\.(\d+)\.", name)) else layers
-            for name, parameter in model.bert.named_parameters()
+            for name, parameter in model.base_model.named_parameters()
         }
         groups = []
         for group in super().parameter_groups(model):

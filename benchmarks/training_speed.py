@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchcrf import CRF
-from transformers import AutoTokenizer, BertForTokenClassification, DataCollatorForTokenClassification
+from transformers import AutoModelForTokenClassification, AutoTokenizer, DataCollatorForTokenClassification
 from transformers.utils import logging
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
@@ -68,7 +68,7 @@ def step_of(model: nn.Module, loss_of: Callable[[], Tensor]) -> Callable[[], Non
 
 def steps(encoder: str, rounds: int) -> None:
     torch.set_num_threads(1)
-    softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(LABELS)).train()
+    softmax = AutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(LABELS)).train()
     variants: dict[str, dict[str, Any]] = {"ours": {}, "without BiLSTM": {"num_lstm_layers": 0}}
     taggers = {
         name: BiLSTMCRFForTokenClassification.from_encoder(encoder, LABELS, **config).train()
@@ -99,7 +99,7 @@ def epoch(encoder: str, path: str, every: int, batch: int = 16) -> None:
     labels = sorted({tag for sentence in sentences for tag in sentence.tags})
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     dataset = TaggingDataset(sentences, tokenizer, labels)
-    softmax = BertForTokenClassification.from_pretrained(encoder, num_labels=len(labels)).train()
+    softmax = AutoModelForTokenClassification.from_pretrained(encoder, num_labels=len(labels)).train()
     tagger = BiLSTMCRFForTokenClassification.from_encoder(encoder, labels, tokenizer).train()
     stock, ours = DataCollatorForTokenClassification(tokenizer), TaggingCollator(tokenizer.pad_token_id)
     mixed = random.Random(0).sample(range(len(dataset)), len(dataset))

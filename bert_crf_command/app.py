@@ -26,7 +26,7 @@ def main(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and exit.")
     ] = False,
 ) -> None:
-    """Use a BERT -> BiLSTM -> CRF tagger."""
+    """Use an encoder -> BiLSTM -> CRF tagger."""
 
 
 # Register each command here: app.command("name")(function). Its module imports `modeling_bert_crf` in the function, so

@@ -29,8 +29,8 @@ python_version: "3.11"
 app_file: app.py
 {models}---
 
-A text in, its entities out, found by a BERT -> BiLSTM -> CRF tagger: with the probability of each, the most probable
-other readings of each sentence, and the pipeline's own output as JSON.
+A text in, its entities out, found by an encoder -> BiLSTM -> CRF tagger: with the probability of each, the most
+probable other readings of each sentence, and the pipeline's own output as JSON.
 
 The folder `modeling_bert_crf` holds the demo and the model's code; no code is loaded from the model's repository.
 """

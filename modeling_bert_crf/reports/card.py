@@ -42,7 +42,7 @@ def write_card(
 def card_data(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> ModelCardData:
     """Return the card's metadata: what the Hub searches by, and the scores as its `model-index`."""
     hub = facts.get("hub") or {}
-    name, family = clean(facts["model_name"]), facts.get("encoder_family", "bert")
+    name, family = clean(facts["model_name"]), facts.get("encoder_family")
     results = _results(facts.get("dataset"), scores)
     return ModelCardData(
         base_model=hub.get("base_model"),
@@ -52,7 +52,7 @@ def card_data(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]])
         library_name="transformers",
         metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag="token-classification",
-        tags=["token-classification", "named-entity-recognition", family, "bilstm", "crf"],
+        tags=["token-classification", "named-entity-recognition", *([family] if family else []), "bilstm", "crf"],
         model_name=name,
         eval_results=results or None,
     )
