@@ -311,7 +311,9 @@ class BiLSTMCRFFields:
             raise ValueError(
                 f"`num_attention_heads` must divide `hidden_size` {self.hidden_size}, got {self.num_attention_heads}"
             )
-        if self.pad_token_id is not None and not -self.vocab_size <= self.pad_token_id < self.vocab_size:
+        # A family's default may lie outside of a vocabulary that somebody makes smaller: that is for the host to say.
+        padding = None if self.pad_token_id == type(self).pad_token_id else self.pad_token_id
+        if padding is not None and not -self.vocab_size <= padding < self.vocab_size:
             raise ValueError(
                 f"`pad_token_id` must be one of the {self.vocab_size} ids of `vocab_size`, got {self.pad_token_id}"
             )

@@ -30,12 +30,12 @@ import unittest
 
 from .test_configuration_common import ConfigTester
 from .test_modeling_common import ModelTesterMixin
-from .upstream_harness import CONFIG_CLASS, HEAD, SIZES, Harness
+from .upstream_harness import CONFIG_CLASS, FIELDS, HEAD, Harness
 
 
 class UpstreamTest(Harness, ModelTesterMixin, unittest.TestCase):
     def test_config(self):
-        ConfigTester(self, config_class=CONFIG_CLASS, **SIZES, **HEAD).run_common_tests()
+        ConfigTester(self, config_class=CONFIG_CLASS, **FIELDS, **HEAD).run_common_tests()
 """
 FILES = {
     "exporters/test_export.py": "class ExportTesterMixin: ...",

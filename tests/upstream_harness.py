@@ -36,9 +36,10 @@ OWN = {
     "hidden_dim": 37,
 }
 SIZES |= dict(FAMILY.sizes) | {name: OWN[name] for name in FAMILY.sizes if name in OWN}
-SIZES |= dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "mask_token_id"))
-SIZES["pad_token_id"] = 1
-SIZES = {name: size for name, size in SIZES.items() if name not in CONFIG_CLASS.attribute_map}
+IDS = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")) | {"pad_token_id": 1}
+IDS |= {"mask_token_id": 2} if hasattr(CONFIG_CLASS, "mask_token_id") else {}
+# Under the names that the configuration has them by: DistilBERT's are others.
+FIELDS = {name: size for name, size in SIZES.items() if name not in CONFIG_CLASS.attribute_map} | IDS
 HEAD = {} if STOCK else {"lstm_hidden_size": 11, "num_lstm_layers": 2, "word_shape_size": 5}
 # What every configuration must take and keep: no default among the values.
 config_common_kwargs = {
@@ -67,7 +68,7 @@ class ModelTester:
     def get_config(self) -> Any:
         labels = ["O", "B-X", "I-X"]
         names = {"id2label": dict(enumerate(labels)), "label2id": {label: index for index, label in enumerate(labels)}}
-        return CONFIG_CLASS(**SIZES, **HEAD, **names)
+        return CONFIG_CLASS(**FIELDS, **HEAD, **names)
 
     def prepare_config_and_inputs_for_common(self) -> tuple[Any, dict[str, Tensor]]:
         shape = (self.batch_size, self.seq_length)
