@@ -26,6 +26,17 @@ def model(make_model):
     return make_model(word_shape_size=3)
 
 
+def alike(one, other):
+    """Compare what two pipelines return; numbers up to rounding."""
+    if isinstance(one, float):
+        return abs(one - other) < 1e-4
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(alike(one[name], other[name]) for name in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    return one == other
+
+
 def compare(model, offloaded, tokenizer):
     batch = tokenizer(TEXTS, return_tensors="pt", padding=True)
     expected = model(**batch)
@@ -34,12 +45,13 @@ def compare(model, offloaded, tokenizer):
     with torch.no_grad():
         output = offloaded(**batch)
 
-    assert output.logits.equal(expected.logits)
+    # Not bit by bit: weights that were moved lie elsewhere in memory, and some processors then round otherwise.
+    torch.testing.assert_close(output.logits, expected.logits, rtol=0, atol=1e-4)
     assert output.paths.equal(expected.paths)
     other = BertBiLSTMCRFPipeline(model=offloaded, tokenizer=tokenizer)
     assert other.device == offloaded.device == torch.device("cpu")
     for call in CALLS:
-        assert other(TEXTS, **call) == tagger(TEXTS, **call)
+        assert alike(other(TEXTS, **call), tagger(TEXTS, **call))
     assert offloaded.crf.transitions.is_meta  # and so they wait again
 
 
