@@ -183,6 +183,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         # Where the family's own checkpoints have it; without a pooler, of which a tagger has no use.
         options = {"add_pooling_layer": False} if _takes(self.encoder_class.__init__, "add_pooling_layer") else {}
         setattr(self, self.base_model_prefix, self.encoder_class(config, **options))
+        self._unknown_inputs = [name for name in _OF_SOME if not _takes(self.encoder_class.forward, name)]
         self.word_shapes = nn.Embedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size else None
         word_size = config.hidden_size + config.word_shape_size
         self.dropout = nn.Dropout(_dropout(config))
@@ -451,8 +452,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp_min(0) + self._first_position
         kwargs["position_ids"] = position_ids
         # Not every encoder has these: what it does not know it must not get.
-        unknown = {name for name in _OF_SOME if not _takes(encoder.forward, name)}
-        known = {name: value for name, value in kwargs.items() if name not in unknown}
+        known = {name: value for name, value in kwargs.items() if name not in self._unknown_inputs}
         return encoder(input_ids, attention_mask=attention_mask, return_dict=True, **known)
 
     @property

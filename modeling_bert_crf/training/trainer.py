@@ -72,11 +72,10 @@ class CRFTrainer(RestartableTrainer, HubTrainer):
         groups: dict[tuple[str, bool], list[nn.Parameter]] = {
             (part, decay): [] for part in rates for decay in (True, False)
         }
-        head = {*HEAD, "token_roles"}
         for name, parameter in model.named_parameters():
             if parameter.requires_grad:
                 # By what is around it: adapters and wrappers put names of their own before and between.
-                own = next((part for part in name.split(".") if part in head), None)
+                own = next((part for part in name.split(".") if part in HEAD), None)
                 part = "encoder" if own is None else "crf" if own == "crf" else "head"
                 groups[part, name in decaying and part != "crf"].append(parameter)
         return [
