@@ -143,8 +143,11 @@ def claim(data: str, system: str, seed: int) -> bool:
     return True
 
 
-def run(folder: Path, encoder: str, system: System, epochs: int, seed: int) -> dict[str, Any]:
-    """Train one tagger and score it; the default also by the ways of decoding that cost no training."""
+def run(folder: Path, encoder: str, system: System, epochs: int, seed: int, **options: Any) -> dict[str, Any]:
+    """Train one tagger and score it; the default also by the ways of decoding that cost no training.
+
+    `options` are further training arguments of the host, the same for every system.
+    """
     set_seed(seed)
     splits = {name: read_conll(folder / f"{name}.conll") for name in ("train", "dev", "test")}
     tokenizer = AutoTokenizer.from_pretrained(encoder)
@@ -153,7 +156,7 @@ def run(folder: Path, encoder: str, system: System, epochs: int, seed: int) -> d
     datasets = {name: TaggingDataset(split, tokenizer, labels, context_size=context) for name, split in splits.items()}
     output = Path("runs") / f"accuracy-{os.getpid()}"
     make = make_ours if system.softmax_rate is None else make_softmax
-    trainer = make(encoder, tokenizer, datasets, system, common(output, epochs, seed))
+    trainer = make(encoder, tokenizer, datasets, system, common(output, epochs, seed) | options)
     start, cpu = time.monotonic(), time.process_time()
     trainer.train()
     seconds = {"train_wall": time.monotonic() - start, "train_cpu": time.process_time() - cpu}
