@@ -16,24 +16,25 @@ from typing import Any
 
 from transformers import set_seed
 
+from modeling_bert_crf.doors.lock import FolderInUseError, locked
 from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
 from modeling_bert_crf.hub.pushing import HubError
-from modeling_bert_crf.hub.run import only_push_is_left, push
+from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.reports.card import write_card
-from modeling_bert_crf.reports.evaluation import evaluate, known_forms
-from modeling_bert_crf.reports.facts import run_facts
 from modeling_bert_crf.reports.plots import draw_plots
-from modeling_bert_crf.reports.terminal import highlight, overview, report, score_line
+from modeling_bert_crf.reports.terminal import highlight, report, score_line
 from modeling_bert_crf.training.arguments import Arguments, ModelArguments, UserError, given_options, parse_arguments
 from modeling_bert_crf.training.checkpoints import TrainingError
 from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
-from modeling_bert_crf.training.data import DataError
+from modeling_bert_crf.training.crf_statistics import strongest_transitions
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.demo import demo_arguments
+from modeling_bert_crf.training.evaluation import evaluate, known_forms
+from modeling_bert_crf.training.example import demo_arguments
+from modeling_bert_crf.training.facts import run_facts
 from modeling_bert_crf.training.faults import Stopped, faults_in_words
-from modeling_bert_crf.training.health import strongest_transitions
-from modeling_bert_crf.training.lock import locked
 from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training.overview import overview
+from modeling_bert_crf.training.push import only_push_is_left, push
 from modeling_bert_crf.training.recipe import apply_recipe, group_table
 from modeling_bert_crf.training.record import run_record
 from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
@@ -56,7 +57,7 @@ def main(argv: list[str]) -> None:
         if is_first:
             print(visible(f"run_ner.py: {error}"), file=sys.stderr)
         sys.exit(error.status)
-    except (DataError, HubError, TrainingError, UserError) as error:
+    except (DataError, FolderInUseError, HubError, TrainingError, UserError) as error:
         sys.exit(visible(f"run_ner.py: error: {error}"))
 
 

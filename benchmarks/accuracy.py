@@ -42,10 +42,11 @@ from transformers import (
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN, LinearChainCRF
+from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.schemes import tags_to_spans
-from modeling_bert_crf.training.data import find_labels, read_conll
+from modeling_bert_crf.scores.metrics import make_compute_metrics, score_tags
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.metrics import make_compute_metrics, score_tags
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
 

@@ -16,10 +16,10 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import modeling_bert_crf  # noqa: F401  (registers the model)
 from modeling_bert_crf.crf import UNKNOWN
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import OUTSIDE
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.metrics import score_tags
 from modeling_bert_crf.words import split_text
 
 

@@ -27,7 +27,9 @@ from transformers import (
 )
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification, words
-from modeling_bert_crf.training.data import Sentence, find_labels, read_conll
+from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer

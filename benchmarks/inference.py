@@ -98,8 +98,8 @@ def speed(
         tagger(json.loads(sys.stdin.read()))
         print(json.dumps({**costs, "peak_mib": peak()}))
         return
-    from modeling_bert_crf.training.data import read_conll
-    from modeling_bert_crf.training.splitting import detokenise
+    from modeling_bert_crf.readers.files import read_conll
+    from modeling_bert_crf.training.splitter_choice import detokenise
 
     sentences = read_conll(file)[::every]
     split = [detokenise(sentence.words) for sentence in sentences]
@@ -178,8 +178,8 @@ def long(
                 flush=True,
             )
         return
-    from modeling_bert_crf.training.data import read_conll
-    from modeling_bert_crf.training.splitting import detokenise
+    from modeling_bert_crf.readers.files import read_conll
+    from modeling_bert_crf.training.splitter_choice import detokenise
 
     tagger = load_ours(ours)
     tagger.model.config.text_unit = unit

@@ -15,9 +15,9 @@ from typing import Any
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from modeling_bert_crf import BiLSTMCRFPipeline
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import tags_to_spans
-from modeling_bert_crf.training.data import read_conll
-from modeling_bert_crf.training.splitting import Offsets, detokenise
+from modeling_bert_crf.training.splitter_choice import Offsets, detokenise
 from modeling_bert_crf.words import split_text
 
 

@@ -23,7 +23,7 @@ from transformers.utils import logging
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import EpochLengthSampler
 

@@ -10,7 +10,7 @@ import sys
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from modeling_bert_crf import BiLSTMCRFPipeline
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.readers.files import read_conll
 
 
 def main(folder: str, path: str, window: str = "128") -> None:

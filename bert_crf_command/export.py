@@ -43,7 +43,7 @@ def export(
     [cyan]1[/cyan] the model, the sentences or the export is at fault, and one sentence says how.
     [cyan]2[/cyan] the command is wrong.
     """
-    from modeling_bert_crf.training.data import DataError
+    from modeling_bert_crf.readers.sentences import DataError
 
     from .loading import load_tagger
 
@@ -65,15 +65,10 @@ def export(
 
 def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
     """Read texts, or words with their gold tags in the model's scheme."""
-    from modeling_bert_crf.training.data import (
-        check_tags,
-        convert_tags,
-        find_scheme,
-        number_lines,
-        read_file,
-        tag_places,
-    )
-    from modeling_bert_crf.training.spelling import find_spelling, respell
+    from modeling_bert_crf.readers.columns import number_lines
+    from modeling_bert_crf.readers.files import read_file
+    from modeling_bert_crf.readers.spelling import find_spelling, respell
+    from modeling_bert_crf.readers.tags import check_tags, convert_tags, find_scheme, tag_places
 
     from .inputs import opened
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from modeling_bert_crf.training.data import WORD_COLUMNS, DataError, number_lines, read_columns, read_objects
+from modeling_bert_crf.readers.columns import number_lines, read_columns
+from modeling_bert_crf.readers.files import read_objects
+from modeling_bert_crf.readers.rows import WORD_COLUMNS
+from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.words import unicode_fault
 
 from .errors import CommandError, reason

@@ -134,7 +134,7 @@ def tag(
     if batch_size is not None:
         options["batch_size"] = batch_size
 
-    from modeling_bert_crf.training.data import DataError
+    from modeling_bert_crf.readers.sentences import DataError
 
     from .inputs import check_readable, read_items
     from .loading import load_tagger

@@ -235,7 +235,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
                 has some that its configuration knows nothing of, or the labels are not distinct strings.
             ImportError: where this package is not installed: its code that makes new taggers does not travel.
         """
-        return import_module("modeling_bert_crf.training.building").build(cls, name_or_path, labels, tokenizer, config)
+        return import_module("modeling_bert_crf.opening.building").build(cls, name_or_path, labels, tokenizer, config)
 
     @classmethod
     def from_pretrained(

@@ -20,9 +20,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import run_ner
+from modeling_bert_crf.doors.lock import LOCK
 from modeling_bert_crf.training import restarts
 from modeling_bert_crf.training.checkpoints import is_finished, is_trained, last_whole
-from modeling_bert_crf.training.lock import LOCK
 from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.trainer import CRFTrainer
 

@@ -12,8 +12,9 @@ from peft import LoraConfig, TaskType, get_peft_model
 from transformers import AutoTokenizer
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
-from modeling_bert_crf.training.calibration import calibration_error, entity_confidences, fit_temperature
-from modeling_bert_crf.training.data import Sentence
+from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.scores.calibration import calibration_error
+from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer

@@ -26,7 +26,7 @@ from bert_crf_command.inputs import Item
 from bert_crf_command.outputs import BLOCK, find_entities, output_file
 from bert_crf_command.terminal import write_terminal
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 
 TEXTS = ["Ada Lovelace visited Paris, in the rain.", "rain in Paris . Ada"]

@@ -24,8 +24,8 @@ from typer.testing import CliRunner
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
+from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.arguments import DataArguments, ModelArguments, UserError
-from modeling_bert_crf.training.data import Sentence
 from modeling_bert_crf.training.run import Split, load_model
 
 from_pretrained = BertBiLSTMCRFForTokenClassification.from_pretrained

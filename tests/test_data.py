@@ -5,21 +5,18 @@ import json
 import datasets
 import pytest
 
-from modeling_bert_crf.training.data import (
-    DataError,
-    Sentence,
+from modeling_bert_crf.readers.datasets import class_names, read_dataset
+from modeling_bert_crf.readers.files import read_conll, read_file
+from modeling_bert_crf.readers.sentences import DataError, Sentence
+from modeling_bert_crf.readers.spelling import find_spelling, respell
+from modeling_bert_crf.readers.tags import (
     check_tags,
-    class_names,
     convert_tags,
     count_repairs,
     find_labels,
     find_scheme,
-    read_conll,
-    read_dataset,
-    read_file,
     tag_places,
 )
-from modeling_bert_crf.training.spelling import find_spelling, respell
 
 
 @pytest.fixture

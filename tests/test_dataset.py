@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.training.data import DataError, Sentence, read_conll, read_file
+from modeling_bert_crf.readers.files import read_conll, read_file
+from modeling_bert_crf.readers.sentences import DataError, Sentence
+from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
-from modeling_bert_crf.training.metrics import score_tags
 from modeling_bert_crf.words import WORD_SHAPES
 
 

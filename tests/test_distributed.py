@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, Trainer, TrainerCallback, set_seed
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer

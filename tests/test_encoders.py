@@ -20,8 +20,8 @@ import modeling_bert_crf
 import run_ner
 from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
 from modeling_bert_crf.export.onnx import export
-from modeling_bert_crf.training.data import read_conll
-from modeling_bert_crf.training.demo import write_demo
+from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.training.example import write_demo
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 SENTENCES = ["Ada Lovelace visited Paris in the rain", "Charles wrote"]

@@ -11,8 +11,8 @@ import run_ner
 from bert_crf_command.app import app
 from bert_crf_command.export import _read
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+from modeling_bert_crf.readers.files import read_conll, read_file
 from modeling_bert_crf.training.arguments import parse_arguments
-from modeling_bert_crf.training.data import read_conll, read_file
 from modeling_bert_crf.training.run import choose_labels, read_splits
 
 

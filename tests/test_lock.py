@@ -8,10 +8,9 @@ import sys
 import pytest
 
 import run_ner
-from modeling_bert_crf.training import lock
-from modeling_bert_crf.training.checkpoints import TrainingError
-from modeling_bert_crf.training.demo import demo_arguments
-from modeling_bert_crf.training.lock import LOCK, locked
+from modeling_bert_crf.doors import lock
+from modeling_bert_crf.doors.lock import LOCK, FolderInUseError, locked
+from modeling_bert_crf.training.example import demo_arguments
 
 
 def test_a_second_run_in_a_folder_is_refused(files, command, error_of):
@@ -50,7 +49,7 @@ def test_a_killed_run_lets_go(tmp_path):
     file = tmp_path / LOCK
     with subprocess.Popen([sys.executable, "-c", HOLD, file], stdout=subprocess.PIPE) as run:
         run.stdout.readline()
-        with pytest.raises(TrainingError, match=f"in use by another run, process {run.pid}: "), locked(tmp_path):
+        with pytest.raises(FolderInUseError, match=f"in use by another run, process {run.pid}: "), locked(tmp_path):
             pass
         run.kill()
     assert file.exists()
@@ -115,6 +114,6 @@ def test_folders_that_were_made_for_the_lock_alone_go_with_it(tmp_path):
 
 def test_a_demo_that_runs_is_not_replaced(tmp_path):
     demo_arguments(tmp_path / "demo")
-    with locked(tmp_path / "demo"), pytest.raises(TrainingError, match="is in use by another run"):
+    with locked(tmp_path / "demo"), pytest.raises(FolderInUseError, match="is in use by another run"):
         demo_arguments(tmp_path / "demo")
     assert (tmp_path / "demo" / "input" / "train.conll").exists()

@@ -13,7 +13,7 @@ from seqeval.scheme import IOB2
 from transformers import EvalPrediction
 
 from modeling_bert_crf.schemes import SCHEMES, tags_to_spans
-from modeling_bert_crf.training.metrics import TaggingMetric, flat_scores, make_compute_metrics, score_tags
+from modeling_bert_crf.scores.metrics import TaggingMetric, flat_scores, make_compute_metrics, score_tags
 
 
 def rows(*sentences):
@@ -225,7 +225,7 @@ def test_the_metric_of_evaluate():
 
 PROCESS = """
 import sys
-from modeling_bert_crf.training.metrics import TaggingMetric
+from modeling_bert_crf.scores.metrics import TaggingMetric
 rank, cache = int(sys.argv[1]), sys.argv[2]
 gold, predicted = {gold!r}, {predicted!r}
 metric = TaggingMetric(num_process=2, process_id=rank, experiment_id="two", cache_dir=cache)

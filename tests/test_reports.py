@@ -7,12 +7,12 @@ import random
 import pytest
 import torch
 
-from modeling_bert_crf.reports.errors import compare, error_profile, split_by_form, strict_spans
-from modeling_bert_crf.reports.facts import command_line, learning_curve
-from modeling_bert_crf.reports.intervals import bootstrap_f1
+from modeling_bert_crf.scores.intervals import bootstrap_f1
+from modeling_bert_crf.scores.metrics import score_tags
+from modeling_bert_crf.scores.mistakes import compare, error_profile, split_by_form, strict_spans
 from modeling_bert_crf.training.arguments import given_options
-from modeling_bert_crf.training.health import transition_table
-from modeling_bert_crf.training.metrics import score_tags
+from modeling_bert_crf.training.crf_statistics import transition_table
+from modeling_bert_crf.training.facts import command_line, learning_curve
 
 CASES = {
     "the same": ([(0, 2, "PER")], [(0, 2, "PER")], ["correct"]),

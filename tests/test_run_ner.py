@@ -14,12 +14,12 @@ from transformers import AutoTokenizer
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from modeling_bert_crf.hub.run import only_push_is_left
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments
-from modeling_bert_crf.training.data import read_conll
-from modeling_bert_crf.training.demo import demo_arguments, write_demo
+from modeling_bert_crf.training.example import demo_arguments, write_demo
+from modeling_bert_crf.training.push import only_push_is_left
 
 ROOT = Path(run_ner.__file__).parent
 

@@ -21,7 +21,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification,
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.pages.render import render
-from modeling_bert_crf.training.data import read_conll
+from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.training.trainer import CRFTrainingArguments
 
 from_encoder = BertBiLSTMCRFForTokenClassification.from_encoder

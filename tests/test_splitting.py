@@ -8,8 +8,8 @@ import run_ner
 from bert_crf_command.app import app
 from bert_crf_command.loading import load_tagger
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
-from modeling_bert_crf.training.data import Sentence
-from modeling_bert_crf.training.splitting import choose_splitter, detokenise, share_of_words_found
+from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.training.splitter_choice import choose_splitter, detokenise, share_of_words_found
 from modeling_bert_crf.words import split_text
 
 

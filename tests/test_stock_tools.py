@@ -18,7 +18,7 @@ from transformers import (
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.training.metrics import TaggingMetric, make_compute_metrics
+from modeling_bert_crf.scores.metrics import TaggingMetric, make_compute_metrics
 
 TEXT = "Ada Lovelace visited Paris in the rain ."
 

@@ -11,11 +11,11 @@ from oracle import Chain
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import first_violation
-from modeling_bert_crf.training.data import Sentence
+from modeling_bert_crf.scores.metrics import make_compute_metrics
+from modeling_bert_crf.training.crf_statistics import crf_health, scores_of
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.health import crf_health, scores_of
-from modeling_bert_crf.training.metrics import make_compute_metrics
 from modeling_bert_crf.training.recipe import (
     CRFTrainingArguments,
     EpochLengthSampler,

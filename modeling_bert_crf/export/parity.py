@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..crf import UNKNOWN
 from ..pipeline_crf import BiLSTMCRFPipeline
-from ..training.metrics import flat_scores, score_tags
+from ..scores.metrics import flat_scores, score_tags
 from ..words import Window
 from .runtime import OnnxTagger
 

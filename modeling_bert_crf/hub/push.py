@@ -5,7 +5,7 @@ from pathlib import Path
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from ..training.lock import LOCK
+from ..doors.lock import LOCK
 from .pushing import HubError, hub_errors
 
 GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "spiece.model", "plots/*")

@@ -9,7 +9,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from .facts import template_values
+from .figures import template_values
 
 
 def write_card(

@@ -9,9 +9,9 @@ from typing import Any
 from jinja2 import UndefinedError
 
 from ..pages.render import render
+from ..scores.mistakes import KINDS
 from .card import percent
-from .errors import KINDS
-from .facts import shown_split, template_values
+from .figures import shown_split, template_values
 from .plots import draw_plots
 
 METRICS = "metrics.json"

@@ -13,8 +13,8 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from .errors import PAIRED
-from .facts import shown_split
+from ..scores.mistakes import PAIRED
+from .figures import shown_split
 
 INK = "#7b8494"  # contrast of 3.8 to white, 5.0 to black
 BLUE, ORANGE, GREEN, PURPLE, RED = "#3d8bd4", "#d98324", "#2f9e6e", "#9a6fd0", "#d9534f"

@@ -6,25 +6,8 @@ from typing import Any
 from rich.cells import cell_len
 
 from ..doors.terminal import visible
+from ..readers.sentences import Sentence
 from ..schemes import tags_to_spans
-from ..training.data import Sentence
-from ..training.dataset import StreamingTaggingDataset, TaggingDataset
-from ..training.run import Split
-
-
-def overview(datasets: dict[str, TaggingDataset | StreamingTaggingDataset], splits: dict[str, Split]) -> str:
-    """Count what there is to work on, and say how its tags were read."""
-    lines = []
-    for split, dataset in datasets.items():
-        source, target = (scheme or "no scheme" for scheme in (splits[split].scheme, dataset.scheme))
-        tags = f"tags in {source}" + (f", written as {target}" if source != target else "")
-        if isinstance(dataset, StreamingTaggingDataset):
-            lines.append(f"{split}: streamed, {tags}")
-            continue
-        words = sum(len(sentence.words) for sentence in dataset.sentences)
-        cut = f", {dataset.cut_sentences:,} of them in several windows" if dataset.cut_sentences else ""
-        lines.append(f"{split}: {len(dataset.sentences):,} sentences, {words:,} words{cut}, {tags}")
-    return "\n".join(lines) + "\n"
 
 
 def report(split: str, scores: dict[str, Any]) -> str:

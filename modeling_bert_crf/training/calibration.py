@@ -4,7 +4,7 @@ C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural netwo
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -17,7 +17,6 @@ from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 
-BINS = 10
 TINY = 1e-6
 """The least probability that the loss believes in: one entity must not decide alone."""
 
@@ -76,34 +75,6 @@ def _confidences(
             model.config.temperature = before
         found += [(score, (row, start, end, kind) in gold) for row, start, end, kind, score in entities]
     return found
-
-
-def reliability_bins(confidences: Sequence[tuple[float, bool]]) -> list[dict[str, float]]:
-    """Sort entities into ten equal ranges of their probability.
-
-    Returns:
-        For each range that holds some, in ascending order: `count`, their mean `probability`, and `right`, the share
-        of them that is right.
-    """
-    bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
-    for score, right in confidences:
-        bins[min(int(score * BINS), BINS - 1)].append((score, right))
-    return [
-        {
-            "count": len(one),
-            "probability": math.fsum(score for score, _ in one) / len(one),
-            "right": sum(right for _, right in one) / len(one),
-        }
-        for one in bins
-        if one
-    ]
-
-
-def calibration_error(confidences: Sequence[tuple[float, bool]]) -> float:
-    """Return the expected calibration error: the mean distance, over the `reliability_bins`, weighted by their
-    entities, between the mean probability and the share of right entities. 0 for no entities."""
-    distances = (one["count"] * abs(one["probability"] - one["right"]) for one in reliability_bins(confidences))
-    return sum(distances) / max(1, len(confidences))
 
 
 def _batches(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, batch_size: int = 32) -> Iterator[Batch]:

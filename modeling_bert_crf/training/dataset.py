@@ -12,12 +12,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
+from ..readers.columns import write_rows
+from ..readers.sentences import Sentence
+from ..readers.spelling import check_spelling
+from ..readers.tags import tag_places
 from ..schemes import detect_scheme, has_type, tags_to_spans
 from ..words import Window, encode_document
-from .columns import write_rows
-from .data import tag_places
-from .sentences import Sentence
-from .spelling import check_spelling
 
 Row = dict[str, list[int]]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..doors.lock import FolderInUseError
 from ..hub.pushing import HubError
 from .checkpoints import TrainingError, is_finished, is_trained, way_on
 
@@ -64,7 +65,8 @@ def _way_on(folder: Path, trains: bool) -> str:
 
 def _reason(error: Exception, folder: Path) -> str | None:
     """Say what happened, and what helps; None for a sentence already, and for what only a traceback tells."""
-    if not isinstance(error, OSError | RuntimeError | MemoryError) or isinstance(error, HubError | TrainingError):
+    spoken = HubError | TrainingError | FolderInUseError
+    if not isinstance(error, OSError | RuntimeError | MemoryError) or isinstance(error, spoken):
         return None
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _NO_MEMORY.search(text):

@@ -11,8 +11,8 @@ from typing import Any
 from transformers import Trainer
 
 from ..doors.files import whole
+from ..readers.sentences import Sentence
 from .checkpoints import UNFINISHED, TrainingError, is_finished, is_trained, read_object, writing
-from .data import Sentence
 from .dataset import write_conll
 
 

@@ -10,7 +10,7 @@ from transformers.debug_utils import DebugOption
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import SaveStrategy
 
-from ..hub.trainer import HubTrainingArguments
+from .hub import HubTrainingArguments
 
 _WHOLE = {"batch_eval_metrics": False, "prediction_loss_only": False, "eval_do_concat_batches": True}
 """Options that would score parts of a data set, and the values that do not."""

@@ -14,26 +14,17 @@ from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
 from ..hub.pushing import hub_answers
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
+from ..readers.datasets import class_names, read_dataset
+from ..readers.files import read_file
+from ..readers.sentences import DataError, Reader, Sentence
+from ..readers.spelling import describe, find_spelling, respell
+from ..readers.tags import check_tags, convert_tags, count_repairs, find_labels, find_scheme, tag_places
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag, tags_to_spans
 from ..words import blank_mark, check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
-from .data import (
-    Reader,
-    check_tags,
-    class_names,
-    convert_tags,
-    count_repairs,
-    find_labels,
-    find_scheme,
-    read_dataset,
-    read_file,
-    tag_places,
-)
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .recipe import CRFTrainingArguments
-from .sentences import DataError, Sentence
-from .spelling import describe, find_spelling, respell
-from .splitting import choose_splitter
+from .splitter_choice import choose_splitter
 
 logger = logging.get_logger(__name__)
 

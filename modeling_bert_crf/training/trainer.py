@@ -12,13 +12,14 @@ from transformers import EarlyStoppingCallback, EvalPrediction, get_scheduler
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
-from ..hub.trainer import HubTrainer
 from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..scores.calibration import calibration_error, reliability_bins
+from ..scores.metrics import flat_scores, score_tags
 from ..weights import HEAD
-from .calibration import calibration_error, entity_confidences, fit_temperature, reliability_bins
+from .calibration import entity_confidences, fit_temperature
+from .crf_statistics import crf_health, scores_of
 from .dataset import TaggingDataset
-from .health import crf_health, scores_of
-from .metrics import flat_scores, score_tags
+from .hub import HubTrainer
 from .recipe import CRFTrainingArguments, EpochLengthSampler
 from .restarts import RestartableTrainer
 

@@ -4,10 +4,10 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from ..training.dataset import StreamingTaggingDataset, TaggingDataset
-from ..training.trainer import CRFTrainer
-from .errors import Form, compare, error_profile, forms, split_by_form, strict_spans
-from .intervals import bootstrap_f1
+from ..scores.intervals import bootstrap_f1
+from ..scores.mistakes import Form, compare, error_profile, forms, split_by_form, strict_spans
+from .dataset import StreamingTaggingDataset, TaggingDataset
+from .trainer import CRFTrainer
 
 
 def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set[Form] | None:

@@ -1,21 +1,23 @@
 """One run at a time in an output folder: two would mix their files."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from transformers.utils import logging
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-from .checkpoints import TrainingError
 
 LOCK = ".lock"
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
+
+
+class FolderInUseError(RuntimeError):
+    """Another run has the folder; the message says which process."""
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
         is_first: whether this is the process of the run that locks; for the others nothing is done.
 
     Raises:
-        TrainingError: if another run has the folder.
+        FolderInUseError: if another run has the folder.
     """
     if not is_first:
         yield
@@ -68,7 +70,7 @@ def _lock(path: Path) -> int | None:
         except BlockingIOError:
             owner = os.read(file, 20).decode(errors="replace") or "of an unknown number"
             os.close(file)
-            raise TrainingError(
+            raise FolderInUseError(
                 f"--output_dir {path.parent} is in use by another run, process {owner}: wait for its end, or choose "
                 "another folder"
             ) from None

@@ -20,8 +20,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from ..crf import UNKNOWN
+from ..readers.spelling import find_spelling
 from ..schemes import OUTSIDE, convert, detect_scheme, entity_types, scheme_of, split_tag
-from .spelling import find_spelling
 
 Tags = Sequence[Sequence[str]]
 # seqeval knows neither BMES nor these letters; the schemes are one but for their names. Nor does it know IO.

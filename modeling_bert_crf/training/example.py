@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from ..doors.lock import locked
 from ..doors.terminal import show
+from ..readers.sentences import DataError
 from ..schemes import spans_to_tags
-from .data import DataError
-from .lock import locked
 
 SPLITS = {"train": 500, "validation": 150, "test": 300}
 
@@ -90,7 +90,7 @@ def demo_arguments(folder: Path) -> list[str]:
 
     Raises:
         DataError: if the folder exists and the demo did not make it.
-        TrainingError: if another demo runs in it.
+        FolderInUseError: if another demo runs in it.
     """
     if folder.exists():
         if not (folder / _MARK).exists():

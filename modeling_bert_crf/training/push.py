@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..reports.facts import fingerprint
-from ..training.arguments import STEPS, Arguments
-from ..training.checkpoints import is_finished
-from .push import list_push, push_folder
-from .trainer import HubTrainingArguments
+from ..hub.push import list_push, push_folder
+from .arguments import STEPS, Arguments
+from .checkpoints import is_finished
+from .facts import fingerprint
+from .hub import HubTrainingArguments
 
 
 def only_push_is_left(arguments: Arguments, options: Mapping[str, Any]) -> bool:

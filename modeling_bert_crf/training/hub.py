@@ -11,9 +11,9 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import HubStrategy
 
 from ..doors.terminal import show
-from ..training.output import Output
-from .push import list_push, push_folder
-from .pushing import bare_card, hub_errors
+from ..hub.push import list_push, push_folder
+from ..hub.pushing import bare_card, hub_errors
+from .output import Output
 
 
 @dataclass(repr=False)  # the host's, which hides the token

@@ -7,8 +7,8 @@ from typing import Any
 
 import regex
 
+from ..readers.sentences import Sentence
 from ..words import split_text
-from .data import Sentence
 
 Offsets = list[tuple[int, int]]
 

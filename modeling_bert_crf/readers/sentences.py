@@ -1,5 +1,6 @@
 """A labelled sentence, and what is said of one that cannot be read."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
@@ -24,3 +25,7 @@ class Sentence:
     def where(self, word: int) -> str:
         """Name a word's place, for an error message."""
         return f"{self.source}:{self.lines[word]}"
+
+
+Reader = Callable[[], Iterator[Sentence]]
+"""Starts reading a split from its beginning."""

@@ -1,0 +1,10 @@
+"""From files and data sets to labelled sentences. Knows no model.
+
+sentences.py    a sentence with its tags, and the error of data that cannot be read
+files.py        a file as sentences: columns, CoNLL-U, JSON lines
+columns.py      the lines of a column file
+rows.py         a row of a data set, or a JSON object
+datasets.py     data sets of the `datasets` library
+spelling.py     tags in another spelling than `B-PER`
+tags.py         the scheme of the tags, whether they obey it, the same tags in another scheme
+"""

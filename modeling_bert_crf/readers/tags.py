@@ -1,0 +1,138 @@
+"""The tags of sentences as they were read: their scheme, whether they obey it, and the same tags in another scheme."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ..schemes import (
+    OUTSIDE,
+    SCHEMES,
+    convert,
+    first_violation,
+    has_type,
+    is_iob1,
+    join_tag,
+    repair,
+    scheme_of,
+    split_tag,
+)
+from .sentences import DataError, Sentence
+from .spelling import check_spelling
+
+# More distinct tags without a prefix than any tag set has: then they are something else.
+MOST_TAGS = 500
+
+
+def tag_places(sentences: Iterable[Sentence]) -> dict[str, str]:
+    """Map each tag of sentences to the place that it stands at first."""
+    places: dict[str, str] = {}
+    for sentence in sentences:
+        for index, tag in enumerate(sentence.tags):
+            if tag not in places:
+                places[tag] = sentence.where(index)
+    return places
+
+
+def find_scheme(sentences: Iterable[Sentence]) -> str | None:
+    """Name the scheme of the sentences' tags, `"IOB1"` among them; None if they have no prefixes.
+
+    Raises:
+        DataError: if the prefixes belong to no one scheme, only some tags have one, there are too many to be tags, or
+            they are tags in another spelling (`find_spelling` reads them).
+    """
+    sentences = list(sentences)
+    places = tag_places(sentences)
+    if words_like_tags := _swapped(sentences):
+        raise DataError(f"{sentences[0].source}: the columns of words and tags seem swapped: {words_like_tags}")
+    try:
+        scheme = scheme_of(places)
+    except ValueError as error:
+        odd = next((tag for tag in places if tag != OUTSIDE and not has_type(tag)), next(iter(places)))
+        hint = "; words outside of entities have the tag 'O'" if not has_type(odd) else ""
+        raise DataError(f"{places[odd]}: {error}{hint}") from None
+    if scheme is None and len(places) > MOST_TAGS:
+        examples = ", ".join(repr(tag) for tag in islice(places, 3))
+        raise DataError(
+            f"{sentences[0].source}: the column of tags must hold tags, got {len(places):,} different ones: {examples}"
+        )
+    check_spelling(places)
+    return "IOB1" if scheme == "IOB2" and is_iob1(sentence.tags for sentence in sentences) else scheme
+
+
+def _swapped(sentences: Sequence[Sentence]) -> str:
+    """Say by an example that all words look like tags and the tags do not; empty if all is well."""
+    words = {word for sentence in sentences for word in sentence.words}
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    # A few words, such as I, are a tag without a type, but not all of them.
+    tag_like = any(map(has_type, words)) or {"B", OUTSIDE} <= words
+    if not (tag_like and all(word == OUTSIDE or split_tag(word)[0] for word in words)):
+        return ""
+    return "" if any(split_tag(tag)[0] for tag in tags) else f"the words are {', '.join(sorted(words)[:3])}"
+
+
+def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
+    """List a model's tags for the sentences: `O`, then each type with every prefix of the scheme, by name."""
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    if scheme is None:
+        return [OUTSIDE] * (OUTSIDE in tags) + sorted(tags - {OUTSIDE})
+    kinds = sorted({split_tag(tag)[1] for tag in tags - {OUTSIDE}})
+    return [OUTSIDE, *(join_tag(prefix, kind) for kind in kinds for prefix in SCHEMES[scheme])]
+
+
+def check_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False) -> Sentence:
+    """Check that a sentence's gold tags obey the scheme.
+
+    Args:
+        sentence: as read.
+        scheme: its scheme; None and `"IOB1"` allow everything.
+        repair_tags: rewrite an illegal sequence (a tag that continues nothing opens an entity) rather than refuse it.
+
+    Returns:
+        The sentence, with its tags repaired if need be.
+
+    Raises:
+        DataError: naming the file, the line and the tag, unless `repair_tags`.
+    """
+    if scheme is None or scheme == "IOB1":
+        return sentence
+    tags = sentence.tags
+    for index, tag in enumerate(tags):
+        if tag != OUTSIDE and split_tag(tag)[0] not in SCHEMES[scheme]:
+            raise DataError(f"{sentence.where(index)}: the tag must be O or one of {scheme}, got {tag!r}")
+    fault = first_violation(tags, scheme)
+    if fault is None:
+        return sentence
+    if repair_tags:
+        return replace(sentence, tags=repair(tags, scheme))
+    at_end = fault == len(tags)
+    before = repr(tags[fault - 1]) if fault else "the sentence's start"
+    got = f"{before} at the sentence's end" if at_end else f"{tags[fault]!r} after {before}"
+    raise DataError(
+        f"{sentence.where(fault - at_end)}: the tags must obey {scheme}, got {got}; "
+        "--repair_tags reads a tag that continues nothing as the opening of an entity"
+    )
+
+
+def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Counter[str]:
+    """Count the changes of `check_tags`, as `"I-PER -> B-PER"`."""
+    return Counter(
+        f"{old} -> {new}"
+        for one, other in zip(before, after, strict=True)
+        for old, new in zip(one.tags, other.tags, strict=True)
+        if old != new
+    )
+
+
+def convert_tags(sentence: Sentence, source: str | None, target: str | None) -> Sentence:
+    """Write a sentence's tags, legal in `source`, in the scheme `target`.
+
+    Raises:
+        DataError: if one of the two has no scheme and the other has.
+    """
+    if source == target or all(tag == OUTSIDE for tag in sentence.tags):
+        return sentence
+    if source is None or target is None:
+        named = ["without prefixes" if scheme is None else scheme for scheme in (source, target)]
+        raise DataError(f"{sentence.where(0)}: tags {named[0]} cannot be written {named[1]}, got {sentence.tags[:5]}")
+    return replace(sentence, tags=convert(sentence.tags, source, target))
