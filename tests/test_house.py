@@ -1,0 +1,120 @@
+"""The structure of the code: which room may know which, and how long and how tangled a function may be."""
+
+import ast
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parent.parent
+PACKAGES = ("modeling_bert_crf", "bert_crf_command")
+FILES = sorted(path for package in PACKAGES for path in (TOP / package).rglob("*.py"))
+
+# Each room, and those that it may know: rooms further up in this table, so that no arrow runs back.
+ROOMS = {
+    "doors": [],
+    "core": [],
+    "hub": ["doors"],
+    "opening": ["core", "hub"],
+    "readers": ["core", "doors"],
+    "scores": ["core", "readers"],
+    "pages": ["doors"],
+    "reports": ["core", "doors", "pages", "readers", "scores"],
+    "training": ["core", "doors", "hub", "opening", "readers", "scores"],
+    "export": ["core", "doors", "scores"],
+    "demo": ["core", "pages"],
+    "command": ["core", "demo", "doors", "export", "hub", "opening", "pages", "readers", "reports"],
+}
+# What travels with a checkpoint finds these by name, and only where the package is installed.
+BY_NAME = {("core", "hub"), ("core", "opening")}
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(TOP).with_suffix("").parts).removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    package, *rest = module.split(".")
+    if package == "bert_crf_command":
+        return "command"
+    wing = TOP / package / rest[0] if rest else TOP
+    return rest[0] if rest and wing.is_dir() else "core"
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports_of(module: str) -> Iterator[tuple[str, bool]]:
+    """Yield the modules of ours that a module imports, anywhere in it, and whether it is by name."""
+    path = MODULES[module]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+            base = package.split(".")[: len(package.split(".")) - max(node.level - 1, 0)] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            for name in node.names:
+                full = f"{source}.{name.name}"
+                if full in MODULES or source in MODULES:
+                    yield full if full in MODULES else source, False
+        elif isinstance(node, ast.Import):
+            yield from ((name.name, False) for name in node.names if name.name in MODULES)
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
+            if isinstance(node.args[0], ast.Constant):
+                assert node.args[0].value in MODULES, node.args[0].value
+                yield node.args[0].value, True
+
+
+def test_a_room_knows_those_that_the_table_names_and_no_other():
+    found = {
+        (room_of(module), room_of(other)) for module in MODULES for other, by_name in imports_of(module) if not by_name
+    }
+
+    arrows = {(room, other) for room, others in ROOMS.items() for other in others}
+
+    assert {(one, other) for one, other in found if one != other} == arrows
+    assert {room_of(module) for module in MODULES} == set(ROOMS)
+
+
+def test_no_arrow_runs_back_up():
+    order = list(ROOMS)
+
+    assert [(room, other) for room in order for other in ROOMS[room] if order.index(other) >= order.index(room)] == []
+
+
+def test_what_travels_finds_two_rooms_by_name():
+    found = {(room_of(module), room_of(other)) for module in MODULES for other, by_name in imports_of(module) if by_name}
+
+    assert found == BY_NAME
+
+
+def test_no_circle_of_modules():
+    graph = {module: {other for other, by_name in imports_of(module) if not by_name} for module in MODULES}
+
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' -> '.join(error.args[1])}")
+
+
+LONGEST = 60
+# Longer ones, and why: a command's options are its signature, and `typer` reads their help there.
+LONG: dict[str, str] = {}
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    """Yield each function by its place, and its lines without its docstring."""
+    for path in [*FILES, TOP / "run_ner.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) else node.body
+                yield f"{path.relative_to(TOP).as_posix()}:{node.name}", node.end_lineno - node.lineno + 1
+
+
+def test_no_function_is_longer_than_a_screen():
+    long = {place for place, lines in functions() if lines > LONGEST}
+
+    assert long == set(LONG)
