@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -56,7 +57,7 @@ def share_as_read(tokenizer: RobertaTokenizer, sentences: Sequence[Sentence]) ->
     for sentence in sentences:
         text, start = " ".join(sentence.words), 0
         encoding = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        pieces = words._pieces(tokenizer, words.Habits.of(tokenizer), set(sentence.words), 10_000)
+        pieces = words._pieces(tokenizer, sentence.words)[1]
         for word in sentence.words:
             end = start + len(word)
             spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
@@ -95,7 +96,7 @@ def pretrain(folder: Path, tokenizer: RobertaTokenizer, texts: Sequence[str]) ->
 @contextmanager
 def without_blank() -> Iterator[None]:
     """Write words by themselves, as `is_split_into_words` does where `add_prefix_space` is forgotten."""
-    with patch.object(words, "blank_mark", lambda tokenizer: ""):
+    with patch.object(words, "blank_mark", lambda tokenizer: ""), patch.object(words, "_HABITS", WeakKeyDictionary()):
         yield
 
 

@@ -26,7 +26,7 @@ from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_crf import PushesToHub  # its pipeline travels with the model, since this is imported
 from .schemes import OUTSIDE, constraints
 from .weights import ChecksWeights
-from .words import BEGINS, BLANK, SPECIAL, UNMARKED, WORD_SHAPES, check_tokenizer, token_roles
+from .words import BEGINS, BLANK, OPEN, SPECIAL, UNMARKED, WORD_SHAPES, check_tokenizer, token_roles
 
 logger = logging.get_logger(__name__)
 
@@ -546,7 +546,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             roles = self.token_roles[input_ids]
             behind = nn.functional.pad(roles[:, :-1], (1, 0), value=SPECIAL)
             alone = (roles == UNMARKED) & ((behind == SPECIAL) | (behind == BLANK))
-            chain = attended & ((roles == BEGINS) | alone | (roles == ROLES_UNSET))
+            begins = ((roles == BEGINS) | (roles == OPEN)) & (behind != OPEN)
+            chain = attended & (begins | alone | (roles == ROLES_UNSET))
             guessed = (roles == ROLES_UNSET).any()
         else:
             chain, guessed = attended, True

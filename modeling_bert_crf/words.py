@@ -9,24 +9,28 @@ Ships with every checkpoint: the standard library and `regex` only; a tokenizer 
 
 import logging
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import regex
 
 logger = logging.getLogger(__name__)
 
-SPECIAL, BEGINS, CONTINUES, BLANK, UNMARKED = range(5)
+SPECIAL, BEGINS, CONTINUES, BLANK, UNMARKED, OPEN = range(6)
 """What a token of the vocabulary is: no part of a word; the first piece of one; a later piece. Where tokenizers mark
 the blank before a word instead of later pieces: a blank by itself; a piece without a blank before it, which continues
-a word, or begins one right behind a blank or a special token."""
-MARKS = ("\u2581", "\u0120")
-"""How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE."""
-_BLANKS = "".join(MARKS) + "\u010a\u010d\u0109 \t\r\n"  # and byte-level BPE's line feed, carriage return, tab
+a word, or begins one right behind a blank or a special token. Where they mark all pieces but the last: a piece after
+which the word goes on."""
+MARKS = {"\u2581": "", "\u0120": "\u010a\u010d\u0109", " ": ""}
+"""How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE, characters by themselves;
+and how they write line feed, carriage return and tab, which are letters to the others."""
+GOES_ON = "@@"
+"""At the end of a piece: the word goes on. Of subword-nmt and its kin."""
 WORD_SHAPES = (
     "unknown",
     "number",
@@ -41,48 +45,41 @@ WORD_SHAPES = (
 """How a word is written: the names of `word_shape_ids`. No word's shape is `"unknown"`; a call without them has it."""
 
 
+PROBE = "a a"
+
+
 @dataclass(frozen=True)
 class Habits:
     """How a tokenizer writes a row of words: asked of the tokenizer, not known by its name.
 
     Attributes:
         opening, closing: the special tokens that it puts around a row, `[CLS]` and `[SEP]` or others or none.
-        unknown: the token that stands for a word of which the tokenizer leaves nothing.
-        mark: the sign of `MARKS` that it writes for the blank before a word, `""` if it marks later pieces instead.
-        mark_id: the mark by itself, None if the vocabulary has no such token.
+        mark: the sign of `MARKS` that it writes for the blank before a word, `""` if it writes none.
+        probe: `PROBE` as a row. As long as it is written so, the habits are these.
     """
 
     opening: list[int]
     closing: list[int]
-    unknown: int
     mark: str
-    mark_id: int | None
+    probe: list[int]
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Habits":
-        """Find out by trying.
-
-        Raises:
-            ValueError: if the tokenizer has neither an unknown token nor a mask token.
-        """
-        bare = tokenizer(["a"], add_special_tokens=False)["input_ids"][0]
-        row = tokenizer(["a"], add_special_tokens=True)["input_ids"][0]
+        """Find out by trying."""
+        bare = tokenizer([PROBE], add_special_tokens=False)["input_ids"][0]
+        row = tokenizer([PROBE], add_special_tokens=True)["input_ids"][0]
         count = len(bare)
         start = next((index for index in range(len(row)) if row[index : index + count] == bare), len(row))
-        unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
-        if unknown is None:
-            raise ValueError(
-                "the tokenizer must have an unk_token or a mask_token for words that it deletes, got none"
-            )
-        mark = blank_mark(tokenizer)
-        mark_id = tokenizer.convert_tokens_to_ids(mark) if mark else None
-        mark_id = None if mark_id == tokenizer.unk_token_id else mark_id
-        return cls(row[:start], row[start + count :], unknown, mark, mark_id)
+        return cls(row[:start], row[start + count :], blank_mark(tokenizer), row)
+
+
+_HABITS: WeakKeyDictionary[Any, Habits] = WeakKeyDictionary()
+"""What was asked of tokenizers that are in use."""
 
 
 def blank_mark(tokenizer: Any) -> str:
     """Return the sign that a tokenizer writes for the blank before a word, one of `MARKS`; `""` if it writes none."""
-    later = tokenizer.tokenize("a a")[1:]
+    later = tokenizer.tokenize(PROBE)[1:]
     return next((mark for mark in MARKS if any(piece.startswith(mark) for piece in later)), "")
 
 
@@ -175,7 +172,8 @@ def encode_documents(
 ) -> Iterator[list[list[Window]]]:
     """Do what `encode_document` does for many documents, at the price of one call of the tokenizer."""
     limit = tokenizer.model_max_length if max_length is None else max_length
-    habits = Habits.of(tokenizer)
+    distinct = {word for document in documents for sentence in document for word in sentence}
+    habits, pieces_of = _pieces(tokenizer, list(distinct))
     special = len(habits.opening) + len(habits.closing)
     capacity = limit - special
     if capacity < 1:
@@ -183,8 +181,7 @@ def encode_documents(
     stride = capacity // 4 if stride is None else stride
     if not 0 <= stride < capacity:
         raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
-    distinct = {word for document in documents for sentence in document for word in sentence}
-    pieces_of = _pieces(tokenizer, habits, distinct, capacity)
+    pieces_of = {word: pieces.cut(capacity) for word, pieces in pieces_of.items()}
     for document in documents:
         words = [word for sentence in document for word in sentence]
         pieces = [pieces_of[word] for word in words]
@@ -218,28 +215,51 @@ class Pieces(NamedTuple):
     ids: list[int]
     head: int  # which of them stands for the word
 
+    def cut(self, capacity: int) -> "Pieces":
+        """Keep as many as there is room for."""
+        return self if len(self.ids) <= capacity else Pieces(self.ids[:capacity], min(self.head, capacity - 1))
 
-def _pieces(tokenizer: Any, habits: Habits, words: Collection[str], capacity: int) -> dict[str, Pieces]:
-    if not words:
-        return {}
-    # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it too.
-    # Behind a blank where tokenizers mark it: without, every word would be written as one that goes on.
-    words, blank = list(words), " " if habits.mark else ""
+
+def _pieces(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]]:
+    """Write words in sub-tokens, and say how the tokenizer writes rows of them."""
     _refuse_half_characters("word", words)
-    encoding = tokenizer(
-        [blank + word for word in words],
-        add_special_tokens=False,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
+    unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
+    if unknown is None:
+        raise ValueError("the tokenizer must have an unk_token or a mask_token for words that it deletes, got none")
+    habits, rows = _rows_of(tokenizer, words)
+    mark_id = tokenizer.convert_tokens_to_ids(habits.mark) if habits.mark else None
+    mark_id = None if mark_id == tokenizer.unk_token_id else mark_id  # the vocabulary has no mark by itself
     pieces = {}
-    for word, ids in zip(words, encoding["input_ids"], strict=True):
-        head = next((index for index, one in enumerate(ids) if one != habits.mark_id), None)
+    for word, row in zip(words, rows, strict=True):
+        ids = row[len(habits.opening) : len(row) - len(habits.closing)]
+        head = next((index for index, one in enumerate(ids) if one != mark_id), None)
         # Nothing, or nothing but the blank: the tokenizer has deleted the word.
-        found = Pieces([habits.unknown], 0) if head is None else Pieces(ids[:capacity], min(head, capacity - 1))
-        pieces[word] = found
-    return pieces
+        pieces[word] = Pieces([unknown], 0) if head is None else Pieces(ids, head)
+    return habits, pieces
+
+
+def _rows_of(tokenizer: Any, words: list[str]) -> tuple[Habits, list[list[int]]]:
+    """Write each word as a row of its own, by habits that are asked for once a tokenizer.
+
+    Who changes a tokenizer (adds tokens, has rows begin otherwise) changes how it writes `PROBE`, or nothing that
+    matters. So that goes along with the words, and if it comes back otherwise than before the habits are asked anew.
+    """
+    for habits in (_HABITS.get(tokenizer), None):
+        if habits is None:
+            habits = _HABITS[tokenizer] = Habits.of(tokenizer)
+        # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it
+        # too. Behind a blank where it is marked: without, every word would be written as one that goes on.
+        blank = " " if habits.mark else ""
+        probe, *rows = tokenizer(
+            [PROBE, *(blank + word for word in words)],
+            add_special_tokens=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
+        if probe == habits.probe:
+            break
+    return habits, rows
 
 
 def _stretches(borders: list[int], sentence: range, capacity: int, stride: int) -> Iterator[range]:
@@ -436,10 +456,14 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
         verbose=False,
     )
     mark = blank_mark(tokenizer)
+    added = _added(tokenizer) if mark else set()
     words = []
-    for index, (text, offsets) in enumerate(zip(texts, encoding["offset_mapping"], strict=True)):
+    for index, (text, ids, offsets) in enumerate(
+        zip(texts, encoding["input_ids"], encoding["offset_mapping"], strict=True)
+    ):
         # Where blanks are marked, the tokenizer's own words are finer than those that the model finds by the marks.
-        groups = _by_marks(encoding.tokens(index), mark) if mark else encoding.word_ids(index)
+        alone = [one in added for one in ids]
+        groups = _by_marks(encoding.tokens(index), mark, alone) if mark else encoding.word_ids(index)
         pieces = groupby(zip(groups, offsets, strict=True), key=itemgetter(0))
         spans = [[span for _, span in group] for word, group in pieces if word is not None]
         found = _without_blanks(text, [(span[0][0], span[-1][1]) for span in spans])
@@ -447,11 +471,11 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
     return words
 
 
-def _by_marks(tokens: Sequence[str], mark: str) -> Iterator[int | None]:
+def _by_marks(tokens: Sequence[str], mark: str, added: Sequence[bool]) -> Iterator[int | None]:
     """Number the words that pieces belong to, as the model finds them in a row; None is a lone blank, of no word."""
     word, before = 0, SPECIAL
-    for token in tokens:
-        role = _role(token, mark)
+    for token, is_added in zip(tokens, added, strict=True):
+        role = _role(token, mark, is_added)
         word += role == BEGINS or before in (SPECIAL, BLANK)
         yield None if role == BLANK else word
         before = role
@@ -560,7 +584,7 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
             raise ValueError(f"the tokenizer's {name} must be the one that the tagger learnt with, got {token!r:.80}")
     # Which tokens are special, and what was added later, depends on more than the vocabulary.
     for index, (role, learnt) in enumerate(zip(own, roles, strict=False)):
-        if (role in (CONTINUES, UNMARKED)) != (learnt in (CONTINUES, UNMARKED)):
+        if (role in (CONTINUES, UNMARKED, OPEN)) != (learnt in (CONTINUES, UNMARKED, OPEN)):
             token = tokenizer.convert_ids_to_tokens(index)
             raise ValueError(
                 "the tokenizer must be the one that the tagger learnt with, got another vocabulary: its token "
@@ -571,25 +595,38 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
     """Say of every id of the vocabulary what it is: `SPECIAL`, `BEGINS` and so on.
 
-    The unknown and mask tokens stand for words, and so do tokens added later; ids that the tokenizer does not know are
-    counted as such.
+    The mask token stands for a word, and so do tokens added later; ids that the tokenizer does not know are counted as
+    such. The unknown token stands for a word, too, or where blanks are marked for a piece without one before it.
 
     Raises:
         ValueError: if the tokenizer's vocabulary is larger than the model's.
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
-    added, mark = tokenizer.get_added_vocab(), blank_mark(tokenizer)
+    added, mark = _added(tokenizer), blank_mark(tokenizer)
+    # A word that nobody writes has pieces.
+    goes_on = any(piece.endswith(GOES_ON) for piece in tokenizer.tokenize("qzxjqzxj"))
     roles = [BEGINS] * vocab_size
     for token, index in tokenizer.get_vocab().items():
         if index >= vocab_size:
             raise ValueError(f"the tokenizer's token {token!r:.80} has id {index}, the model knows {vocab_size} ids")
-        roles[index] = SPECIAL if index in special else _role(token, mark, token in added)
+        if index in special:
+            roles[index] = SPECIAL
+        elif goes_on and token.endswith(GOES_ON) and index not in added:
+            roles[index] = OPEN
+        else:
+            roles[index] = _role(token, mark, index in added)
     return roles
 
 
-def _role(token: str, mark: str, is_added: bool = False) -> int:
+def _added(tokenizer: Any) -> set[int]:
+    """Return the ids of tokens that stand for words by themselves: all that were added to the vocabulary, but for the
+    unknown one, which stands for any piece."""
+    return set(tokenizer.get_added_vocab().values()) - {tokenizer.unk_token_id}
+
+
+def _role(token: str, mark: str, is_added: bool) -> int:
     """Say what a token is that is not special."""
-    if mark and not token.strip(_BLANKS):
+    if mark and not token.strip(mark + MARKS[mark] + " \t\r\n"):
         return BLANK
     if is_added:
         return BEGINS

@@ -1,14 +1,24 @@
 """Tokenizers of every kind that encoders come with, trained here on invented text."""
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
+    AlbertTokenizer,
+    BertJapaneseTokenizer,
     BertTokenizer,
+    ByT5Tokenizer,
     DebertaV2Tokenizer,
+    GPT2Tokenizer,
+    PhobertTokenizer,
     PreTrainedTokenizerFast,
     RobertaTokenizer,
+    T5Tokenizer,
     XLMRobertaTokenizer,
 )
 
@@ -20,6 +30,7 @@ Ada and Charles and Luigi walked from London to Paris, from Paris to Turin, and 
 """.strip().splitlines()
 BERT_TOKENS = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 BERT_TOKENS |= {"mask_token": "[MASK]"}
+ROBERTA_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 SIZE = 180
 
 
@@ -29,31 +40,30 @@ def _trained(tokenizer, trainer, texts):
 
 
 def wordpiece(texts, lower):
+    return BertTokenizer(vocab=_wordpieces(texts, lower), do_lower_case=lower, model_max_length=48)
+
+
+def _wordpieces(texts, lower=False):
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lower)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trained = _trained(
-        tokenizer, trainers.WordPieceTrainer(vocab_size=SIZE, special_tokens=[*BERT_TOKENS.values()]), texts
-    )
-    return BertTokenizer(vocab=trained.get_vocab(), do_lower_case=lower, model_max_length=48)
+    trainer = trainers.WordPieceTrainer(vocab_size=SIZE, special_tokens=[*BERT_TOKENS.values()])
+    return _trained(tokenizer, trainer, texts).get_vocab()
 
 
-def byte_level(texts, **options):
+def byte_level(texts, make=RobertaTokenizer, special=ROBERTA_TOKENS, **options):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
-        vocab_size=SIZE + 256,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        vocab_size=SIZE + 256, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     trained = _trained(tokenizer, trainer, texts)
-    merges = [" ".join(pair) if isinstance(pair, list) else pair for pair in _merges(trained)]
-    pairs = [tuple(merge.split(" ")) for merge in merges]
-    return RobertaTokenizer(vocab=trained.get_vocab(), merges=pairs, model_max_length=48, **options)
+    return make(vocab=trained.get_vocab(), merges=_merges(trained), model_max_length=48, **options)
 
 
 def _merges(tokenizer):
-    return json.loads(tokenizer.to_str())["model"]["merges"]
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [tuple(pair if isinstance(pair, list) else pair.split(" ")) for pair in merges]
 
 
 def _unigram(texts, special):
@@ -81,12 +91,22 @@ def sentencepiece_deberta(texts):
     return DebertaV2Tokenizer(vocab=pieces, unk_id=3, model_max_length=48)
 
 
-def characters(texts):
+def sentencepiece_uncased(texts):
+    pieces = _unigram([line.lower() for line in texts], ["<pad>", "<unk>", "[CLS]", "[SEP]"])
+    return AlbertTokenizer(vocab=[*pieces, ("[MASK]", 0.0)], model_max_length=48)
+
+
+def sentencepiece_with_an_end(texts):
+    """One special token: at the end of a row."""
+    return T5Tokenizer(vocab=_unigram(texts, ["<pad>", "</s>", "<unk>"]), extra_ids=0, model_max_length=48)
+
+
+def characters(texts, blank="\u2581"):
     """One sub-token for each character; blanks are sub-tokens of their own."""
     letters = sorted({letter for line in texts for letter in line} - {" "})
-    vocabulary = {token: index for index, token in enumerate([*BERT_TOKENS.values(), "\u2581", *letters])}
+    vocabulary = {token: index for index, token in enumerate([*BERT_TOKENS.values(), blank, *letters])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.Replace(" ", "\u2581")
+    tokenizer.normalizer = normalizers.Replace(" ", blank)
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])]
@@ -94,14 +114,61 @@ def characters(texts):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=48, **BERT_TOKENS)
 
 
+@contextmanager
+def _files(*lines) -> Iterator[list[str]]:
+    """Files for the tokenizers that are made of nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / str(number) for number in range(len(lines))]
+        for path, content in zip(paths, lines, strict=True):
+            path.write_text("".join(f"{line}\n" for line in content), "utf-8")
+        yield list(map(str, paths))
+
+
+def slow_wordpiece(texts):
+    vocabulary = _wordpieces(texts)
+    with _files(sorted(vocabulary, key=vocabulary.get)) as (file,):
+        return BertJapaneseTokenizer(file, word_tokenizer_type="basic", model_max_length=48)
+
+
+def slow_characters(texts):
+    """One sub-token for each character, and no blanks: every character seems to be a word."""
+    letters = sorted({letter for line in texts for letter in line} - {" "})
+    options = {"word_tokenizer_type": "basic", "subword_tokenizer_type": "character"}
+    with _files([*BERT_TOKENS.values(), *letters]) as (file,):
+        return BertJapaneseTokenizer(file, model_max_length=48, **options)
+
+
+def slow_bpe(texts):
+    """Of a word's pieces all but the last are marked."""
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    merges = _merges(_trained(tokenizer, trainers.BpeTrainer(vocab_size=SIZE, end_of_word_suffix="</w>"), texts))
+    letters = sorted({letter for line in texts for letter in line} - {" "})
+    pieces = [*letters, *(f"{letter}@@" for letter in letters)]
+    pieces += [
+        whole.removesuffix("</w>") if whole.endswith("</w>") else f"{whole}@@" for whole in map("".join, merges)
+    ]
+    lines = [f"{piece} 1" for piece in dict.fromkeys(pieces)], [f"{one} {two} 1" for one, two in merges]
+    with _files(*lines) as files:
+        return PhobertTokenizer(*files, model_max_length=48)
+
+
 KINDS = {
     "WordPiece, cased": lambda texts: wordpiece(texts, lower=False),
     "WordPiece, uncased": lambda texts: wordpiece(texts, lower=True),
     "byte-level BPE": byte_level,
     "byte-level BPE with add_prefix_space": lambda texts: byte_level(texts, add_prefix_space=True),
+    "byte-level BPE, rows without special tokens": lambda texts: byte_level(texts, GPT2Tokenizer, ["<|endoftext|>"]),
     "SentencePiece": sentencepiece,
+    "SentencePiece, uncased": sentencepiece_uncased,
     "SentencePiece of DeBERTa": sentencepiece_deberta,
+    "SentencePiece, rows with an end alone": sentencepiece_with_an_end,
     "characters": characters,
+    "characters, blanks as they are": lambda texts: characters(texts, " "),
+    "WordPiece, slow": slow_wordpiece,
+    "characters, slow": slow_characters,
+    "BPE with open ends, slow": slow_bpe,
+    "bytes, slow": lambda texts: ByT5Tokenizer(extra_ids=0, model_max_length=48),
 }
 
 

@@ -191,6 +191,9 @@ class Tokenizer:
     def convert_tokens_to_ids(self, token: str) -> int | None:
         return self._tokenizer.token_to_id(token)
 
+    def get_added_vocab(self) -> dict[str, int]:
+        return {token.content: index for index, token in self._tokenizer.get_added_tokens_decoder().items()}
+
 
 class Encodings:
     """Texts in sub-tokens, read as transformers' `BatchEncoding` is."""
