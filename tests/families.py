@@ -57,7 +57,7 @@ FAMILIES = {
         "DistilBert", "WordPiece, uncased", {"dim": 36, "n_heads": 3, "n_layers": 2, "hidden_dim": 50}
     ),
     "modernbert": Family("ModernBert", "byte-level BPE"),
-    "albert": Family("Albert", "SentencePiece", {"embedding_size": 20}),
+    "albert": Family("Albert", "SentencePiece, uncased", {"embedding_size": 20}),
     "mpnet": Family("MPNet", "WordPiece, uncased"),
     "eurobert": Family("EuroBert", "byte-level BPE", {"num_key_value_heads": 3}),
     "xlm_roberta_xl": Family("XLMRobertaXL", "SentencePiece"),

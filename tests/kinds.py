@@ -1,9 +1,9 @@
 """Tokenizers of every kind that encoders come with, trained here on invented text."""
 
+import atexit
 import json
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -114,28 +114,26 @@ def characters(texts, blank="\u2581"):
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=48, **BERT_TOKENS)
 
 
-@contextmanager
-def _files(*lines) -> Iterator[list[str]]:
-    """Files for the tokenizers that are made of nothing else."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / str(number) for number in range(len(lines))]
-        for path, content in zip(paths, lines, strict=True):
-            path.write_text("".join(f"{line}\n" for line in content), "utf-8")
-        yield list(map(str, paths))
+def _files(*contents):
+    """Write files for the tokenizers that are made of nothing else, and copy them when they are saved."""
+    folder = Path(tempfile.mkdtemp(prefix="tokenizer-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for number, lines in enumerate(contents):
+        (folder / str(number)).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return [str(folder / str(number)) for number in range(len(contents))]
 
 
 def slow_wordpiece(texts):
     vocabulary = _wordpieces(texts)
-    with _files(sorted(vocabulary, key=vocabulary.get)) as (file,):
-        return BertJapaneseTokenizer(file, word_tokenizer_type="basic", model_max_length=48)
+    files = _files(sorted(vocabulary, key=vocabulary.get))
+    return BertJapaneseTokenizer(*files, word_tokenizer_type="basic", model_max_length=48)
 
 
 def slow_characters(texts):
     """One sub-token for each character, and no blanks: every character seems to be a word."""
     letters = sorted({letter for line in texts for letter in line} - {" "})
     options = {"word_tokenizer_type": "basic", "subword_tokenizer_type": "character"}
-    with _files([*BERT_TOKENS.values(), *letters]) as (file,):
-        return BertJapaneseTokenizer(file, model_max_length=48, **options)
+    return BertJapaneseTokenizer(*_files([*BERT_TOKENS.values(), *letters]), model_max_length=48, **options)
 
 
 def slow_bpe(texts):
@@ -149,8 +147,7 @@ def slow_bpe(texts):
         whole.removesuffix("</w>") if whole.endswith("</w>") else f"{whole}@@" for whole in map("".join, merges)
     ]
     lines = [f"{piece} 1" for piece in dict.fromkeys(pieces)], [f"{one} {two} 1" for one, two in merges]
-    with _files(*lines) as files:
-        return PhobertTokenizer(*files, model_max_length=48)
+    return PhobertTokenizer(*_files(*lines), model_max_length=48)
 
 
 KINDS = {

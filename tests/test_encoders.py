@@ -14,13 +14,15 @@ import torch
 from families import FAMILIES, OF_THE_SUITE
 from kinds import KINDS, tokenizer_of
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModel
+from transformers import AutoModel, AutoTokenizer, CanineTokenizer
 
 import modeling_bert_crf
 import run_ner
 from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
 from modeling_bert_crf.export.onnx import export
 from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.example import write_demo
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -37,15 +39,16 @@ def checkpoint(tmp_path_factory):
     """Make an untrained checkpoint of a family: the encoder alone, or with the head that it was pretrained with."""
     made = {}
 
-    def make(family, head="Model"):
-        if (family, head) not in made:
+    def make(family, head="Model", kind=None):
+        key = family, head, kind
+        if key not in made:
             folder = tmp_path_factory.mktemp(f"{family}-{head}")
             torch.manual_seed(1)
-            tokenizer = tokenizer_of(FAMILIES[family].kind)
+            tokenizer = tokenizer_of(kind or FAMILIES[family].kind)
             FAMILIES[family].host(head)(FAMILIES[family].config(tokenizer)).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            made[family, head] = folder
-        return made[family, head]
+            made[key] = folder
+        return made[key]
 
     return make
 
@@ -153,6 +156,72 @@ def test_words_given_and_words_found_are_the_same_chain(family, tagger):
     assert found == given
     tags = [[LABELS[tag] for tag in path if tag >= 0] for path in bare.paths.tolist()]
     assert tags == [[one["entity"] for one in row] for row in given]
+
+
+OTHER_TOKENIZERS = [
+    ("bert", "characters, slow"),
+    ("bert", "characters"),
+    ("modernbert", "characters, blanks as they are"),
+    ("electra", "WordPiece, slow"),
+    ("roberta", "BPE with open ends, slow"),
+    ("deberta_v2", "characters, slow"),
+]
+"""As checkpoints have them: of characters for Japanese, slow ones for Japanese and Vietnamese."""
+
+
+@pytest.mark.parametrize(("family", "kind"), OTHER_TOKENIZERS)
+def test_a_tagger_of_characters_or_with_a_slow_tokenizer_learns_comes_back_and_tags(
+    family, kind, checkpoint, tmp_path
+):
+    model = BiLSTMCRFForTokenClassification.from_encoder(str(checkpoint(family, kind=kind)), LABELS)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint(family, kind=kind))
+    tags = ["B-PER", "I-PER", "O", "B-LOC", "O", "O", "O"], ["B-PER", "O"]
+    sentences = [
+        Sentence(text.split(), names, "invented", [*range(1, 9)]) for text, names in zip(SENTENCES, tags, strict=True)
+    ]
+    batch = TaggingCollator(tokenizer.pad_token_id)([*TaggingDataset(sentences, tokenizer, LABELS)])
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    losses = []
+    for _ in range(8):
+        losses.append(model.train()(**batch).loss)
+        losses[-1].backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    again = BiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+    options = {"aggregation_strategy": "none", "ignore_labels": []}
+    pipelines = [
+        BiLSTMCRFPipeline(model=one, tokenizer=two, **options)
+        for one, two in ((model, tokenizer), (again, AutoTokenizer.from_pretrained(tmp_path)))
+    ]
+    live, given = (one([text.split() for text in SENTENCES], is_split_into_words=True) for one in pipelines)
+
+    assert losses[-1] < losses[0]
+    assert tokenizer.is_fast != ("slow" in kind)
+    assert given == live
+    assert [[one["word"] for one in row] for row in given] == [text.split() for text in SENTENCES]
+    assert pipelines[1](SENTENCES) == given
+    (found,) = pipelines[1](["Ada, in (Paris)."])
+    signs = [(one["word"], one["start"]) for one in found]
+    assert signs == SIGNS_APART if "slow" in kind else signs == [("Ada,", 0), ("in", 5), ("(Paris).", 8)]
+
+
+SIGNS_APART = [("Ada", 0), (",", 3), ("in", 5), ("(", 8), ("Paris", 9), (")", 14), (".", 15)]
+
+
+def test_a_tokenizer_without_a_sign_for_the_beginning_is_refused(checkpoint):
+    """Bytes, as ByT5 has them: no encoder that we know was trained with them."""
+    with pytest.raises(ValueError, match=r"^the tokenizer must have a cls_token, got None$"):
+        BiLSTMCRFForTokenClassification.from_encoder(str(checkpoint("bert", kind="bytes, slow")), LABELS)
+
+
+@pytest.mark.slow
+def test_a_tokenizer_of_all_code_points_is_refused(tagger):
+    """Canine's; making one takes seconds."""
+    with pytest.raises(ValueError, match=r"^the tokenizer's token .* has id \d+, the model knows 180 ids$"):
+        tagger("bert").set_tokenizer(CanineTokenizer())
 
 
 @every_family
