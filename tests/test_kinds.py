@@ -10,7 +10,7 @@ from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AddedToken
 
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
-from modeling_bert_crf.training.data import Sentence
+from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset
 from modeling_bert_crf.words import (
     BEGINS,
