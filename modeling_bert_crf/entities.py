@@ -2,22 +2,13 @@
 checkpoint."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from .schemes import continues, tags_to_spans
-
-
-class Found(NamedTuple):
-    """What was read off a path."""
-
-    row: int  # of the path
-    start: int  # the first word
-    end: int  # after the last word
-    name: str  # a tag, or an entity's type
-    score: float  # a probability
+from .text_layout import Found, Ranking
 
 
 @torch.inference_mode()
@@ -60,10 +51,6 @@ def read_entities(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) ->
     return [Found(*span, score) for span, score in zip(spans, log_probabilities.exp().tolist(), strict=True)]
 
 
-Ranking = tuple[float, list[tuple[float, list[Found]]]]
-"""Of one chain: the entropy, in nats, and its most probable paths, each with its probability and what it says."""
-
-
 @torch.inference_mode()
 def rank(
     crf: Any,
@@ -78,6 +65,9 @@ def rank(
     entropies = crf.entropy(emissions, mask).tolist()
     readings = zip(*(read(emissions, mask, path) for path in paths.unbind(1)), strict=True)
     return [
-        (entropy, [(p, found) for p, found in zip(row, reading, strict=True) if p > 0])
+        Ranking(entropy, [(p, found) for p, found in zip(row, reading, strict=True) if p > 0])
         for entropy, row, reading in zip(entropies, probabilities, readings, strict=True)
     ]
+
+
+__all__ = ["rank", "read_entities", "read_words"]

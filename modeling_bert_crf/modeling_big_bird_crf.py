@@ -8,13 +8,15 @@ from .configuration_crf import BiLSTMCRFFields, tagger_config
 from .crf import LinearChainCRF  # noqa: F401
 from .crf_decoding import viterbi  # noqa: F401
 from .crf_engine import sweep  # noqa: F401
-from .entities import Found  # noqa: F401
+from .dataset_columns import tag_data_set  # noqa: F401
+from .entities import read_entities  # noqa: F401
 from .modeling_crf import BiLSTMCRFForTokenClassification
 from .pipeline_crf import BiLSTMCRFPipeline  # noqa: F401
+from .processes import share  # noqa: F401
 from .schemes import SCHEMES  # noqa: F401
-from .sources import share  # noqa: F401
-from .texts import Text  # noqa: F401
+from .text_layout import Text  # noqa: F401
 from .weights import ChecksWeights  # noqa: F401
+from .word_lstm import BiLSTM  # noqa: F401
 from .words import Window  # noqa: F401
 
 

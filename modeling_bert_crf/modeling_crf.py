@@ -9,10 +9,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from importlib import import_module
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from .crf import UNKNOWN, LinearChainCRF
 from .pipeline_crf import PushesToHub  # its pipeline travels with the model, since this is imported
 from .schemes import OUTSIDE, constraints
 from .weights import ChecksWeights
+from .word_lstm import BiLSTM, WordGrid
 from .words import BEGINS, BLANK, OPEN, SPECIAL, UNMARKED, WORD_SHAPES, check_tokenizer, token_roles
 
 logger = logging.get_logger(__name__)
@@ -66,102 +66,6 @@ class BiLSTMCRFOutput(ModelOutput):
     emissions: torch.FloatTensor | None = None
     hidden_states: tuple[torch.FloatTensor, ...] | None = None
     attentions: tuple[torch.FloatTensor, ...] | None = None
-
-
-class WordGrid(NamedTuple):
-    """The way between sub-tokens, (B, S, ...), and the dense grid of scored words, (B, T, ...)."""
-
-    chain: Tensor  # bool (B, S): the scored positions
-    rank: Tensor  # int64 (B, S): how many scored positions stand before this one
-    index: Tensor  # int64 (B, T): the sub-token of each word; 0 past the row's last one
-    mask: Tensor  # bool (B, T): a prefix of each row
-
-    @classmethod
-    def of(cls, chain: Tensor) -> "WordGrid":
-        """Make a grid as wide as the input; `cut` makes it as narrow as it can be."""
-        batch_size, length = chain.shape
-        rank = chain.cumsum(1) - chain.long()
-        # Unscored positions all write to one column too many, which is dropped.
-        index = torch.zeros(batch_size, length + 1, dtype=torch.int64, device=chain.device)
-        positions = torch.arange(length, device=chain.device).expand(batch_size, -1)
-        index = index.scatter(1, rank.masked_fill(~chain, length), positions)[:, :length]
-        mask = positions < chain.sum(1, keepdim=True)
-        return cls(chain, rank, index.masked_fill(~mask, 0), mask)
-
-    def cut(self, words: int) -> "WordGrid":
-        return self._replace(index=self.index[:, :words], mask=self.mask[:, :words])
-
-    def gather(self, values: Tensor, fill: float) -> Tensor:
-        """(B, S, ...) -> (B, T, ...), `fill` past each row's last word."""
-        return _take(values, self.index, self.mask, fill)
-
-    def scatter(self, values: Tensor, fill: float) -> Tensor:
-        """(B, T, ...) -> (B, S, ...), `fill` off the chain."""
-        return _take(values, self.rank.clamp_max(values.shape[1] - 1), self.chain, fill)
-
-
-def _take(values: Tensor, index: Tensor, where: Tensor, fill: float) -> Tensor:
-    tail = values.shape[2:]
-    index = index.reshape(*index.shape, *[1] * len(tail)).expand(*index.shape, *tail)
-    return values.gather(1, index).masked_fill(~where.reshape(*where.shape, *[1] * len(tail)), fill)
-
-
-class BiLSTM(nn.Module):
-    """A bidirectional LSTM that never reads padding, so that a sentence's result does not depend on its batch.
-
-    The way back is an LSTM of its own that reads each row reversed within its length: exact, as packing is, but the
-    grid stays dense.
-    """
-
-    def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float):
-        super().__init__()
-        sizes = [input_size] + [2 * hidden_size] * (num_layers - 1)
-        self.left_to_right = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
-        self.right_to_left = nn.ModuleList(nn.LSTM(size, hidden_size, batch_first=True) for size in sizes)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, H) and a prefix mask (B, T) -> (B, T, 2 * hidden_size)."""
-        positions = torch.arange(mask.shape[1], device=mask.device)
-        reverse = torch.where(mask, mask.sum(1, keepdim=True) - 1 - positions, positions)[..., None]  # (B, T, 1)
-
-        def flip(grid: Tensor) -> Tensor:
-            return grid.gather(1, reverse.expand_as(grid))
-
-        for onward, back in zip(self.left_to_right, self.right_to_left, strict=True):
-            hidden = torch.cat([_run_lstm(onward, hidden), flip(_run_lstm(back, flip(hidden)))], dim=2)
-            hidden = self.dropout(hidden)
-        return hidden
-
-
-def _run_lstm(lstm: nn.LSTM, hidden: Tensor) -> Tensor:
-    """Run an LSTM in autocast's precision, or in that of its weights where the device has no LSTM in autocast's."""
-    device = hidden.device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
-        return lstm(hidden)[0]
-    if _has_lstm(hidden.device, torch.get_autocast_dtype(device)):
-        return lstm(hidden)[0]
-    with torch.autocast(device, enabled=False):
-        return lstm(hidden.to(lstm.weight_ih_l0.dtype))[0]
-
-
-@cache
-def _has_lstm(device: torch.device, dtype: torch.dtype) -> bool:
-    """Ask a device, by trying, whether it runs LSTMs under autocast to a precision, and back; say so if not.
-
-    CPUs without units for bfloat16 have every other operation in it.
-    """
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, dtype=dtype):
-        lstm = nn.LSTM(1, 1, device="meta").to_empty(device=device)  # which draws no random numbers
-        try:
-            lstm(torch.zeros(1, 1, 1, device=device))[0].sum().backward()
-        except RuntimeError:
-            logger.warning_once(
-                f"This {device.type} has no LSTM in {str(dtype).removeprefix('torch.')}: under autocast the BiLSTM "
-                "runs in the precision of its weights."
-            )
-            return False
-    return True
 
 
 class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
@@ -481,7 +385,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         if self.word_shapes is None:
             return words
         if word_shape_ids is None:
-            shapes = torch.zeros_like(grid.index)
+            shapes = torch.zeros_like(grid.position)
         else:
             shapes = grid.gather(_of_shape("word_shape_ids", word_shape_ids, hidden.shape[:2]).long(), fill=0)
         if self.training:
@@ -524,7 +428,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         outside = self.config.labels.index(OUTSIDE) if OUTSIDE in self.config.labels else 0
         off_chain = torch.full_like(log_marginals[0, 0], LOG_ZERO)
         off_chain[outside] = 0.0
-        return torch.where(grid.chain[..., None], grid.scatter(log_marginals, fill=0.0), off_chain)
+        return torch.where(grid.scored[..., None], grid.scatter(log_marginals, fill=0.0), off_chain)
 
     def _compact(
         self,

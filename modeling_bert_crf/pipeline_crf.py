@@ -13,9 +13,10 @@ from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
 from .batching import batches_by_length, chunks
-from .entities import Found, rank, read_entities, read_words
-from .sources import is_data_set, share, tag_data_set
-from .texts import Text, place, prepare, split
+from .dataset_columns import is_data_set, tag_data_set
+from .entities import rank, read_entities, read_words
+from .processes import share
+from .text_layout import Found, Text, join_given_words, lay_out, split_into_chains
 from .words import Window, check_tokenizer
 
 if __package__ == "modeling_bert_crf":  # elsewhere the host pushes as it does
@@ -208,11 +209,11 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         """Split texts into words and chains, and lay those out in windows."""
         config = self.model.config
         if is_split_into_words:
-            texts = place(sentences, delimiter)
+            texts = join_given_words(sentences, delimiter)
         else:
-            texts = split(self.tokenizer, sentences, config.word_splitter, config.text_unit)
+            texts = split_into_chains(self.tokenizer, sentences, config.word_splitter, config.text_unit)
         limit = min(self.tokenizer.model_max_length, self.model.max_length)
-        return prepare(self.tokenizer, texts, limit, stride, config.context_size)
+        return lay_out(self.tokenizer, texts, limit, stride, config.context_size)
 
     @torch.inference_mode()
     def _forward(

@@ -9,7 +9,7 @@ import torch
 from conftest import WORDS
 from transformers.pipelines.pt_utils import KeyDataset
 
-from modeling_bert_crf import BertBiLSTMCRFPipeline, batching, sources
+from modeling_bert_crf import BertBiLSTMCRFPipeline, batching, dataset_columns, processes
 from modeling_bert_crf.batching import batches_by_length, chunks
 from modeling_bert_crf.pipeline_crf import pad
 
@@ -25,7 +25,7 @@ def tagger(model, tokenizer):
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(batching, "CHUNK_TEXTS", 3)
-    monkeypatch.setattr(sources, "CHUNK_TEXTS", 3)
+    monkeypatch.setattr(dataset_columns, "CHUNK_TEXTS", 3)
 
 
 def equal(one, other):
@@ -198,7 +198,7 @@ class SecondOfTwoProcesses:
 
 
 def test_half_a_character_in_a_shared_list_is_refused_by_its_place_in_the_whole_list(tagger, monkeypatch):
-    monkeypatch.setattr(sources, "distributed", SecondOfTwoProcesses())
+    monkeypatch.setattr(processes, "distributed", SecondOfTwoProcesses())
     with pytest.raises(ValueError, match=r"^text 4 must be Unicode text"):
         tagger(["Ada", "in", "the", HALF, "rain"], split_between_processes=True)
 

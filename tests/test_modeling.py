@@ -26,8 +26,9 @@ from transformers import (
 
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
-from modeling_bert_crf.modeling_crf import LOG_ZERO, WordGrid, _has_lstm
+from modeling_bert_crf.modeling_crf import LOG_ZERO
 from modeling_bert_crf.schemes import first_violation
+from modeling_bert_crf.word_lstm import WordGrid, _has_lstm
 from modeling_bert_crf.words import WORD_SHAPES, encode_words
 
 LENGTHS = (7, 1, 4, 11)
@@ -210,7 +211,7 @@ def test_logits_carry_the_gradient_of_the_posterior(model):
     emissions = grid.gather(output.emissions.detach().double(), 0.0).requires_grad_()
     (expected,) = torch.autograd.grad(exact.marginals(emissions, grid.mask).square().sum(), emissions)
 
-    (output.logits.softmax(-1).square() * grid.chain[..., None]).sum().backward()
+    (output.logits.softmax(-1).square() * grid.scored[..., None]).sum().backward()
 
     assert expected.abs().max() > 1e-2
     torch.testing.assert_close(model.classifier.bias.grad.double(), expected.sum((0, 1)), rtol=1e-3, atol=1e-5)
