@@ -32,7 +32,7 @@ from .parity import Parity, compare
 from .quantization import quantize
 
 OPSET, IR_VERSION = 20, 10
-MODULES = ("export/runtime.py", "export/numpy_crf.py", "batching.py", "texts.py", "words.py", "schemes.py")
+MODULES = ("export/runtime.py", "export/numpy_crf.py", "batching.py", "text_layout.py", "words.py", "schemes.py")
 """The code that travels with an export."""
 
 

@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 
 from ..batching import batches_by_length, chunks
 from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
-from ..texts import Text, place, prepare, split
+from ..text_layout import Found, Text, join_given_words, lay_out, split_into_chains
 from ..words import Window
 from .numpy_crf import NumpyCRF
 
 BATCH_TOKENS = 512
 """Positions, padding included, that the graphs read at once. On a CPU more gains nothing."""
-Found = tuple[int, int, int, str, float]
-"""What was read off a path: chain, first word in it, word after the last, tag or type, probability."""
 Emissions = NDArray[np.float32]
 
 
@@ -101,7 +99,7 @@ class OnnxTagger:
             found: list[list[Found]] = [[] for _ in chains]
             for batch, emissions, mask in self.emit(chains):
                 for one in read(emissions, mask, self.crf.decode(emissions, mask)):
-                    found[batch[one[0]]].append(one)
+                    found[batch[one.row]].append(one)
             readings = iter(found)
             for text in texts:
                 yield text.entries([next(readings) for _ in text.chains], by_word)
@@ -110,10 +108,10 @@ class OnnxTagger:
         """Split inputs into words and chains, and lay those out in windows."""
         settings = self._settings
         if is_split_into_words:
-            texts = place(inputs, " ")
+            texts = join_given_words(inputs, " ")
         else:
-            texts = split(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
-        return prepare(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
+            texts = split_into_chains(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
+        return lay_out(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
 
     def emit(self, chains: Sequence[Sequence[Window]]) -> Iterator[tuple[list[int], Emissions, NDArray[np.bool_]]]:
         """Score the tags of chains of words, in batches of like length.
@@ -155,7 +153,7 @@ class OnnxTagger:
         for row, index in np.argwhere(mask).tolist():
             tag = paths[row, index]
             if self.labels[tag] != OUTSIDE:
-                yield row, index, index + 1, self.labels[tag], float(marginals[row, index, tag])
+                yield Found(row, index, index + 1, self.labels[tag], float(marginals[row, index, tag]))
 
     def _read_entities(
         self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64]
@@ -168,7 +166,7 @@ class OnnxTagger:
         index = {row: number for number, row in enumerate(rows)}
         spans = [(index[row], start, end) for row, start, end, _ in found]
         scores = self.crf.span_probabilities(emissions[rows], mask[rows], paths[rows], spans, self._apart)
-        yield from ((*one, score) for one, score in zip(found, scores.tolist(), strict=True))
+        yield from (Found(*one, score) for one, score in zip(found, scores.tolist(), strict=True))
 
 
 class Tokenizer:
