@@ -39,8 +39,7 @@ class PytorchCRF(nn.Module):
         self.model, self.crf = model, CRF(len(LABELS), batch_first=True)
 
     def forward(self, labels: Tensor, **batch: Tensor) -> Tensor:
-        words = self.model.encode(**batch)
-        mask = torch.arange(words.shape[1]) < batch["word_mask"].sum(1, keepdim=True)
+        words, mask = self.model.encode(**batch)
         tags = labels[labels != UNKNOWN].split(mask.sum(1).tolist())
         tags = nn.utils.rnn.pad_sequence(tags, batch_first=True)
         return -self.crf(self.model.emit(words, mask), tags, mask=mask, reduction="token_mean")

@@ -395,26 +395,29 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor, word_shape_ids: Tensor | None = None
-    ) -> Tensor:
-        """Return what is known of the marked words before any looks at the others: `forward` up to `emit`.
+    ) -> tuple[Tensor, Tensor]:
+        """Do the first part of `forward`: read the sub-tokens, and lay out what the BiLSTM is to read, word by word.
+
+        The second part is `emit`, which takes both results. Between the two the words of several rows may be joined,
+        as the pipeline joins the windows of a long text.
 
         Args:
             input_ids, attention_mask, word_mask, word_shape_ids: (B, S), as for `forward`.
 
         Returns:
-            float (B, T, H), the encoder's output at each word's first sub-token, and the word's shape; of no meaning
-            past a row's last word.
+            float (B, T, H): for each word the encoder's output at its first sub-token, and beside it the embedding of
+            the word's shape if the model has one. What stands past a row's last word means nothing.
+            bool (B, T): the mask, True on each row's words, a prefix.
         """
         hidden = self._run_encoder(input_ids, attention_mask).last_hidden_state
         grid = self._compact(hidden, input_ids, attention_mask, word_mask, None)[0]
-        return self._words(hidden, grid, word_shape_ids)
+        return self._words(hidden, grid, word_shape_ids), grid.mask
 
     def emit(self, words: Tensor, mask: Tensor) -> Tensor:
         """Score the tags of words by what is known of each: all that lies between encoder and CRF.
 
         Args:
-            words: float (B, T, H), what `encode` returns.
-            mask: bool (B, T), True on each row's words, a prefix.
+            words, mask: float (B, T, H) and bool (B, T), as `encode` returns them.
 
         Returns:
             float (B, T, K), the CRF's emissions.

@@ -234,7 +234,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         size = batch_tokens or (None if batch_size else default)
         for batch in batches_by_length([len(window.input_ids) for window in windows], size, batch_size):
             for index, state in zip(batch, self._encode([windows[index] for index in batch]), strict=True):
-                states[index] = state[: len(windows[index].words)]
+                states[index] = state
             if advance:
                 advance(sum(index in openings for index in batch))
         rest = iter(states)
@@ -247,8 +247,8 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
                 emissions[index] = scores[: len(chains[index])]
         return emissions
 
-    def _encode(self, windows: Sequence[Window]) -> Tensor:
-        """Return what is known of the words of some windows, (B, T, H), as `model.encode` does."""
+    def _encode(self, windows: Sequence[Window]) -> list[Tensor]:
+        """Return for each window what `model.encode` returns for its words, (n, H)."""
         rows = {
             "input_ids": [window.input_ids for window in windows],
             "attention_mask": [[1] * len(window.input_ids) for window in windows],
@@ -256,12 +256,13 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             "word_shape_ids": [window.word_shape_ids for window in windows],
         }
         width = max(map(len, rows["input_ids"]))
-        return self.model.encode(
+        words, mask = self.model.encode(
             **{
                 name: torch.tensor([row + [0] * (width - len(row)) for row in values], device=self.device)
                 for name, values in rows.items()
             }
         )
+        return [row[:count] for row, count in zip(words, mask.sum(1).tolist(), strict=True)]
 
     @torch.inference_mode()
     def postprocess(

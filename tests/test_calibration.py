@@ -35,8 +35,7 @@ def sampled(make_model, tokenizer):
     batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
     batch.pop("labels")
     with torch.no_grad():
-        encoded = model.encode(**batch)
-        mask = torch.arange(encoded.shape[1]) < batch["word_mask"].sum(1, keepdim=True)
+        encoded, mask = model.encode(**batch)
         paths = model.crf.sample(model.emit(encoded, mask), mask, 1, torch.Generator().manual_seed(0))[:, 0]
     gold = [
         Sentence(one, [LABELS[tag] for tag in path[: len(one)]], "data", [1] * len(one))

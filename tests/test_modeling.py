@@ -396,6 +396,22 @@ def test_half_precision_weights_decode(model):
     assert ((output.paths != UNKNOWN) == (batch["word_mask"] * batch["attention_mask"]).bool()).all()
 
 
+def test_encode_returns_the_words_and_the_mask_under_which_they_stand(make_model):
+    """What a caller hands on to `emit`. Padding that `word_mask` marks is no word."""
+    model = make_model(word_shape_size=3)
+    batch = make_batch(make_rows((5, 0, 9)), extra=2)
+    expected = model(**batch).emissions
+    chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+    batch.pop("labels")
+
+    words, mask = model.encode(**batch)
+
+    assert mask.dtype == torch.bool
+    assert mask.tolist() == [[index < count for index in range(mask.shape[1])] for count in chain.sum(1).tolist()]
+    assert words.shape == (3, int(chain.sum(1).max()), 36 + 3)
+    torch.testing.assert_close(model.emit(words, mask)[mask], expected[chain], rtol=0, atol=0)
+
+
 def test_word_grid_goes_there_and_back():
     for seed in range(10):
         torch.manual_seed(seed)
