@@ -85,11 +85,9 @@ def _batches(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, ba
         inputs = collate([dataset[index] for index in order[start : start + batch_size]])
         inputs = {name: values.to(model.device) for name, values in inputs.items()}
         labels = inputs.pop("labels")
-        lengths = inputs["word_mask"].sum(1, keepdim=True)
         model.eval()
         with torch.inference_mode():
-            words = model.encode(**inputs)
-            mask = torch.arange(words.shape[1], device=words.device) < lengths
+            words, mask = model.encode(**inputs)
             emissions = model.emit(words, mask).float() * temperature
         model.train(training)
         tags = torch.full_like(mask, UNKNOWN, dtype=torch.int64)

@@ -36,9 +36,7 @@ def crf_health(
     model.eval()
     names = ("input_ids", "attention_mask", "word_mask", "word_shape_ids")
     inputs = {name: batch[name] for name in names if name in batch}  # a collator may leave the shapes out
-    words = model.encode(**inputs)
-    lengths = (batch["word_mask"].bool() & batch["attention_mask"].bool()).sum(1, keepdim=True)
-    mask = torch.arange(words.shape[1], device=words.device) < lengths
+    words, mask = model.encode(**inputs)
     emissions = model.emit(words, mask).float()
     model.train(training)
     free = LinearChainCRF(model.config.num_labels).to(emissions.device)
