@@ -88,16 +88,16 @@ def report(parity: Parity) -> Iterator[str]:
 @torch.inference_mode()
 def _emit(model: Any, chain: Sequence[Window]) -> Tensor:
     """Return the model's own emissions for a chain of words, (1, T, K), with nothing batched."""
-    states = [
-        model.encode(
+    states = []
+    for window in chain:
+        words, mask = model.encode(
             torch.tensor([window.input_ids]),
             torch.ones(1, len(window.input_ids), dtype=torch.int64),
             torch.tensor([window.word_mask]),
             torch.tensor([window.word_shape_ids]),
-        )[:, : len(window.words)]
-        for window in chain
-    ]
-    words = torch.cat(states, 1)
+        )
+        states.append(words[mask])
+    words = torch.cat(states)[None]
     return model.emit(words, torch.ones(words.shape[:2], dtype=torch.bool))
 
 
