@@ -1,4 +1,4 @@
-"""Train, evaluate and use an encoder -> BiLSTM -> CRF tagger.
+"""Train, evaluate and use an encoder -> BiLSTM -> CRF tagger: `bert-crf train`, in a checkout.
 
     python run_ner.py                    the demo in runs/demo: an invented corpus, a small BERT from scratch, offline
     python run_ner.py --help             every option
@@ -6,142 +6,20 @@
     python run_ner.py --model_name_or_path google-bert/bert-base-cased --train_file train.conll \\
         --validation_file dev.conll --test_file test.conll --do_train --do_eval --do_predict --output_dir runs/mine
 
-The output folder is a model that `AutoModel...from_pretrained(folder, trust_remote_code=True)` loads anywhere, with
-`metrics.json`, `predictions.conll` (word, gold tag, predicted tag) and a model card.
+What it does stands in `bert_crf_command/program.py`.
 """
 
 import sys
-from pathlib import Path
-from typing import Any
 
-from transformers import set_seed
+from bert_crf_command.frame import show_traceback
+from bert_crf_command.train import RUN_NER, train_with
 
-from modeling_bert_crf.doors.lock import FolderInUseError, locked
-from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
-from modeling_bert_crf.hub.pushing import HubError
-from modeling_bert_crf.readers.sentences import DataError
-from modeling_bert_crf.reports.card import write_card
-from modeling_bert_crf.reports.plots import draw_plots
-from modeling_bert_crf.reports.terminal import highlight, report, score_line
-from modeling_bert_crf.training.arguments import Arguments, ModelArguments, UserError, given_options, parse_arguments
-from modeling_bert_crf.training.checkpoints import TrainingError
-from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
-from modeling_bert_crf.training.crf_statistics import strongest_transitions
-from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.evaluation import evaluate, known_forms
-from modeling_bert_crf.training.example import demo_arguments
-from modeling_bert_crf.training.facts import run_facts
-from modeling_bert_crf.training.faults import Stopped, faults_in_words
-from modeling_bert_crf.training.output import Output
-from modeling_bert_crf.training.overview import overview
-from modeling_bert_crf.training.push import only_push_is_left, push
-from modeling_bert_crf.training.recipe import apply_recipe, group_table
-from modeling_bert_crf.training.record import run_record
-from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
-from modeling_bert_crf.training.trainer import CRFTrainer
-
-TEMPLATE = Path(__file__).parent / "model_cards" / "template.md"
+__all__ = ["main"]
 
 
-@visible_logs()
 def main(argv: list[str]) -> None:
     """Run what the command line asks for, or the demo."""
-    try:
-        argv = argv or demo_arguments(Path("runs/demo"))
-        arguments, options = parse_arguments(argv), given_options(argv)
-        training = arguments[2]
-        folder, is_first = training.output_dir, training.process_index == 0
-        with faults_in_words(folder, training.do_train), locked(folder, is_first):
-            run(arguments, options)
-    except Stopped as error:
-        if is_first:
-            print(visible(f"run_ner.py: {error}"), file=sys.stderr)
-        sys.exit(error.status)
-    except (DataError, FolderInUseError, HubError, TrainingError, UserError) as error:
-        sys.exit(visible(f"run_ner.py: error: {error}"))
-
-
-def run(arguments: Arguments, options: dict[str, Any]) -> None:
-    """Train, save, evaluate and push: what the arguments ask for and an earlier start of the same run did not do.
-
-    The options are those that the user gave.
-    """
-    model_arguments, data_arguments, training = arguments
-    if only_push_is_left(arguments, options):
-        show(push(training))
-        return
-    check_arguments(*arguments)
-    output = Output(training.output_dir, training.process_index == 0)
-    trained = output.unfinished() if training.do_train else None
-    checkpoint = find_checkpoint(training) if trained is None else None
-    set_seed(training.seed)
-
-    splits = read_splits(data_arguments, training)
-    model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
-    datasets = make_datasets(splits, tokenizer, model, data_arguments)
-    recipe = apply_recipe(model, training, options) if training.do_train else ""
-    record = run_record(arguments, model, tokenizer, datasets) if training.do_train else None
-    check_same_run(record, checkpoint, output)
-    if trained is not None:
-        itself = ModelArguments(model_name_or_path=training.output_dir)
-        model, tokenizer = load_model(itself, data_arguments, splits, {})
-    with host_checks():
-        trainer = CRFTrainer(
-            model=model,
-            args=training,
-            train_dataset=datasets.get("train"),
-            eval_dataset=datasets.get("validation"),
-            data_collator=TaggingCollator(tokenizer.pad_token_id),
-            processing_class=tokenizer,
-            run_record=record,
-        )
-    say = show if output.writes else lambda *_: None
-    say(overview(datasets, splits))
-
-    if trained is not None:
-        trainer.take_up(trained)
-        say(f"{training.output_dir} holds the trained model: it is not trained again")
-    elif training.do_train:
-        say(recipe)
-        say(group_table(trainer.parameter_groups(model)))
-        trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-        if "validation" in datasets:
-            trainer.calibrate(datasets["validation"])
-        output.save_model(trainer, {"run": record, **trainer.training_facts()})  # before all that may fail
-        if not trainer.is_fsdp_enabled:
-            say(strongest_transitions(model))
-    finish(arguments, options, trainer, datasets, output)
-
-
-def finish(
-    arguments: Arguments,
-    options: dict[str, Any],
-    trainer: CRFTrainer,
-    datasets: dict[str, TaggingDataset | StreamingTaggingDataset],
-    output: Output,
-) -> None:
-    """Evaluate a model that is saved, write what there is to say of it, and push it if asked to."""
-    training, say = arguments[2], show if output.writes else lambda *_: None
-    scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
-    for split in [split for split in ("validation", "test") if split in datasets]:
-        tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
-        say(report(split, scores[split]))
-        if split == "test":
-            output.write_predictions("predictions.conll", datasets[split].sentences, tags)
-            say(highlight(datasets[split].sentences[:4], tags, datasets[split].scheme))
-
-    facts = run_facts(arguments, options, trainer, datasets, speed)
-    output.write_json("metrics.json", {"scores": scores, **facts})
-    if training.do_train:
-        plots = draw_plots(facts, scores)
-        output.write_images("plots", plots)
-        output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores, plots))
-        output.finish()
-        say(output.usage())
-    if training.wants_push:
-        say(push(training))
-    for split, figures in scores.items():
-        say(score_line(split, figures))
+    train_with(argv or ["demo"], RUN_NER)
 
 
 if __name__ == "__main__":

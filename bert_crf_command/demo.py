@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from .errors import CommandError, Verbose, reason
-from .frame import fail, mistakes, say
+from .frame import CommandError, Model, Revision, Verbose, fail, in_one_sentence, reason, say, verb
+
+__all__ = ["COMMAND", "demo"]
 
 
 def demo(
-    model: Annotated[str, typer.Argument(help="A finished tagger: a folder, or a repository of the Hub.")],
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of the repository.")] = None,
+    model: Model,
+    revision: Revision = None,
     port: Annotated[int | None, typer.Option(help="Where to listen; by default a free port from 7860 on.")] = None,
     push_to_space: Annotated[
         str | None, typer.Option("--push_to_space", metavar="OWNER/NAME", help="Put the page on the Hub, as a Space.")
@@ -24,10 +25,10 @@ def demo(
     """Show a page where a text's entities are highlighted, with their probabilities and other readings."""
     if find_spec("gradio") is None:
         fail("demo", "the demo needs gradio: pip install 'modeling-bert-crf[demo]'")
-    from .loading import load_tagger
+    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 
-    with mistakes("demo", verbose=verbose):
-        tagger = load_tagger(model, revision)
+    with in_one_sentence("demo", OpeningError, verbose=verbose):
+        tagger = open_tagger(model, revision)
         if push_to_space is not None:
             say(_push(model, revision, push_to_space, private))
             return
@@ -50,3 +51,6 @@ def _push(model: str, revision: str | None, space: str, private: bool) -> str:
             return push_space(Path(folder), space, private)
     except OSError as error:
         raise CommandError(f"--push_to_space {space}: {reason(error)}") from error
+
+
+COMMAND = verb(demo)

@@ -5,47 +5,54 @@ from typing import Annotated, Any
 
 import typer
 
-from .errors import CommandError, Verbose, reason
-from .frame import fail, mistakes, say
+from .frame import CommandError, Model, Revision, Verbose, fail, in_one_sentence, reason, say, verb
+
+__all__ = ["COMMAND", "export"]
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; must not exist, or be empty.")]
+Sentences = Annotated[
+    Path,
+    typer.Option(
+        "--sentences",
+        metavar="PATH",
+        help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as run_ner.py "
+        "reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
+    ),
+]
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="Write an encoder with weights of 8 bits, too: a quarter as large, faster.")
+]
+
+HELP = """\
+Write a tagger as a folder that runs without torch and transformers: on numpy, onnxruntime, regex, tokenizers.
+
+[bold]bert-crf export runs/mine exported --sentences test.conll --int8[/bold]
+[bold]python exported/runtime.py exported "Ada wrote to Babbage."[/bold]
+
+Both then tag the sentences. If the export in float32 finds fewer than 99.9 % of the model's tag paths, ties aside,
+nothing is written. What was found stands in FOLDER/parity.json, for 8 bits too.
+
+[bold]Exit codes:[/bold]
+
+[cyan]0[/cyan] done.
+[cyan]1[/cyan] the model, the sentences or the export is at fault, and one sentence says how.
+[cyan]2[/cyan] the command is wrong.
+"""
 
 
 def export(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")
-    ],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write; must not exist, or be empty.")],
-    sentences: Annotated[
-        Path,
-        typer.Option(
-            "--sentences",
-            metavar="PATH",
-            help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as run_ner.py "
-            "reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
-        ),
-    ],
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Write an encoder with weights of 8 bits, too: a quarter as large, faster.")
-    ] = False,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    model: Model,
+    folder: Folder,
+    sentences: Sentences,
+    int8: Int8 = False,
+    revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write a tagger as a folder that runs without torch and transformers: on numpy, onnxruntime, regex, tokenizers.
+    """Write a tagger as a folder that runs without torch, as `HELP` says."""
+    import torch
 
-    [bold]bert-crf export runs/mine exported --sentences test.conll --int8[/bold]
-    [bold]python exported/runtime.py exported "Ada wrote to Babbage."[/bold]
-
-    Both then tag the sentences. If the export in float32 finds fewer than 99.9 % of the model's tag paths, ties aside,
-    nothing is written. What was found stands in FOLDER/parity.json, for 8 bits too.
-
-    [bold]Exit codes:[/bold]
-
-    [cyan]0[/cyan] done.
-    [cyan]1[/cyan] the model, the sentences or the export is at fault, and one sentence says how.
-    [cyan]2[/cyan] the command is wrong.
-    """
+    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
-
-    from .loading import load_tagger
 
     try:
         from modeling_bert_crf.export.onnx import export as write
@@ -53,10 +60,10 @@ def export(
     except ImportError as error:
         fail("export", f"{reason(error)}: pip install 'modeling-bert-crf[onnx]'")
 
-    with mistakes("export", DataError, OSError, ValueError, verbose=verbose):
+    with in_one_sentence("export", DataError, OpeningError, OSError, ValueError, verbose=verbose):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CommandError(f"{folder}: must not exist, or be an empty folder")
-        tagger = load_tagger(model, revision, device="cpu")
+        tagger = open_tagger(model, revision, torch.device("cpu"))
         inputs, gold = _read(sentences, tagger.model.config)
         parity = write(tagger.model, tagger.tokenizer, folder, inputs, gold, int8)
     for line in report(parity):
@@ -67,18 +74,17 @@ def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
     """Read texts, or words with their gold tags in the model's scheme."""
     from modeling_bert_crf.readers.columns import number_lines
     from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.spelling import find_spelling, respell
-    from modeling_bert_crf.readers.tags import check_tags, convert_tags, find_scheme, tag_places
+    from modeling_bert_crf.readers.labelled import understand
+    from modeling_bert_crf.readers.tags import convert_tags
 
     from .inputs import opened
 
     if path.suffix.lower() == ".txt":
         with opened(str(path)) as file:
             return [text for _, text in number_lines(file, str(path)) if text.strip()], None
-    sentences = list(read_file(path))
-    spelling = find_spelling(tag_places(sentences))
-    sentences = [respell(sentence, spelling) for sentence in sentences]
-    scheme = find_scheme(sentences)
-    checked = [check_tags(sentence, scheme, repair_tags=True) for sentence in sentences]
-    written = [convert_tags(sentence, scheme, config.span_scheme) for sentence in checked]
+    labelled = understand(read_file(path), repair_tags=True)
+    written = [convert_tags(sentence, labelled.scheme, config.span_scheme) for sentence in labelled.sentences]
     return [sentence.words for sentence in written], [sentence.tags for sentence in written]
+
+
+COMMAND = verb(export, HELP)

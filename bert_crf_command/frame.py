@@ -1,55 +1,71 @@
-"""What all commands have in common: a mistake ends in one sentence, and nothing that is said steers the terminal."""
+"""What all verbs of `bert-crf` have in common: a mistake ends in one sentence, and nothing that is said steers the
+terminal."""
 
 import os
-import signal
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from types import TracebackType
+from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand
+from typer.main import get_command
 
-from .errors import CommandError
+__all__ = [
+    "CommandError",
+    "Model",
+    "Revision",
+    "Verbose",
+    "fail",
+    "in_one_sentence",
+    "reason",
+    "say",
+    "show_traceback",
+    "verb",
+    "visible",
+]
 
-_UsageError = typer.BadParameter.__base__  # for which typer has no name of its own
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
+Verbose = Annotated[bool, typer.Option("--verbose", help="When the model cannot be opened: show the original error.")]
+"""Arguments of every verb that opens a model."""
 
 
-class Commands(TyperGroup):
-    """The group of all commands."""
+class CommandError(Exception):
+    """A user's mistake, or something missing on the machine: one sentence that says what, where, and the cure."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **options: Any) -> Any:
-        """Run a command, and end as a shell expects it."""
-        try:
-            with _signals_unwind():
-                return super().main(*args, standalone_mode=standalone_mode, **options)
-        except Exception as error:  # that nobody foresaw
-            if not standalone_mode:
-                raise
-            from modeling_bert_crf.doors.terminal import show_traceback
 
-            show_traceback(type(error), error, error.__traceback__)
-            sys.exit(1)
+def verb(function: Callable[..., None], text: str | None = None, cls: type[TyperCommand] = TyperCommand) -> Any:
+    """Make a verb of a function, for `app.py`; `text` is its help, by default what the function's docstring says."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    alone.command(function.__name__, help=text, cls=cls)(function)
+    return get_command(alone)
 
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        """Read the options that stand before the command's name."""
-        with _visible_usage():
-            return super().make_context(*args, **options)
 
-    def invoke(self, ctx: Any) -> Any:
-        """Read the rest of the line, and run what it says."""
-        with _visible_usage():
-            return super().invoke(ctx)
+def reason(error: BaseException) -> str:
+    """Say in one line why something failed."""
+    said = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+    return said.splitlines()[0].rstrip(".")
 
 
 def visible(text: str, breaks: bool = False) -> str:
-    """Return a text as the package's function of this name does, which is not loaded for nothing: it takes seconds."""
+    """Return a text as it can be shown, as the package's function of this name does.
+
+    Importing the package takes seconds, so it is imported only for a text that needs it.
+    """
     if text.isascii() and text.isprintable():
         return text
     from modeling_bert_crf.doors import terminal
 
     return terminal.visible(text, breaks=breaks)
+
+
+def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Write down an error that nobody expected, as the package's function of this name does."""
+    from modeling_bert_crf.doors import terminal
+
+    terminal.show_traceback(kind, error, trace)
 
 
 def say(text: Any, err: bool = False) -> None:
@@ -58,22 +74,22 @@ def say(text: Any, err: bool = False) -> None:
     typer.echo(os.fsencode(str(text)) if is_read else visible(str(text)), err=err)
 
 
-def fail(command: str, error: Any) -> NoReturn:
-    """Say in one sentence why a command cannot go on, and end it."""
-    say(f"bert-crf {command}: error: {error}", err=True)
+def fail(name: str, error: Any) -> NoReturn:
+    """Say in one sentence why a verb cannot go on, and end the program."""
+    say(f"bert-crf {name}: error: {error}", err=True)
     raise typer.Exit(1)
 
 
 @contextmanager
-def mistakes(command: str, *kinds: type[Exception], verbose: bool = False) -> Iterator[None]:
-    """End a command in one sentence for a `CommandError` and for errors of other kinds that have one to say.
+def in_one_sentence(name: str, *kinds: type[Exception], verbose: bool = False) -> Iterator[None]:
+    """End a verb in one sentence for a `CommandError`, and for errors of other kinds whose text is one sentence.
 
     Args:
-        command: its name.
+        name: of the verb.
         kinds: of errors.
-        verbose: whether to show before what such an error came from.
+        verbose: whether to show first the error that such an error was made of.
     """
-    from modeling_bert_crf.doors.terminal import show_traceback, visible_logs
+    from modeling_bert_crf.doors.terminal import visible_logs
 
     with visible_logs():
         try:
@@ -81,33 +97,4 @@ def mistakes(command: str, *kinds: type[Exception], verbose: bool = False) -> It
         except (CommandError, *kinds) as error:
             if verbose and (cause := error.__cause__) is not None:
                 show_traceback(type(cause), cause, cause.__traceback__)
-            fail(command, error)
-
-
-@contextmanager
-def _visible_usage() -> Iterator[None]:
-    try:
-        yield
-    except _UsageError as error:
-        error.message = visible(error.message)
-        raise
-
-
-@contextmanager
-def _signals_unwind() -> Iterator[None]:
-    """Let what asks a process to end undo what is half done, as Ctrl-C does; a second time, it ends at once."""
-
-    def unwind(number: int, frame: Any) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        sys.exit(128 + number)  # what a shell says of a process that a signal has ended
-
-    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup ignores one
-    for number in numbers:
-        signal.signal(number, unwind)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+            fail(name, error)

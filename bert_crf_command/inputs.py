@@ -14,7 +14,7 @@ from modeling_bert_crf.readers.rows import WORD_COLUMNS
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.words import unicode_fault
 
-from .errors import CommandError, reason
+from .frame import CommandError, reason
 
 STDIN = "-"
 

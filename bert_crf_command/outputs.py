@@ -16,7 +16,7 @@ from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.schemes import OUTSIDE, entity_types, spans_to_tags
 from modeling_bert_crf.words import split_sentences, split_text
 
-from .errors import CommandError, reason
+from .frame import CommandError, reason
 from .inputs import Item
 
 BLOCK = 256

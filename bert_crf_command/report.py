@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from .frame import mistakes, say
+from .frame import in_one_sentence, say, verb
+
+__all__ = ["COMMAND", "report"]
 
 
 def report(
@@ -20,8 +22,11 @@ def report(
     from .outputs import output_file
 
     path = output or run / "report.html"
-    with mistakes("report", ReportError):
+    with in_one_sentence("report", ReportError):
         page = make_report(read_metrics(run))
         with output_file(path) as file:
             file.write(page)
     say(path)
+
+
+COMMAND = verb(report)

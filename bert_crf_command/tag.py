@@ -4,12 +4,16 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .errors import Verbose
-from .frame import mistakes
+from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, verb
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["COMMAND", "Decoding", "InputFormat", "OutputFormat", "tag"]
 
 _ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
@@ -39,92 +43,103 @@ class Decoding(StrEnum):
     MARGINAL = "marginal"
 
 
+Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts, in quotes. `-` is standard input.")]
+Files = Annotated[
+    list[str] | None,
+    typer.Option("--file", "-f", metavar="PATH", help="A file; as often as you like. `-` is standard input."),
+]
+Input = Annotated[
+    InputFormat | None, typer.Option("--input_format", help="What files hold, if not what their ending says.")
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--text_column",
+        metavar="COLUMN",
+        help="The JSON column of the text or its words, `text`, `tokens` or `words` if not given; "
+        "the number of a CoNLL file's column of words, from 0.",
+    ),
+]
+Format = Annotated[
+    OutputFormat | None,
+    typer.Option(
+        "--format",
+        help="What is written. If not given, what the ending of --output says; else `terminal` on a terminal, "
+        "`jsonl` elsewhere.",
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="PATH", help="A file instead of standard output; whole or not at all."),
+]
+Threshold = Annotated[float, typer.Option(min=0, max=1, help="Leave out entities that are less probable.")]
+Search = Annotated[
+    Decoding,
+    typer.Option(
+        help="`viterbi`: the most probable tagging. `marginal`: the one with the most right tags to be expected."
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option("--batch_size", min=1, help="Windows of text that the encoder reads at once.")
+]
+Device = Annotated[
+    str | None,
+    typer.Option(help="`cpu`, `cuda:1`, `mps` ...; if not given, a GPU where there is one."),
+]
+
+HELP = """\
+Find the entities of texts, with their probabilities.
+
+[bold]bert-crf tag runs/mine "Ada wrote to Babbage."[/bold]
+[bold]bert-crf tag runs/mine --file notes.txt --file more.jsonl --output notes.html[/bold]
+[bold]zcat news.txt.gz | bert-crf tag runs/mine > entities.jsonl[/bold]
+
+The model runs on this package's own code: Python files beside the weights are not executed.
+
+[bold]In:[/bold] without TEXT and --file, standard input.
+
+[cyan].txt[/cyan], and standard input: a text a line.
+[cyan].jsonl .json[/cyan]: an object a line, with a text or a list of words.
+[cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
+`-DOCSTART-` between documents. A last column of tags is not read, and
+stands unchanged before the new tags in CoNLL output.
+
+[bold]Out:[/bold] any number of texts in bounded memory, except for HTML, and for words
+and a model that reads context: it reads a document, or a file without borders, whole.
+
+[cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
+[cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an
+`entity_group`, `score`, `word`, and `start` and `end` in characters of `text`.
+[cyan]conll[/cyan]: word and tag, an empty line after a sentence. Of a sentence with a
+word that holds a tab or a line break, all are JSON strings, and a comment says so.
+[cyan]html[/cyan]: one page that needs nothing else and runs no script.
+
+[bold]Exit codes:[/bold]
+
+[cyan]0[/cyan] done.
+[cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how;
+or what reads the output has gone.
+[cyan]2[/cyan] the command is wrong.
+[cyan]130[/cyan] stopped by Ctrl-C; [cyan]143[/cyan] by SIGTERM. Then, too, PATH is as it was.
+"""
+
+
 def tag(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")
-    ],
-    texts: Annotated[
-        list[str] | None, typer.Argument(metavar="TEXT", help="Texts, in quotes. `-` is standard input.")
-    ] = None,
-    files: Annotated[
-        list[str] | None,
-        typer.Option("--file", "-f", metavar="PATH", help="A file; as often as you like. `-` is standard input."),
-    ] = None,
-    input_format: Annotated[
-        InputFormat | None,
-        typer.Option("--input_format", help="What files hold, if not what their ending says."),
-    ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(
-            "--text_column",
-            metavar="COLUMN",
-            help="The JSON column of the text or its words, `text`, `tokens` or `words` if not given; "
-            "the number of a CoNLL file's column of words, from 0.",
-        ),
-    ] = None,
-    output_format: Annotated[
-        OutputFormat | None,
-        typer.Option(
-            "--format",
-            help="What is written. If not given, what the ending of --output says; else `terminal` on a terminal, "
-            "`jsonl` elsewhere.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="A file instead of standard output; whole or not at all."),
-    ] = None,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Leave out entities that are less probable.")] = 0.0,
-    decoding: Annotated[
-        Decoding,
-        typer.Option(
-            help="`viterbi`: the most probable tagging. `marginal`: the one with the most right tags to be expected."
-        ),
-    ] = Decoding.VITERBI,
-    batch_size: Annotated[
-        int | None, typer.Option("--batch_size", min=1, help="Windows of text that the encoder reads at once.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="`cpu`, `cuda:1`, `mps` ...; if not given, a GPU where there is one.")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")] = None,
+    model: Model,
+    texts: Texts = None,
+    files: Files = None,
+    input_format: Input = None,
+    text_column: TextColumn = None,
+    output_format: Format = None,
+    output: Output = None,
+    threshold: Threshold = 0.0,
+    decoding: Search = Decoding.VITERBI,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
-    """Find the entities of texts, with their probabilities.
-
-    [bold]bert-crf tag runs/mine "Ada wrote to Babbage."[/bold]
-    [bold]bert-crf tag runs/mine --file notes.txt --file more.jsonl --output notes.html[/bold]
-    [bold]zcat news.txt.gz | bert-crf tag runs/mine > entities.jsonl[/bold]
-
-    The model runs on this package's own code: Python files beside the weights are not executed.
-
-    [bold]In:[/bold] without TEXT and --file, standard input.
-
-    [cyan].txt[/cyan], and standard input: a text a line.
-    [cyan].jsonl .json[/cyan]: an object a line, with a text or a list of words.
-    [cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
-    `-DOCSTART-` between documents. A last column of tags is not read, and
-    stands unchanged before the new tags in CoNLL output.
-
-    [bold]Out:[/bold] any number of texts in bounded memory, except for HTML, and for words
-    and a model that reads context: it reads a document, or a file without borders, whole.
-
-    [cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
-    [cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an
-    `entity_group`, `score`, `word`, and `start` and `end` in characters of `text`.
-    [cyan]conll[/cyan]: word and tag, an empty line after a sentence. Of a sentence with a
-    word that holds a tab or a line break, all are JSON strings, and a comment says so.
-    [cyan]html[/cyan]: one page that needs nothing else and runs no script.
-
-    [bold]Exit codes:[/bold]
-
-    [cyan]0[/cyan] done.
-    [cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how;
-    or what reads the output has gone.
-    [cyan]2[/cyan] the command is wrong.
-    [cyan]130[/cyan] stopped by Ctrl-C; [cyan]143[/cyan] by SIGTERM. Then, too, PATH is as it was.
-    """
+    """Find the entities of texts, as `HELP` says."""
     texts, files = texts or [], files or []
     files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
     texts = [text for text in texts if text != "-"]
@@ -134,19 +149,19 @@ def tag(
     if batch_size is not None:
         options["batch_size"] = batch_size
 
+    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
 
     from .inputs import check_readable, read_items
-    from .loading import load_tagger
     from .outputs import find_entities, output_file, write_conll, write_jsonl
     from .page import write_page
     from .terminal import Screen, write_terminal
 
     writers = {"terminal": write_terminal, "jsonl": write_jsonl, "conll": write_conll, "html": write_page}
     form = _output_format(output, output_format)
-    with mistakes("tag", DataError, verbose=verbose):
+    with in_one_sentence("tag", DataError, OpeningError, verbose=verbose):
         check_readable(files)
-        tagger = load_tagger(model, revision, device)
+        tagger = open_tagger(model, revision, None if device is None else _device(device))
         # JSON can write half a character, which other columns of a JSON line may hold.
         with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
             results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
@@ -184,6 +199,25 @@ def _output_format(path: Path | None, asked: OutputFormat | None) -> str:
     return "terminal" if sys.stdout.isatty() else "jsonl"
 
 
+def _device(name: str) -> "torch.device":
+    """Find a device of torch's, and try whether it can be used.
+
+    Raises:
+        CommandError: if it is none, or cannot.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise CommandError(f"--device {name}: must be a device of torch's such as cpu, cuda:0 or mps") from error
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError, NotImplementedError) as error:  # as the device's own code pleases
+        raise CommandError(f"--device {name}: cannot be used: {reason(error)}") from error
+    return device
+
+
 def _watched(results: Iterator[Any]) -> Iterator[Any]:
     """Count on the terminal what passes by."""
     from rich.console import Console
@@ -192,3 +226,6 @@ def _watched(results: Iterator[Any]) -> Iterator[Any]:
     columns = (SpinnerColumn(), TextColumn("{task.completed:,} texts"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield from progress.track(results, total=None)
+
+
+COMMAND = verb(tag, HELP)

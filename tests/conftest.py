@@ -17,6 +17,7 @@ from transformers import BertConfig, BertJapaneseTokenizer, BertModel, BertToken
 from transformers.utils import logging
 
 import run_ner
+from bert_crf_command import program
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
@@ -40,7 +41,7 @@ def drawn():
 @pytest.fixture(autouse=True)
 def undrawn(request, monkeypatch):
     if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(run_ner, "draw_plots", lambda *_: {})
+        monkeypatch.setattr(program, "draw_plots", lambda *_: {})
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib.image
 import pytest
@@ -18,11 +19,11 @@ from typer.testing import CliRunner
 
 import run_ner
 from bert_crf_command.app import app
-from modeling_bert_crf.reports.card import write_card
+from modeling_bert_crf.reports.card import TEMPLATE, write_card
 from modeling_bert_crf.reports.page import make_report
 from modeling_bert_crf.reports.plots import INK, draw_plots
 
-CARDS = run_ner.TEMPLATE.parent
+CARDS = Path(run_ner.__file__).parent / "model_cards"
 PLOTS = ("learning", "errors", "calibration", "transitions")
 
 
@@ -36,7 +37,7 @@ def metrics():
 def card_of(tmp_path):
     def make(metrics, plots=PLOTS):
         facts = {name: value for name, value in metrics.items() if name != "scores"}
-        write_card(tmp_path / "README.md", run_ner.TEMPLATE, facts, metrics["scores"], plots)
+        write_card(tmp_path / "README.md", TEMPLATE, facts, metrics["scores"], plots)
         return (tmp_path / "README.md").read_text(encoding="utf-8")
 
     return make
@@ -112,7 +113,7 @@ def test_every_figure_of_the_card_comes_from_the_metrics(metrics, card_of):
 
 
 def test_the_template_has_no_figures_of_its_own():
-    template = run_ner.TEMPLATE.read_text()
+    template = TEMPLATE.read_text()
     outputs = re.findall(r"\{\{(.*?)\}\}", template)
     assert all(re.search("[a-z_]{3}", re.sub(r'"[^"]*"|percent|format', "", one)) for one in outputs)
     assert set(re.findall(r"(?<!F)\d+\S*", re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", template))) == {"95", "0.8`", "2))"}

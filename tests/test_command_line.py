@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from bert_crf_command import inputs
 from bert_crf_command.app import app
-from bert_crf_command.errors import CommandError
+from bert_crf_command.frame import CommandError
 from bert_crf_command.inputs import Item
 from bert_crf_command.outputs import BLOCK, find_entities, output_file
 from bert_crf_command.terminal import write_terminal
@@ -505,15 +505,6 @@ def test_help_and_version():
     for promise in ("Exit codes", "130", "Python files beside the weights are not executed", "a text a line"):
         assert promise in " ".join(shown.stdout.split())
     assert CliRunner().invoke(app, ["--version"]).stdout == "bert-crf 0.1.0\n"
-
-
-def test_help_does_not_wait_for_torch():
-    program = "import sys; from bert_crf_command.app import app; app(standalone_mode=False); print(*sys.modules)"
-    for argv in (["--help"], ["tag", "--help"], ["--version"]):
-        done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True, check=True)
-        loaded = done.stdout.splitlines()[-1].split()
-        assert "bert_crf_command.tag" in loaded
-        assert not {"torch", "transformers", "numpy", "modeling_bert_crf"} & {*loaded}
 
 
 def test_ctrl_c_ends_quietly_and_leaves_nothing(run, tmp_path, monkeypatch):

@@ -23,7 +23,7 @@ from modeling_bert_crf.export.onnx import export
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.example import write_demo
+from modeling_bert_crf.training.example import write_example
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 SENTENCES = ["Ada Lovelace visited Paris in the rain", "Charles wrote"]
@@ -452,7 +452,7 @@ def test_lora_trains_beside_a_frozen_encoder(family, tagger):
 def test_the_demo_corpus_is_learnt_from_nothing(family, tmp_path):
     """Half a minute each: an encoder that has read nothing, and a tokenizer of its kind."""
     (tmp_path / "demo").mkdir()
-    files = write_demo(tmp_path / "demo")
+    files = write_example(tmp_path / "demo")
     texts = [" ".join(one.words) for one in read_conll(files["train"])]
     tokenizer = KINDS[FAMILIES[family].kind](texts)
     config = FAMILIES[family].config(tokenizer)

@@ -20,6 +20,7 @@ from kills import MOMENTS, TRAINED, leftovers
 from transformers import TrainerCallback
 
 import run_ner
+from bert_crf_command import program
 from modeling_bert_crf.training.checkpoints import begin, find_damage, find_fault, is_trained, last_whole, seal
 from modeling_bert_crf.training.output import Output
 from modeling_bert_crf.training.trainer import CRFTrainer
@@ -468,7 +469,7 @@ def test_ctrl_c_ends_in_one_sentence(files, short, at_step, capsys):
 
 
 def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
-    monkeypatch.setattr(run_ner, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(program, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as info:
         run_ner.main(command())
     assert info.value.code == 130
@@ -478,7 +479,7 @@ def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
 
 def test_ctrl_c_where_nothing_is_trained(files, command, monkeypatch, capsys):
     run_ner.main(command(do_eval=None, do_predict=None, max_steps=1))
-    monkeypatch.setattr(run_ner, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(program, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
     again = {"do_train": None, "train_file": None, "model_name_or_path": str(files / "out")}
     with pytest.raises(SystemExit):
         run_ner.main(command(**again, output_dir=str(files / "two")))

@@ -24,11 +24,10 @@ from typer.testing import CliRunner
 import modeling_bert_crf
 import run_ner
 from bert_crf_command.app import app
-from bert_crf_command.errors import CommandError
-from bert_crf_command.loading import load_tagger
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.hub.push import files_to_push, push_folder
 from modeling_bert_crf.hub.pushing import HubError
+from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
 
 # The client of huggingface_hub 2.4 uploads large files by an argument that its own HTTP library deprecates.
@@ -452,7 +451,7 @@ def test_a_tagger_loads_from_the_hub_alone_and_soon_or_not(stored, clock, tmp_pa
         cache = tmp_path / "caches" / str(len(list(tmp_path.glob("caches/*"))))
         cache.mkdir(parents=True)
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-        return load_tagger("tester/mine")(TEXTS)
+        return open_tagger("tester/mine")(TEXTS)
 
     expected = load()
     requests = asked(stored)
@@ -462,7 +461,7 @@ def test_a_tagger_loads_from_the_hub_alone_and_soon_or_not(stored, clock, tmp_pa
             stored.fail(request, how, **headers)
             try:
                 found = load()
-            except CommandError as error:
+            except OpeningError as error:
                 said = str(error)
                 assert said.startswith("tester/mine: "), (request, how)
                 assert "\n" not in said

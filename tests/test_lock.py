@@ -10,7 +10,7 @@ import pytest
 import run_ner
 from modeling_bert_crf.doors import lock
 from modeling_bert_crf.doors.lock import LOCK, FolderInUseError, locked
-from modeling_bert_crf.training.example import demo_arguments
+from modeling_bert_crf.training.example import example_arguments
 
 
 def test_a_second_run_in_a_folder_is_refused(files, command, error_of):
@@ -113,7 +113,7 @@ def test_folders_that_were_made_for_the_lock_alone_go_with_it(tmp_path):
 
 
 def test_a_demo_that_runs_is_not_replaced(tmp_path):
-    demo_arguments(tmp_path / "demo")
+    example_arguments(tmp_path / "demo", "bert-crf train")
     with locked(tmp_path / "demo"), pytest.raises(FolderInUseError, match="is in use by another run"):
-        demo_arguments(tmp_path / "demo")
+        example_arguments(tmp_path / "demo", "bert-crf train")
     assert (tmp_path / "demo" / "input" / "train.conll").exists()

@@ -10,6 +10,8 @@ from conftest import LABELS
 from transformers import AutoModelForTokenClassification, BertTokenizer, BertTokenizerLegacy, GPT2Config
 
 import run_ner
+from bert_crf_command.options import read_command_line
+from bert_crf_command.train import RUN_NER
 from modeling_bert_crf import (
     BertBiLSTMCRFConfig,
     BertBiLSTMCRFForTokenClassification,
@@ -150,7 +152,7 @@ def test_a_configuration_file_that_is_not_there(fails):
 def test_yaml_numbers_without_a_point_are_numbers(files):
     """YAML 1.1 reads 1e-4 as a text."""
     (files / "c.yaml").write_text("learning_rate: 1e-4\nhead_learning_rate: 2e-3\ntrain_file: a.conll\n")
-    _, data, training = parse_arguments([str(files / "c.yaml")])
+    _, data, training = parse_arguments(read_command_line([str(files / "c.yaml")], RUN_NER).words)
     assert (training.learning_rate, training.head_learning_rate, data.train_file) == (1e-4, 2e-3, ["a.conll"])
 
 

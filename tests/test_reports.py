@@ -7,6 +7,8 @@ import random
 import pytest
 import torch
 
+from bert_crf_command.options import read_command_line
+from bert_crf_command.train import RUN_NER
 from modeling_bert_crf.scores.intervals import bootstrap_f1
 from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.scores.mistakes import compare, error_profile, split_by_form, strict_spans
@@ -116,7 +118,7 @@ def test_the_command_holds_no_secret_and_no_place(tmp_path, monkeypatch):
     options += ["--hub_tok", "hf_secret", "--push_to_hub", "--resume_from_checkpoint", "True"]
     options += ["--lr_scheduler_kwargs", json.dumps({"file": str(tmp_path / "x.json"), "num_cycles": 2})]
 
-    command = command_line(given_options(options))
+    command = command_line(given_options(options), "python run_ner.py")
 
     assert command == (
         "python run_ner.py --do_train --train_file 'a b.conll' 'a b.conll' --model_name_or_path "
@@ -128,7 +130,8 @@ def test_the_command_holds_no_secret_and_no_place(tmp_path, monkeypatch):
 def test_the_command_of_a_file_of_options_is_that_of_the_command_line(tmp_path):
     (tmp_path / "options.yaml").write_text("do_train: true\ntrain_file: [a.conll, b.conll]\nhub_token: hf_secret\n")
 
-    command = command_line(given_options([str(tmp_path / "options.yaml")]), processes=3)
+    line = read_command_line([str(tmp_path / "options.yaml")], RUN_NER)
+    command = command_line(given_options(line.words), "torchrun --nproc_per_node 3 run_ner.py")
 
     assert command == "torchrun --nproc_per_node 3 run_ner.py --do_train --train_file a.conll b.conll"
 

@@ -13,12 +13,16 @@ from test_remote_code import WITH_BERT
 from transformers import AutoTokenizer
 
 import run_ner
+from bert_crf_command import program
+from bert_crf_command.frame import CommandError
+from bert_crf_command.options import read_command_line
+from bert_crf_command.train import RUN_NER
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments
-from modeling_bert_crf.training.example import demo_arguments, write_demo
+from modeling_bert_crf.training.example import example_arguments, write_example
 from modeling_bert_crf.training.push import only_push_is_left
 
 ROOT = Path(run_ner.__file__).parent
@@ -107,7 +111,7 @@ def test_what_the_user_says_holds(options, expected, way, command, files):
     if way == "yaml":
         given = {name[2:]: value for name, value in zip(argv[::2], argv[1::2], strict=True)}
         (files / "c.yaml").write_text(json.dumps(given | options))  # JSON is YAML
-        argv = [str(files / "c.yaml")]
+        argv = read_command_line([str(files / "c.yaml")], RUN_NER).words
 
     arguments = parse_arguments(argv)
     check_arguments(*arguments)
@@ -119,11 +123,11 @@ def test_what_the_user_says_holds(options, expected, way, command, files):
 def test_no_value_is_not_taken_for_the_default(files):
     (files / "c.yaml").write_text("save_total_limit:\nlstm_hidden_size:\n")
     with pytest.raises(
-        ValueError, match="save_total_limit must have a value, got none: leave it away for its default, 1"
+        CommandError, match="save_total_limit must have a value, got none: leave it away for its default, 1"
     ):
-        parse_arguments([str(files / "c.yaml")])
+        read_command_line([str(files / "c.yaml")], RUN_NER)
     (files / "c.yaml").write_text("lstm_hidden_size:\n")
-    assert parse_arguments([str(files / "c.yaml")])[0].lstm_hidden_size is None
+    assert read_command_line([str(files / "c.yaml")], RUN_NER).words == []
 
 
 def test_without_a_log_there_is_none_at_the_checkpoints_either(files, command):
@@ -197,7 +201,7 @@ def test_a_finished_model_is_scored_again_without_training(files, command, capsy
 def test_a_run_whose_evaluation_breaks_off_is_not_trained_again(files, command, error_of, monkeypatch, capsys):
     run_ner.main(command(output_dir=str(files / "whole")))
     with monkeypatch.context() as patch:
-        patch.setattr(run_ner, "evaluate", lambda *_: 1 / 0)
+        patch.setattr(program, "evaluate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError) as info:
             run_ner.main(command())
     out = files / "out"
@@ -210,7 +214,7 @@ def test_a_run_whose_evaluation_breaks_off_is_not_trained_again(files, command, 
     other = error_of(command(seed=7))
     assert f"--output_dir {out} holds the model of another run, which is not evaluated yet and differs in " in other
     assert "--seed (42 there, 7 here): choose another folder" in other
-    monkeypatch.setattr(run_ner.CRFTrainer, "train", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(program.CRFTrainer, "train", lambda *_, **__: pytest.fail("trained again"))
     run_ner.main(command(per_device_eval_batch_size=1))  # as if it had been the memory
 
     assert f"{out} holds the trained model: it is not trained again" in capsys.readouterr().out
@@ -224,7 +228,7 @@ def test_a_run_whose_evaluation_breaks_off_is_not_trained_again(files, command, 
 
 def test_what_a_broken_off_run_left_must_be_readable(files, command, error_of, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(run_ner, "evaluate", lambda *_: 1 / 0)
+        patch.setattr(program, "evaluate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             run_ner.main(command())
     (files / "out" / ".run.json").write_text("{")
@@ -427,7 +431,7 @@ def test_the_demo_keeps_names_apart_and_is_the_same_each_time(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
         folder.mkdir()
-        write_demo(folder)
+        write_example(folder)
 
     names = {
         split: {
@@ -446,11 +450,11 @@ def test_the_demo_keeps_names_apart_and_is_the_same_each_time(tmp_path):
 
 
 def test_the_demo_replaces_only_its_own_folder(tmp_path, capsys):
-    demo_arguments(tmp_path / "demo")
-    demo_arguments(tmp_path / "demo")
+    example_arguments(tmp_path / "demo", "bert-crf train")
+    example_arguments(tmp_path / "demo", "bert-crf train")
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     with pytest.raises(ValueError, match="the demo's folder exists and the demo did not make it"):
-        demo_arguments(tmp_path / "mine")
+        example_arguments(tmp_path / "mine", "bert-crf train")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"

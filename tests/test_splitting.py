@@ -6,8 +6,8 @@ from typer.testing import CliRunner
 
 import run_ner
 from bert_crf_command.app import app
-from bert_crf_command.loading import load_tagger
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+from modeling_bert_crf.opening.tagger import open_tagger
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.splitter_choice import choose_splitter, detokenise, share_of_words_found
 from modeling_bert_crf.words import split_text
@@ -88,7 +88,7 @@ def test_a_new_tagger_without_offsets_of_its_tokenizer_splits_texts_by_itself(sl
 def test_a_run_with_a_tokenizer_without_offsets_leaves_a_tagger_of_raw_text(slow_encoder_folder, command, files):
     run_ner.main(command(model_name_or_path=slow_encoder_folder))
 
-    tagger = load_tagger(str(files / "out"))
+    tagger = open_tagger(str(files / "out"))
     assert not tagger.tokenizer.is_fast
     every = {"aggregation_strategy": "none", "ignore_labels": []}
     (expected,) = tagger([["Ada", "visited", "Paris", "."]], is_split_into_words=True, **every)

@@ -11,6 +11,9 @@ from markupsafe import Markup
 
 from .figures import template_values
 
+TEMPLATE = Path(__file__).with_name("card.md")
+"""The template of the card that a run writes."""
+
 
 def write_card(
     path: Path,

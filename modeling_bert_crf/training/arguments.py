@@ -1,17 +1,17 @@
-"""The command line of `run_ner.py`: its options, and those that it chooses where the user leaves them open."""
+"""The options of a run, and those that are chosen where the user leaves them open.
 
-import json
+After a change of an option `python -m bert_crf_command.options` has to be run: `bert-crf train` knows its options from
+a list that this writes.
+"""
+
 from argparse import SUPPRESS
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-import yaml
 from transformers import HfArgumentParser
 
-from ..doors.terminal import visible
 from ..schemes import SCHEMES
 from .recipe import CRFTrainingArguments
 
@@ -150,39 +150,35 @@ FILES = {"train": "train_file", "validation": "validation_file", "test": "test_f
 STEPS = {"train": "do_train", "validation": "do_eval", "test": "do_predict"}
 
 
-def parse_arguments(argv: Sequence[str]) -> Arguments:
-    """Read the command line: options, or one YAML or JSON file with the same names.
+def parse_arguments(words: Sequence[str], file: Path | None = None) -> Arguments:
+    """Read options as the command line has them.
+
+    Args:
+        words: the options and their values.
+        file: where they were read from, if not from the command line.
 
     Raises:
-        UserError: if the file is missing or holds a wrong name or value. Wrong options end the program, as usual.
+        UserError: if there is no such option, or a value is none that it can have.
     """
-    given = given_options(argv)
-    parser = _parser()
-    parser.set_defaults(**own_settings(given))
-    file = _file_of(argv)
-    options = list(argv) if file is None else _read_options(file)
+    parser = option_parser()
     try:
-        model, data, training, unknown = parser.parse_args_into_dataclasses(options, return_remaining_strings=True)
+        parser.set_defaults(**own_settings(given_options(words)))
+        model, data, training = parser.parse_args_into_dataclasses(list(words))
     except (ValueError, TypeError, ImportError, RuntimeError) as error:  # the host's checks of its own options
         raise UserError(("" if file is None else f"{file}: ") + " ".join(str(error).split())) from None
-    if unknown:
-        near = get_close_matches(unknown[0], [name for action in parser._actions for name in action.option_strings], 1)
-        hint = f"; did you mean {near[0]}?" if near else "; --help lists them"
-        raise UserError(("" if file is None else f"{file}: ") + f"{unknown[0]} is no option{hint}")
     return model, data, training
 
 
-def given_options(argv: Sequence[str]) -> dict[str, Any]:
-    """Return the options that a command line, or the file that it names, gives a value, under their full names.
+def given_options(words: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a command line gives a value, under their full names.
 
     >>> given_options(["--do_tr", "--seed=7"])
     {'do_train': True, 'seed': 7}
     """
-    parser = _parser()
+    parser = option_parser()
     for action in parser._actions:
         action.default = SUPPRESS
-    file = _file_of(argv)
-    return vars(parser.parse_known_args(list(argv) if file is None else _read_options(file))[0])
+    return vars(parser.parse_known_args(list(words))[0])
 
 
 def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,44 +229,12 @@ def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Parser(HfArgumentParser):
-    """The host's parser; what it quotes may stand in a file of options."""
+    """The host's parser, without its way to end the program."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(visible(message))
+        raise UserError(message)
 
 
-def _parser() -> HfArgumentParser:
-    return _Parser(
-        (ModelArguments, DataArguments, CRFTrainingArguments),
-        usage="run_ner.py [CONFIG.yaml | --OPTION VALUE ...]   (no argument: a demo; --help: every option)",
-    )
-
-
-def _file_of(argv: Sequence[str]) -> Path | None:
-    return Path(argv[0]) if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
-
-
-def _read_options(file: Path) -> list[str]:
-    """Write a configuration file's options as the command line would have them, so that both are checked alike."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        options = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        kind = "JSON" if file.suffix == ".json" else "YAML"
-        raise UserError(f"{file}: must be {kind}: {' '.join(str(error).split())}") from None
-    if not isinstance(options, dict):
-        raise UserError(f"{file}: must hold options and their values, got {text.strip()[:40]!r}")
-    defaults = {action.dest: action.default for action in _parser()._actions}
-    for name, value in options.items():
-        if value is None and defaults.get(name) is not None:
-            raise UserError(
-                f"{file}: {name} must have a value, got none: leave it away for its default, {defaults[name]}"
-            )
-    return [word for name, value in options.items() if value is not None for word in _as_option(name, value)]
-
-
-def _as_option(name: str, value: Any) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [f"--{name}", *(json.dumps(one) if isinstance(one, dict) else str(one) for one in values)]
+def option_parser() -> HfArgumentParser:
+    """Return the parser of all options of a run."""
+    return _Parser((ModelArguments, DataArguments, CRFTrainingArguments))

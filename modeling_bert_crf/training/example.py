@@ -83,10 +83,14 @@ _FIRM_ENDINGS = [["Group"], ["Holding"], ["Bank"], ["and", "Sons"], ["Airlines"]
 _MARK = ".demo"
 
 
-def demo_arguments(folder: Path) -> list[str]:
-    """Prepare the demo in a folder, and return the command line of its run.
+def example_arguments(folder: Path, start: str) -> list[str]:
+    """Write the example into a folder, say the command that trains on it, and return that command's options.
 
-    A folder that an earlier demo made is replaced.
+    A folder that an earlier call made is replaced.
+
+    Args:
+        folder: where to write.
+        start: what the command begins with.
 
     Raises:
         DataError: if the folder exists and the demo did not make it.
@@ -99,18 +103,18 @@ def demo_arguments(folder: Path) -> list[str]:
             shutil.rmtree(folder)
     (folder / "input").mkdir(parents=True)
     (folder / _MARK).touch()
-    places = write_demo(folder / "input")
+    places = write_example(folder / "input")
     options: dict[str, object] = {"model_name_or_path": places["encoder"], "output_dir": folder}
     options |= {f"{split}_file": places[split] for split in SPLITS}
     options |= {"num_train_epochs": 10, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
     command = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command += ["--do_train", "--do_eval", "--do_predict"]
-    show("The demo runs: python run_ner.py", *command, "\n")
+    show(f"The demo runs: {start}", *command, "\n")
     return command
 
 
-def write_demo(folder: Path, seed: int = 0) -> dict[str, Path]:
-    """Write the demo's encoder and corpus; equal seeds write equal files.
+def write_example(folder: Path, seed: int = 0) -> dict[str, Path]:
+    """Write the example's encoder and corpus; equal seeds write equal files.
 
     Args:
         folder: where to write; must exist.

@@ -45,6 +45,7 @@ def run_facts(
     trainer: CRFTrainer,
     datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset],
     speed: Mapping[str, float | None],
+    start: str,
 ) -> dict[str, Any]:
     """Gather the facts of a run, at its end. Paths are cut to their last part.
 
@@ -54,6 +55,7 @@ def run_facts(
         trainer: after training.
         datasets: of each split.
         speed: words tagged in a second, of each split; None where it was not measured.
+        start: the words that started the program.
     """
     model, data, training = arguments
     config = trainer.model.config
@@ -85,7 +87,7 @@ def run_facts(
         "transitions": None if trainer.is_fsdp_enabled else transition_table(trainer.model),
         "speed": {split: round(value, 1) for split, value in speed.items() if value is not None},
         "hardware": _hardware(training.device, training.world_size),
-        "command": command_line(options, training.world_size),
+        "command": command_line(options, start),
         "options": fingerprint(options),
         "versions": {
             "modeling_bert_crf": __version__,
@@ -145,17 +147,17 @@ def _hardware(device: torch.device, processes: int) -> str:
     return name if processes == 1 else f"{processes} processes, each on {name}"
 
 
-def command_line(options: Mapping[str, Any], processes: int = 1) -> str:
-    """Write the command that makes a run again.
+def command_line(options: Mapping[str, Any], start: str) -> str:
+    """Write the command that makes a run again; `start` is what it begins with.
 
     Left out is what a second run does not need: where it was pushed to, with which token, and from where it was
     resumed. Paths are cut to their last part.
 
-    >>> command_line({"do_train": True, "train_file": ["/home/ada/a.conll", "b.conll"], "hub_token": "hf_secret"})
-    'python run_ner.py --do_train --train_file a.conll b.conll'
+    >>> options = {"do_train": True, "train_file": ["/home/ada/a.conll", "b.conll"], "hub_token": "hf_secret"}
+    >>> command_line(options, "bert-crf train")
+    'bert-crf train --do_train --train_file a.conll b.conll'
     """
-    launcher = "python" if processes == 1 else f"torchrun --nproc_per_node {processes}"
-    words = [*launcher.split(), "run_ner.py"]
+    words = start.split()
     for name, value in _own(options).items():
         values = value if isinstance(value, list) else [value]
         words += [f"--{name}"] + ([] if value is True else [_shorten(str(one), name) for one in values])

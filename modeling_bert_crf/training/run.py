@@ -16,9 +16,10 @@ from ..hub.pushing import hub_answers
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
 from ..readers.datasets import class_names, read_dataset
 from ..readers.files import read_file
+from ..readers.labelled import understand
 from ..readers.sentences import DataError, Reader, Sentence
 from ..readers.spelling import describe, find_spelling, respell
-from ..readers.tags import check_tags, convert_tags, count_repairs, find_labels, find_scheme, tag_places
+from ..readers.tags import check_tags, convert_tags, find_labels, tag_places
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag, tags_to_spans
 from ..words import blank_mark, check_tokenizer
 from .arguments import FILES, SHAPE, STEPS, DataArguments, ModelArguments, UserError
@@ -118,12 +119,10 @@ def _read_split(name: str, data: DataArguments, dataset: DatasetDict | IterableD
             None,
             lambda: (check_tags(respell(one, spelling), scheme, data.repair_tags) for one in raw()),
         )
-    sentences = [respell(sentence, spelling) for sentence in sentences]
-    scheme = find_scheme(sentences)
-    checked = [check_tags(sentence, scheme, data.repair_tags) for sentence in sentences]
-    if changes := count_repairs(sentences, checked):
-        listed = ", ".join(f"{change} ({count})" for change, count in changes.most_common())
-        logger.warning(f"{name}: {changes.total()} tags repaired: {listed}")
+    checked, scheme, repairs = understand(sentences, spelling, data.repair_tags)
+    if repairs:
+        listed = ", ".join(f"{change} ({count})" for change, count in repairs.most_common())
+        logger.warning(f"{name}: {repairs.total()} tags repaired: {listed}")
     return Split(name, scheme, labels, checked, lambda: iter(checked))
 
 

@@ -1,0 +1,47 @@
+"""From tags as they are spelt in a file to tags whose scheme is known, and which obey it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from .sentences import Sentence
+from .spelling import find_spelling, respell
+from .tags import check_tags, count_repairs, find_scheme, tag_places
+
+__all__ = ["Labelled", "understand"]
+
+
+class Labelled(NamedTuple):
+    """Sentences whose tags are understood.
+
+    Attributes:
+        sentences: their tags spelt as usual, legal in the scheme.
+        scheme: as `find_scheme` names it.
+        repairs: how often which tag was repaired, as `count_repairs` counts.
+    """
+
+    sentences: list[Sentence]
+    scheme: str | None
+    repairs: Counter[str]
+
+
+def understand(
+    sentences: Iterable[Sentence], spelling: Mapping[str, str] | None = None, repair_tags: bool = False
+) -> Labelled:
+    """Find out the spelling and the scheme of sentences' tags, and check that the tags obey the scheme.
+
+    Args:
+        sentences: as they were read.
+        spelling: of their tags, where it is known; else it is found as `find_spelling` does.
+        repair_tags: whether illegal tags are repaired rather than refused.
+
+    Raises:
+        DataError: if the tags are of no one spelling or scheme, or, without `repair_tags`, illegal.
+    """
+    sentences = list(sentences)
+    if spelling is None:
+        spelling = find_spelling(tag_places(sentences))
+    sentences = [respell(sentence, spelling) for sentence in sentences]
+    scheme = find_scheme(sentences)
+    checked = [check_tags(sentence, scheme, repair_tags) for sentence in sentences]
+    return Labelled(checked, scheme, count_repairs(sentences, checked))
