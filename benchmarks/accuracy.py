@@ -47,8 +47,8 @@ from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.scores.metrics import make_compute_metrics, score_tags
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 RESULTS = Path(__file__).parent / "accuracy"
 EPOCHS = {"wnut17": 4, "ncbi_disease": 3, "uner_danish_ddt": 4}

@@ -32,8 +32,8 @@ from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 

@@ -24,8 +24,8 @@ from transformers.utils import logging
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.training.batch_order import EpochLengthSampler
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import EpochLengthSampler
 
 LABELS = ["O", *(f"{prefix}-{kind}" for kind in "ABCD" for prefix in "BI")]
 ROWS, LENGTH = 16, 64

@@ -18,21 +18,23 @@ from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.reports.card import TEMPLATE, write_card
 from modeling_bert_crf.reports.plots import draw_plots
 from modeling_bert_crf.reports.terminal import highlight, report, score_line
-from modeling_bert_crf.training.arguments import Arguments, ModelArguments, UserError, given_options, parse_arguments
-from modeling_bert_crf.training.checkpoints import TrainingError
+from modeling_bert_crf.training.arguments import Arguments, ModelArguments, given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
 from modeling_bert_crf.training.crf_statistics import strongest_transitions
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.errors import Stopped, TrainingError, UserError
 from modeling_bert_crf.training.evaluation import evaluate, known_forms
 from modeling_bert_crf.training.example import example_arguments
 from modeling_bert_crf.training.facts import run_facts
-from modeling_bert_crf.training.faults import Stopped, faults_in_words
-from modeling_bert_crf.training.output import Output
-from modeling_bert_crf.training.overview import overview
-from modeling_bert_crf.training.push import only_push_is_left, push
-from modeling_bert_crf.training.recipe import apply_recipe, group_table
-from modeling_bert_crf.training.record import run_record
-from modeling_bert_crf.training.run import load_model, make_datasets, read_splits
+from modeling_bert_crf.training.machine_faults import faults_in_words
+from modeling_bert_crf.training.output_folder import OutputFolder
+from modeling_bert_crf.training.overview import group_table, overview
+from modeling_bert_crf.training.push_step import only_push_is_left, push
+from modeling_bert_crf.training.run_record import run_record
+from modeling_bert_crf.training.settings import settings_of_model
+from modeling_bert_crf.training.split_datasets import make_datasets
+from modeling_bert_crf.training.splits import read_splits
+from modeling_bert_crf.training.starting_model import load_model
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 from .options import CommandLine, Program
@@ -79,15 +81,15 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
         show(push(training))
         return
     check_arguments(*arguments)
-    output = Output(training.output_dir, training.process_index == 0)
+    output = OutputFolder(training.output_dir, training.process_index == 0)
     trained = output.unfinished() if training.do_train else None
     checkpoint = find_checkpoint(training) if trained is None else None
     set_seed(training.seed)
 
     splits = read_splits(data_arguments, training)
     model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
+    recipe = settings_of_model(training, options, model, tokenizer, data_arguments.max_seq_length)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
-    recipe = apply_recipe(model, training, options) if training.do_train else ""
     record = run_record(arguments, model, tokenizer, datasets) if training.do_train else None
     check_same_run(record, checkpoint, output)
     if trained is not None:
@@ -116,7 +118,11 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
 
 
 def _train(
-    trainer: CRFTrainer, datasets: Datasets, output: Output, checkpoint: Path | None, record: dict[str, Any] | None
+    trainer: CRFTrainer,
+    datasets: Datasets,
+    output: OutputFolder,
+    checkpoint: Path | None,
+    record: dict[str, Any] | None,
 ) -> None:
     """Train from the beginning or from a checkpoint, and save the model before anything else can fail."""
     say = _sayer(output)
@@ -134,7 +140,7 @@ def finish(
     options: dict[str, Any],
     trainer: CRFTrainer,
     datasets: Datasets,
-    output: Output,
+    output: OutputFolder,
     program: Program,
 ) -> None:
     """Evaluate a model that is saved, write what there is to say of it, and push it if that was asked for."""
@@ -162,6 +168,6 @@ def finish(
         say(score_line(split, figures))
 
 
-def _sayer(output: Output) -> Callable[..., None]:
+def _sayer(output: OutputFolder) -> Callable[..., None]:
     """Return what writes lines on the terminal; it does so in the first process of a run only."""
     return show if output.writes else lambda *_: None

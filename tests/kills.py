@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import run_ner
 from modeling_bert_crf.doors.lock import LOCK
-from modeling_bert_crf.training import restarts
-from modeling_bert_crf.training.checkpoints import is_finished, is_trained, last_whole
-from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training import restartable_trainer
+from modeling_bert_crf.training.checkpoints import last_whole
+from modeling_bert_crf.training.output_folder import OutputFolder, is_finished, is_trained
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 
@@ -62,12 +62,12 @@ MOMENTS = {
     "between two steps": lambda: before_call(CRFTrainer, "training_step", 12),
     "between weights and optimiser": lambda: before_call(CRFTrainer, "_save_optimizer_and_scheduler", 2),
     "between optimiser and random state": lambda: before_call(CRFTrainer, "_save_rng_state", 2),
-    "before a checkpoint is sealed": lambda: before_call(restarts, "seal", 3),
+    "before a checkpoint is sealed": lambda: before_call(restartable_trainer, "seal_checkpoint", 3),
     "while a checkpoint is deleted": in_deletion,
-    "after training": lambda: before_call(Output, "save_model", 1),
+    "after training": lambda: before_call(OutputFolder, "save_model", 1),
     "while the model is put in place": lambda: before_call(os, "replace", 10),
     "in the last evaluation": lambda: before_call(CRFTrainer, "tag", 2),
-    "before the end is noted": lambda: before_call(Output, "finish", 1),
+    "before the end is noted": lambda: before_call(OutputFolder, "finish", 1),
 }
 TRAINED = list(MOMENTS)[-2:]
 """Those at which the model stands in its folder."""

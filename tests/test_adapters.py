@@ -13,8 +13,8 @@ from test_trainer import make_sentences
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 TEXT = "Ada Lovelace visited Paris ."
 
@@ -125,8 +125,8 @@ def test_training_says_which_new_parts_an_adapter_leaves_as_they_are(
     messages = said(adapt(model, *modules))
 
     assert messages == [
-        f"{frozen}: new, and not to be trained, for no parameter there requires a gradient. An adapter of peft trains "
-        f"them with modules_to_save={all_of_them}."
+        f"{frozen}: new, but will not be trained, since no parameter there requires a gradient. An adapter of peft "
+        f"trains them with modules_to_save={all_of_them}."
     ] * (frozen is not None)
 
 
@@ -150,7 +150,7 @@ def test_a_new_head_that_was_saved_untrained_and_frozen_by_hand_is_noticed_too(e
 
     (message,) = said(model)
 
-    assert message.startswith("crf: new, and not to be trained")
+    assert message.startswith("crf: new, but will not be trained")
 
 
 @PEFT

@@ -16,8 +16,8 @@ from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.scores.calibration import calibration_error
 from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 OLD_TAGGER = Path(__file__).parent / "data" / "tagger_0_1"
 """Saved by version 0.1 with a temperature of 1.3 that divides its scores at run, and what it said then (the code files

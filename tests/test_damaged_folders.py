@@ -25,8 +25,10 @@ from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.readers.sentences import Sentence
-from modeling_bert_crf.training.arguments import DataArguments, ModelArguments, UserError
-from modeling_bert_crf.training.run import Split, load_model
+from modeling_bert_crf.training.arguments import DataArguments, ModelArguments
+from modeling_bert_crf.training.errors import UserError
+from modeling_bert_crf.training.splits import Split
+from modeling_bert_crf.training.starting_model import load_model
 
 from_pretrained = BertBiLSTMCRFForTokenClassification.from_pretrained
 from_encoder = BertBiLSTMCRFForTokenClassification.from_encoder

@@ -10,12 +10,12 @@ from modeling_bert_crf.readers.files import read_conll, read_file
 from modeling_bert_crf.readers.sentences import DataError, Sentence
 from modeling_bert_crf.readers.spelling import find_spelling, respell
 from modeling_bert_crf.readers.tags import (
-    check_tags,
     convert_tags,
     count_repairs,
     find_labels,
     find_scheme,
     tag_places,
+    with_legal_tags,
 )
 
 
@@ -285,13 +285,13 @@ def test_a_mixture_of_schemes_is_refused():
 )
 def test_illegal_gold_is_refused_by_file_and_line(tags, scheme, message):
     with pytest.raises(DataError, match=message):
-        check_tags(sentence("a b c", tags), scheme)
+        with_legal_tags(sentence("a b c", tags), scheme)
 
 
 def test_illegal_gold_is_repaired_on_request():
     data = [sentence("a b c", "I-X I-X I-Y"), sentence("a b c", "B-X I-X O"), sentence("a b c", "O I-X O")]
 
-    repaired = [check_tags(one, "IOB2", repair_tags=True) for one in data]
+    repaired = [with_legal_tags(one, "IOB2", repair_tags=True) for one in data]
 
     assert [one.tags for one in repaired] == [["B-X", "I-X", "B-Y"], ["B-X", "I-X", "O"], ["O", "B-X", "O"]]
     assert count_repairs(data, repaired) == {"I-X -> B-X": 2, "I-Y -> B-Y": 1}
@@ -310,7 +310,7 @@ def test_data_without_a_b_are_io_and_converted_by_their_entities():
     data = [sentence("a b c", "I-X I-X I-Y"), sentence("a b c", "O I-Y O")]
 
     assert find_scheme(data) == "IO"
-    assert [check_tags(one, "IO") for one in data] == data
+    assert [with_legal_tags(one, "IO") for one in data] == data
     assert [convert_tags(one, "IO", "IO") for one in data] == data
     assert [convert_tags(one, "IO", "IOB2").tags for one in data] == [["B-X", "I-X", "B-Y"], ["O", "B-Y", "O"]]
     assert convert_tags(sentence("a b c", "S-X B-X E-X"), "BIOES", "IO").tags == ["I-X", "I-X", "I-X"]

@@ -15,7 +15,8 @@ from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.readers.files import read_conll, read_file
 from modeling_bert_crf.readers.sentences import DataError, Sentence
 from modeling_bert_crf.scores.metrics import score_tags
-from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset, write_conll
+from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.output_folder import write_predictions
 from modeling_bert_crf.words import WORD_SHAPES
 
 
@@ -86,7 +87,7 @@ def test_written_predictions_can_be_read(tmp_path):
     sentences = [sentence(" ".join(rng.choices(["a", "#", "\ufe0f"], k=n)), " ".join(["O"] * n)) for n in (3, 1, 2)]
     path = tmp_path / "predictions.conll"
 
-    write_conll(path, sentences, [["B-X"] * len(one.words) for one in sentences])
+    write_predictions(path, sentences, [["B-X"] * len(one.words) for one in sentences])
 
     assert [one.words for one in read_conll(path)] == [one.words for one in sentences]
     assert {tag for one in read_conll(path) for tag in one.tags} == {"B-X"}
@@ -143,7 +144,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("odd") / "predictions.conll"
     sentences = [Sentence([row[0] for row in one], [row[1] for row in one], "x", [1] * len(one)) for one in rows]
 
-    write_conll(path, sentences, [[row[2] for row in one] for one in rows])
+    write_predictions(path, sentences, [[row[2] for row in one] for one in rows])
 
     read = read_conll(path)
     assert [one.words for one in read] == [one.words for one in sentences]
@@ -155,7 +156,7 @@ def test_only_a_sentence_that_needs_it_is_written_as_json(tmp_path):
     path = tmp_path / "predictions.conll"
     sentences = [sentence("Ada #x", "O O"), Sentence(["é\t", "x"], ["O", "B-X"], "x", [1, 2]), sentence("y", "O")]
 
-    write_conll(path, sentences, [one.tags for one in sentences])
+    write_predictions(path, sentences, [one.tags for one in sentences])
 
     assert path.read_text().split("\n\n") == [
         "Ada\tO\tO\n#x\tO\tO",

@@ -21,8 +21,8 @@ import run_ner
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import CRFTrainingArguments
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 # Seven sentences of unequal lengths, one of them cut into windows, one of a single word: eight rows.
 WORDS = ["Ada sang", "rain", "the rain in Paris , yesterday", "in " * 70, "Lovelace visited Paris .", "Ada", ", ."]
@@ -86,7 +86,7 @@ class Spy(TaggingDataset):
 
     def __init__(self, dataset, rows):
         vars(self).update(vars(dataset))
-        self._rows = [self._rows[index % len(self._rows)] for index in range(rows)]
+        self.rows = [self.rows[index % len(self.rows)] for index in range(rows)]
         self.seen = []
 
     def __getitem__(self, index):

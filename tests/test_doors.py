@@ -14,7 +14,7 @@ import pytest
 
 from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
-from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training.output_folder import OutputFolder
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
 DIRECTIONS = [*map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)), "\u200e", "\u200f", "\u061c"]
@@ -167,7 +167,7 @@ def test_a_model_is_saved_without_what_a_killed_saving_of_another_left(tmp_path)
     (tmp_path / ".saving-model").mkdir()
     (tmp_path / ".saving-model" / "model-00001-of-00002.safetensors").write_text("old")
 
-    Output(tmp_path).save_model(Trainer())
+    OutputFolder(tmp_path).save_model(Trainer())
 
     assert sorted(os.listdir(tmp_path)) == ["config.json", "model.safetensors"]
 

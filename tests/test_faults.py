@@ -21,8 +21,14 @@ from transformers import TrainerCallback
 
 import run_ner
 from bert_crf_command import program
-from modeling_bert_crf.training.checkpoints import begin, find_damage, find_fault, is_trained, last_whole, seal
-from modeling_bert_crf.training.output import Output
+from modeling_bert_crf.training.checkpoints import (
+    begin_checkpoint,
+    find_damage,
+    find_fault,
+    last_whole,
+    seal_checkpoint,
+)
+from modeling_bert_crf.training.output_folder import OutputFolder, is_trained
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 KILLS = Path(__file__).parent / "kills.py"
@@ -180,13 +186,13 @@ def test_a_file_that_is_not_as_it_was_written_is_noticed(run, short, caplog):
 def test_sharded_checkpoints_are_sealed_too(tmp_path):
     """Their weights lie in a folder in the folder, a hidden file among them."""
     folder = tmp_path / "checkpoint-3"
-    begin(folder, {"--seed": 7})
+    begin_checkpoint(folder, {"--seed": 7})
     shards = folder / "pytorch_model_fsdp_0"
     shards.mkdir()
     for name in ("__0_0.distcp", "__1_0.distcp", ".metadata"):
         (shards / name).write_bytes(name.encode())
     assert find_damage(folder) == "run.json is cut off, or the last files were not written"
-    seal(folder)
+    seal_checkpoint(folder)
     assert find_damage(folder) is None
     for name in ("__1_0.distcp", ".metadata"):
         flip(shards / name)
@@ -339,7 +345,7 @@ def test_a_run_that_had_stopped_early_is_not_trained_on(files, command, monkeypa
     options |= {"crf_learning_rate": 0.0, "save_total_limit": 9}
     argv = command(**options)
     with monkeypatch.context() as patch:
-        patch.setattr(Output, "save_model", lambda *_: (_ for _ in ()).throw(Stop()))
+        patch.setattr(OutputFolder, "save_model", lambda *_: (_ for _ in ()).throw(Stop()))
         with pytest.raises(Stop):
             run_ner.main(argv)
     checkpoints = sorted(path.name for path in (files / "out").glob("checkpoint-*"))

@@ -1,9 +1,6 @@
 """The structure of the code: which room may know which, and how long and how tangled a function may be."""
 
 import ast
-import itertools
-import subprocess
-import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -63,9 +60,9 @@ def imports_of(module: str) -> Iterator[tuple[str, bool]]:
         elif isinstance(node, ast.Import):
             yield from ((name.name, False) for name in node.names if name.name in MODULES)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
-            if isinstance(node.args[0], ast.Constant):
-                assert node.args[0].value in MODULES, node.args[0].value
-                yield node.args[0].value, True
+            name = getattr(node.args[0], "value", None)  # a family's name is put together
+            if isinstance(name, str):
+                yield name, True
 
 
 def test_a_room_knows_those_that_the_table_names_and_no_other():
@@ -86,7 +83,9 @@ def test_no_arrow_runs_back_up():
 
 
 def test_what_travels_finds_two_rooms_by_name():
-    found = {(room_of(module), room_of(other)) for module in MODULES for other, by_name in imports_of(module) if by_name}
+    found = {
+        (room_of(module), room_of(other)) for module in MODULES for other, by_name in imports_of(module) if by_name
+    }
 
     assert found == BY_NAME
 
@@ -110,8 +109,8 @@ def functions() -> Iterator[tuple[str, int]]:
     for path in [*FILES, TOP / "run_ner.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                body = node.body[1:] if ast.get_docstring(node) else node.body
-                yield f"{path.relative_to(TOP).as_posix()}:{node.name}", node.end_lineno - node.lineno + 1
+                said = node.body[0].end_lineno - node.body[0].lineno + 1 if ast.get_docstring(node) else 0
+                yield f"{path.relative_to(TOP).as_posix()}:{node.name}", node.end_lineno - node.lineno + 1 - said
 
 
 def test_no_function_is_longer_than_a_screen():

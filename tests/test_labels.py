@@ -13,7 +13,8 @@ from bert_crf_command.export import _read
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.files import read_conll, read_file
 from modeling_bert_crf.training.arguments import parse_arguments
-from modeling_bert_crf.training.run import choose_labels, read_splits
+from modeling_bert_crf.training.labels import choose_labels
+from modeling_bert_crf.training.splits import read_splits
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments
 from modeling_bert_crf.training.example import example_arguments, write_example
-from modeling_bert_crf.training.push import only_push_is_left
+from modeling_bert_crf.training.push_step import only_push_is_left
 
 ROOT = Path(run_ner.__file__).parent
 

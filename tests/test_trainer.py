@@ -14,16 +14,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.scores.metrics import make_compute_metrics
-from modeling_bert_crf.training.crf_statistics import crf_health, scores_of
+from modeling_bert_crf.training.batch_order import EpochLengthSampler
+from modeling_bert_crf.training.crf_statistics import crf_statistics, scores_of
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.training.recipe import (
-    CRFTrainingArguments,
-    EpochLengthSampler,
-    apply_recipe,
-    group_table,
-    recipe_for,
-)
+from modeling_bert_crf.training.overview import group_table
+from modeling_bert_crf.training.recipe import recipe_for
+from modeling_bert_crf.training.settings import apply_recipe
 from modeling_bert_crf.training.trainer import CRFTrainer
+from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
 
 def make_sentences():
@@ -414,7 +412,7 @@ def test_the_illegal_mass_is_that_of_the_paths_that_break_the_rules(make_model, 
     dataset = TaggingDataset(make_sentences()[:2], tokenizer, LABELS)
     batch = TaggingCollator(tokenizer.pad_token_id)(list(dataset))
 
-    found = crf_health(model, scores_of(model), batch)
+    found = crf_statistics(model, scores_of(model), batch)
 
     assert found["crf_drift"] == 0
     output = model(**batch)
@@ -448,7 +446,7 @@ def test_rows_are_counted_by_the_arithmetic_that_their_scores_ask_for(make_model
             model.classifier.bias.copy_(torch.linspace(0.0, scale, len(LABELS)))
             for parameter in model.crf.parameters():
                 parameter.zero_()
-        found = crf_health(model, scores_of(model), batch)
+        found = crf_statistics(model, scores_of(model), batch)
         return [found[f"crf_rows_{tier}"] for tier in ("float32_exp", "float64_exp", "float64_log")]
 
     assert rows(1.0) == [0, 3, 0]  # with few tags float64 costs nothing

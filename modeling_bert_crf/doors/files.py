@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all. Nothing else in the package writes aside and moves into place."""
 
 import os
 import re
@@ -7,12 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+__all__ = ["aside", "move_in", "whole"]
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """Give a place to write a file or a folder at, which takes the place of `path` once all is written.
+    """Give a place to write a file or a folder at; it takes the place of `path` once all is written.
 
-    It lies beside `path`, and is gone if the writing fails. What a killed process has left of its writing is removed.
+    The place lies beside `path`, and is removed if the writing fails. What killed processes have left of their writing
+    of this path is removed, too.
 
     Raises:
         OSError: if `path` cannot be replaced: a folder that is not empty cannot.
@@ -30,8 +33,38 @@ def whole(path: str | Path) -> Iterator[Path]:
         _remove(staging)
 
 
+@contextmanager
+def aside(folder: str | Path, writes: bool = True) -> Iterator[Path]:
+    """Give a place in a folder to write files at that `move_in` then puts into the folder itself.
+
+    This is for a folder that holds other things and so cannot be replaced as a whole. The place is removed at the end.
+
+    Args:
+        folder: where the files will go.
+        writes: whether this process is the one that moves the files. Several processes may write one folder together,
+            so the place has the same name in all of them; the caller has to see to it that no other run writes there.
+    """
+    staging = Path(folder) / ".saving-model"
+    try:
+        if writes:  # a killed process may have left something there
+            _remove(staging)
+        yield staging
+    finally:
+        if writes:
+            _remove(staging)
+
+
+def move_in(staging: Path, folder: str | Path, last: str) -> None:
+    """Move the files at a place into a folder, one by one; they replace files of the same names.
+
+    The file `last` is moved last. It makes the folder complete: while it is missing, others may be missing, too.
+    """
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
+        os.replace(path, Path(folder) / path.name)
+
+
 def _is_alive(process: int) -> bool:
-    if os.name == "nt":  # there the question would end it
+    if os.name == "nt":  # there the question would end the process
         return True
     try:
         os.kill(process, 0)
@@ -43,7 +76,7 @@ def _is_alive(process: int) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if there is one and it is ours to remove."""
+    """Remove a file or a folder, if there is one and this process may."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

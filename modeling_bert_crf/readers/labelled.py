@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .sentences import Sentence
 from .spelling import find_spelling, respell
-from .tags import check_tags, count_repairs, find_scheme, tag_places
+from .tags import count_repairs, find_scheme, tag_places, with_legal_tags
 
 __all__ = ["Labelled", "understand"]
 
@@ -43,5 +43,5 @@ def understand(
         spelling = find_spelling(tag_places(sentences))
     sentences = [respell(sentence, spelling) for sentence in sentences]
     scheme = find_scheme(sentences)
-    checked = [check_tags(sentence, scheme, repair_tags) for sentence in sentences]
-    return Labelled(checked, scheme, count_repairs(sentences, checked))
+    legal = [with_legal_tags(sentence, scheme, repair_tags) for sentence in sentences]
+    return Labelled(legal, scheme, count_repairs(sentences, legal))

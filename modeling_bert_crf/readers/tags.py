@@ -80,19 +80,17 @@ def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
     return [OUTSIDE, *(join_tag(prefix, kind) for kind in kinds for prefix in SCHEMES[scheme])]
 
 
-def check_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False) -> Sentence:
-    """Check that a sentence's gold tags obey the scheme.
+def with_legal_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False) -> Sentence:
+    """Return a sentence whose gold tags obey the scheme: the one that was given, or one whose tags are repaired.
 
     Args:
         sentence: as read.
-        scheme: its scheme; None and `"IOB1"` allow everything.
-        repair_tags: rewrite an illegal sequence (a tag that continues nothing opens an entity) rather than refuse it.
-
-    Returns:
-        The sentence, with its tags repaired if need be.
+        scheme: its scheme; None and `"IOB1"` allow every sequence of tags.
+        repair_tags: whether an illegal sequence is repaired rather than refused: a tag that continues nothing then
+            opens an entity.
 
     Raises:
-        DataError: naming the file, the line and the tag, unless `repair_tags`.
+        DataError: naming the file, the line and the tag, if the tags are illegal and are not to be repaired.
     """
     if scheme is None or scheme == "IOB1":
         return sentence
@@ -115,7 +113,7 @@ def check_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = False
 
 
 def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Counter[str]:
-    """Count the changes of `check_tags`, as `"I-PER -> B-PER"`."""
+    """Count the changes of `with_legal_tags`, as `"I-PER -> B-PER"`."""
     return Counter(
         f"{old} -> {new}"
         for one, other in zip(before, after, strict=True)

@@ -5,19 +5,17 @@ a list that this writes.
 """
 
 from argparse import SUPPRESS
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from transformers import HfArgumentParser
 
 from ..schemes import SCHEMES
-from .recipe import CRFTrainingArguments
-
-
-class UserError(ValueError):
-    """Something the user can mend; the message says how."""
+from .errors import UserError
+from .settings import settings_of_command
+from .training_arguments import CRFTrainingArguments
 
 
 @dataclass
@@ -59,6 +57,17 @@ class ModelArguments:
     card_language: list[str] | None = field(
         default=None, metadata={"help": "Languages of the data, for the card, as ISO 639 codes: en, da, ..."}
     )
+
+    @property
+    def starts_from(self) -> str:
+        """The model that the run starts from.
+
+        Raises:
+            UserError: if the user names none.
+        """
+        if self.model_name_or_path is None:
+            raise UserError("--model_name_or_path must name an encoder or a finished tagger")
+        return self.model_name_or_path
 
 
 SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
@@ -161,8 +170,9 @@ def parse_arguments(words: Sequence[str], file: Path | None = None) -> Arguments
         UserError: if there is no such option, or a value is none that it can have.
     """
     parser = option_parser()
+    defaults = {one.name: one.default for one in fields(CRFTrainingArguments)}
     try:
-        parser.set_defaults(**own_settings(given_options(words)))
+        parser.set_defaults(**settings_of_command(given_options(words), defaults))
         model, data, training = parser.parse_args_into_dataclasses(list(words))
     except (ValueError, TypeError, ImportError, RuntimeError) as error:  # the host's checks of its own options
         raise UserError(("" if file is None else f"{file}: ") + " ".join(str(error).split())) from None
@@ -179,53 +189,6 @@ def given_options(words: Sequence[str]) -> dict[str, Any]:
     for action in parser._actions:
         action.default = SUPPRESS
     return vars(parser.parse_known_args(list(words))[0])
-
-
-def own_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose options that the user leaves open, and those alone: what the user says holds.
-
-    A run that has what to evaluate on does so after each epoch, and keeps the weights with the best F1 where
-    evaluations and checkpoints meet.
-
-    Args:
-        given: the options that the user gave, as `given_options` returns them.
-
-    Returns:
-        The chosen options, none of them among those given. Whatever is in neither has its usual default.
-
-    >>> own_settings({"do_train": True, "do_eval": True, "save_strategy": "no"})
-    {'eval_strategy': 'epoch'}
-    """
-    own: dict[str, Any] = {}
-
-    def choose(name: str, value: Any) -> None:
-        if name not in given:
-            own[name] = value
-
-    def value_of(name: str) -> Any:
-        return given.get(name, own.get(name, CRFTrainingArguments.__dataclass_fields__[name].default))
-
-    if not (given.get("do_train") and given.get("do_eval")):
-        return own
-    if given.get("eval_steps"):
-        choose("eval_strategy", "steps")
-    elif not given.get("streaming"):  # streamed data may have no epochs
-        choose("eval_strategy", "epoch")
-    evaluations = value_of("eval_strategy")
-    if evaluations == "steps" or given.get("save_steps"):
-        choose("save_strategy", "steps")
-    eval_steps = value_of("eval_steps") or value_of("logging_steps")  # the host's rule
-    if evaluations == "steps":
-        choose("save_steps", eval_steps)
-    together = evaluations == value_of("save_strategy") and (
-        evaluations == "epoch" or (evaluations == "steps" and eval_steps == value_of("save_steps"))
-    )
-    if together:
-        choose("load_best_model_at_end", True)
-    patient = given.get("early_stopping_patience") and "load_best_model_at_end" in given and evaluations != "no"
-    if value_of("load_best_model_at_end") or patient:
-        choose("metric_for_best_model", "f1")
-    return own
 
 
 class _Parser(HfArgumentParser):

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: a temperature fitted on held-out data, and the error that is left.
+"""The temperature that makes the probabilities of a tagger as large as its share of right answers.
 
 C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, sec. 2 and 4.2.
 """
@@ -17,8 +17,10 @@ from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 
+__all__ = ["entity_confidences", "fit_temperature"]
+
 TINY = 1e-6
-"""The least probability that the loss believes in: one entity must not decide alone."""
+"""The smallest probability that the loss reckons with. With 0 the loss of one entity would outweigh all others."""
 
 
 class Batch(NamedTuple):
@@ -30,13 +32,14 @@ class Batch(NamedTuple):
 
 
 def fit_temperature(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
-    """Find the temperature at which the probabilities of the entities that the model finds say best which are right.
+    """Find the temperature at which the probabilities of the found entities fit best with which of them are right.
 
-    That is, the smallest log loss of "this entity is right". Not that of the gold paths: entities that the model
-    misses would flatten the probabilities of those that it finds.
+    What is minimised is the log loss of "this entity is right", over the entities that the model finds. The likelihood
+    of the gold paths would not do: it also counts entities that the model misses, and to make those more probable it
+    would flatten the probabilities of the entities that are found.
 
     Returns:
-        From 0.1 to 10; 1 if the model finds no entity. The model is left as it was.
+        A number from 0.1 to 10; 1 if the model finds no entity. The model is left as it was.
     """
     batches = list(_batches(model, dataset))
     if not _confidences(model, batches, dataset.scheme, 1.0):
@@ -53,7 +56,7 @@ def fit_temperature(model: BiLSTMCRFForTokenClassification, dataset: TaggingData
 def entity_confidences(
     model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, temperature: float
 ) -> list[tuple[float, bool]]:
-    """Return the probability of every entity that the model finds, and whether it is right."""
+    """Return, for every entity that the model finds at a temperature, its probability and whether it is right."""
     return _confidences(model, _batches(model, dataset), dataset.scheme, temperature)
 
 

@@ -1,4 +1,4 @@
-"""What the CRF has learnt, in a few numbers for the log, and in words for the end of a run."""
+"""What the CRF has learnt, in a few numbers for the log and in a table for the end of a run."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,27 +9,30 @@ from ..crf import LinearChainCRF
 from ..doors.terminal import visible
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 
+__all__ = ["TIERS", "crf_statistics", "scores_of", "strongest_transitions", "transition_table"]
+
 TIERS = ("float32 exp", "float64 exp", "float64 log")
 """The arithmetics that `LinearChainCRF.tier` names, the fastest first."""
 
 
 @torch.no_grad()
-def crf_health(
+def crf_statistics(
     model: BiLSTMCRFForTokenClassification, before: Mapping[str, Tensor], batch: Mapping[str, Tensor]
 ) -> dict[str, float]:
     """Measure the CRF on a batch.
 
     Args:
         model: the tagger.
-        before: `scores_of` it when training began.
+        before: its scores when training began, as `scores_of` returns them.
         batch: inputs of the model, `word_mask` among them.
 
     Returns:
-        `crf_norm`, the Euclidean norm of all transition scores; `crf_drift`, that of their change since `before`;
-        `crf_illegal_mass`, the mean probability that the sentences' illegal paths would have without the constraints:
-        from 0, rules that the scores have learnt by themselves, to 1, rules that do all the work; and for each of the
-        `TIERS`, such as `crf_rows_float64_log`, how many of the batch's rows were summed in it: many in the last one
-        are slow, and a sign of scores that grow without bounds.
+        `crf_norm`: the Euclidean norm of all transition scores.
+        `crf_drift`: the norm of their change since `before`.
+        `crf_illegal_mass`: the mean probability that the illegal paths of the sentences would have without the
+            constraints. Near 0 the scores have learnt the rules by themselves; near 1 the constraints do all the work.
+        `crf_rows_float32_exp` and so on, one for each of the `TIERS`: how many rows of the batch were summed in it.
+            The last one is slow; many rows there are a sign of scores that grow without bounds.
     """
     state = scores_of(model)
     training = model.training
@@ -54,7 +57,10 @@ def crf_health(
 
 
 def scores_of(model: BiLSTMCRFForTokenClassification) -> dict[str, Tensor]:
-    """Copy the CRF's scores, by their names; by attribute, since adapters wrap modules and rename their states."""
+    """Copy the scores of the CRF, by their names.
+
+    They are read as attributes and not from the `state_dict`, whose names change where an adapter wraps a module.
+    """
     names = ("start_transitions", "end_transitions", "transitions")
     return {name: getattr(model.crf, name).detach().clone() for name in names}
 
@@ -65,8 +71,11 @@ def _norm(tensors: Iterable[Tensor]) -> float:
 
 @torch.no_grad()
 def transition_table(model: BiLSTMCRFForTokenClassification) -> list[list[float | None]]:
-    """Return the CRF's scores in nats, K + 1 rows by K + 1 columns: from the sentence's start and each tag, to each
-    tag and the sentence's end. None where the rules forbid it."""
+    """Return the scores of the CRF in nats, as a table of K + 1 rows by K + 1 columns.
+
+    The first row is the start of a sentence, the others are the tags; the last column is the end of a sentence, those
+    before it are the tags. A score is that of going from the row to the column, and None where the rules forbid it.
+    """
     crf = model.crf
     start, end = (torch.zeros(1),) * 2
     scores = torch.cat(
@@ -88,13 +97,13 @@ def transition_table(model: BiLSTMCRFForTokenClassification) -> list[list[float 
 
 
 def strongest_transitions(model: BiLSTMCRFForTokenClassification, count: int = 5) -> str:
-    """List the allowed transitions whose scores lie furthest from 0, in nats."""
+    """Write the allowed transitions whose scores, in nats, are furthest from 0."""
     origins, goals = ["start", *model.config.labels], [*model.config.labels, "end"]
-    moves = [
+    transitions = [
         (score, visible(f"{origin} -> {goal}"))
         for origin, row in zip(origins, transition_table(model), strict=True)
         for goal, score in zip(goals, row, strict=True)
         if score is not None
     ]
-    moves.sort(key=lambda move: -abs(move[0]))
-    return "strongest transitions: " + ", ".join(f"{name} {score:+.2f}" for score, name in moves[:count])
+    transitions.sort(key=lambda transition: -abs(transition[0]))
+    return "strongest transitions: " + ", ".join(f"{name} {score:+.2f}" for score, name in transitions[:count])

@@ -1,10 +1,10 @@
-"""Sentences as the encoder's rows, padded into batches, and the way back from the model's paths to tags."""
+"""Data sets for training: sentences as rows of the encoder's input, batches of rows, and the way back from the model's
+paths to the tags of the sentences."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,29 +12,32 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
-from ..readers.columns import write_rows
 from ..readers.sentences import Sentence
 from ..readers.spelling import check_spelling
 from ..readers.tags import tag_places
 from ..schemes import detect_scheme, has_type, tags_to_spans
 from ..words import Window, encode_document
 
+__all__ = ["Row", "RowMaker", "StreamingTaggingDataset", "TaggingCollator", "TaggingDataset"]
+
 Row = dict[str, list[int]]
+"""One row of a batch: values for each sub-token, by the names of the model's arguments."""
 
 
 class RowMaker:
-    """Turns a sentence into rows: `input_ids`, `word_mask`, `word_shape_ids` and `labels`.
+    """Turns sentences into rows: `input_ids`, `word_mask`, `word_shape_ids` and `labels`.
 
-    A sentence over the encoder's limit becomes several rows, each a chain of its own. A word of an entity that a
-    border between them cuts has an unknown label in both; scoring goes by the sentences and misses nothing.
+    A sentence over the encoder's limit becomes several rows, each of which is tagged by itself. The words of an entity
+    that lies across the border of two rows have an unknown label in both of them, since neither row shows the whole
+    entity. This concerns training only: scores are computed from the sentences, and miss nothing.
 
     Args:
         tokenizer: the encoder's.
         labels: the model's tags in the order of their ids. A gold tag that is not among them becomes an unknown label.
         max_length: most sub-tokens in a row; None means the tokenizer's limit.
         context_size: most sub-tokens of a sentence's neighbours that the encoder sees on each side.
-        scheme: the one that the tags are in, `model.config.span_scheme`; `"auto"` reads it off the labels, which tells
-            the same unless the model's `tag_scheme` says otherwise.
+        scheme: the one that the tags are in, `model.config.span_scheme`. `"auto"` reads it off the labels; that is the
+            same scheme unless the model's `tag_scheme` says otherwise.
     """
 
     def __init__(
@@ -52,35 +55,44 @@ class RowMaker:
         self.context_size = context_size
         self._ids = {label: index for index, label in enumerate(labels)}
 
-    def windows(self, document: Iterable[Sentence]) -> Iterator[list[tuple[Window, list[int]]]]:
-        """Cut a document's sentences into windows, each with the label ids of its scored words."""
+    def rows(self, document: Iterable[Sentence]) -> Iterator[list[Row]]:
+        """Yield the rows of each sentence of a document."""
         document = list(document)
         words = [sentence.words for sentence in document]
         windows = encode_document(self.tokenizer, words, self.max_length, context_size=self.context_size)
-        return map(self._labelled, document, windows)
+        for sentence, own in zip(document, windows, strict=True):
+            ids = self._label_ids(sentence, own)
+            yield [_row(window, ids) for window in own]
 
-    def _labelled(self, sentence: Sentence, windows: list[Window]) -> list[tuple[Window, list[int]]]:
-        tags = [self._ids.get(tag, UNKNOWN) for tag in sentence.tags]
+    def _label_ids(self, sentence: Sentence, windows: list[Window]) -> list[int]:
+        """Return the label of each word; unknown for the words of an entity that a border of windows cuts."""
+        ids = [self._ids.get(tag, UNKNOWN) for tag in sentence.tags]
         if len(windows) > 1:
             for start, end, _ in tags_to_spans(sentence.tags, self.scheme):
                 if any(start < window.words.start < end for window in windows):
-                    tags[start:end] = [UNKNOWN] * (end - start)
-        return [(window, [tags[word] for word in window.words]) for window in windows]
+                    ids[start:end] = [UNKNOWN] * (end - start)
+        return ids
 
-    @staticmethod
-    def row(window: Window, tags: Sequence[int]) -> Row:
-        """Spread the labels of a window's words over its sub-tokens."""
-        tag = iter(tags)
-        return {
-            "input_ids": window.input_ids,
-            "word_mask": [int(scored) for scored in window.word_mask],
-            "word_shape_ids": window.word_shape_ids,
-            "labels": [next(tag) if scored else UNKNOWN for scored in window.word_mask],
-        }
+
+def _row(window: Window, ids: Sequence[int]) -> Row:
+    """Write a window as a row; `ids` are the labels of the sentence's words."""
+    scored_words = iter(window.words)
+    return {
+        "input_ids": window.input_ids,
+        "word_mask": [int(scored) for scored in window.word_mask],
+        "word_shape_ids": window.word_shape_ids,
+        "labels": [ids[next(scored_words)] if scored else UNKNOWN for scored in window.word_mask],
+    }
 
 
 class TaggingDataset(Dataset):
     """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags.
+
+    Attributes:
+        sentences: those that it was made of.
+        labels: the model's tags in the order of their ids.
+        scheme: of the tags.
+        rows: of all sentences, in order.
 
     Raises:
         DataError: if tags that the model has no label for are spelt otherwise than `B-PER` (see `respell`).
@@ -101,18 +113,18 @@ class TaggingDataset(Dataset):
         if not all(tag in labels or has_type(tag) for tag in places):
             check_spelling(places)
         self.labels, self.scheme = maker.labels, maker.scheme
-        self._rows: list[tuple[Window, list[int]]] = []
+        self.rows: list[Row] = []
         self._rows_of: list[range] = []  # for each sentence
-        documents = groupby(self.sentences, key=attrgetter("source", "document"))
-        for windows in chain.from_iterable(maker.windows(document) for _, document in documents):
-            self._rows_of.append(range(len(self._rows), len(self._rows) + len(windows)))
-            self._rows += windows
+        for _, document in groupby(self.sentences, key=attrgetter("source", "document")):
+            for rows in maker.rows(document):
+                self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
+                self.rows += rows
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> Row:
-        return RowMaker.row(*self._rows[index])
+        return dict(self.rows[index])
 
     @property
     def gold(self) -> list[list[str]]:
@@ -122,7 +134,7 @@ class TaggingDataset(Dataset):
     @property
     def lengths(self) -> list[int]:
         """The sub-tokens of each row."""
-        return [len(window.input_ids) for window, _ in self._rows]
+        return [len(row["input_ids"]) for row in self.rows]
 
     @property
     def cut_sentences(self) -> int:
@@ -130,7 +142,14 @@ class TaggingDataset(Dataset):
         return sum(len(rows) > 1 for rows in self._rows_of)
 
     def tags_of(self, paths: Any) -> list[list[str]]:
-        """Turn paths, one row each in this order, padded with -100, into the sentences' tags: one for every word."""
+        """Turn paths into the sentences' tags, one for every word.
+
+        Args:
+            paths: int (number of rows, S), in the order of the rows; -100 where there is no tag.
+
+        Raises:
+            ValueError: if a word has no tag, or more than one.
+        """
         rows = [[self.labels[tag] for tag in path if tag != UNKNOWN] for path in torch.as_tensor(paths).tolist()]
         tags = [[tag for row in rows_of for tag in rows[row]] for rows_of in self._rows_of]
         for sentence, predicted in zip(self.sentences, tags, strict=True):
@@ -142,10 +161,12 @@ class TaggingDataset(Dataset):
 
 
 class StreamingTaggingDataset(IterableDataset):
-    """Rows made while they are read, for training data that memory need not hold. No context: a sentence comes alone.
+    """Rows that are made while the sentences are read, for training data that do not fit into the memory.
+
+    The sentences come one by one, so that the encoder sees none of their neighbours.
 
     Args:
-        read: starts reading the sentences from the beginning; called once an epoch and worker.
+        read: starts reading the sentences from the beginning; each worker calls it once an epoch.
         tokenizer, labels, max_length, scheme: see `RowMaker`.
     """
 
@@ -165,17 +186,16 @@ class StreamingTaggingDataset(IterableDataset):
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for sentence in islice(self.read(), first, None, step):
-            for window, tags in next(self._maker.windows([sentence])):
-                yield RowMaker.row(window, tags)
+            yield from next(self._maker.rows([sentence]))
 
 
 @dataclass
 class TaggingCollator:
-    """Pad rows as `RowMaker` makes them into a batch, and add the `attention_mask`.
+    """Pad rows, as `RowMaker` makes them, into a batch, and add the `attention_mask`.
 
     Args:
         pad_token_id: the tokenizer's.
-        padding_side: `"right"` or `"left"`; the model does not mind.
+        padding_side: `"right"` or `"left"`; the results of the model are the same.
     """
 
     pad_token_id: int
@@ -195,10 +215,3 @@ class TaggingCollator:
             for name, fill in fills.items()
             if name in rows[0]
         }
-
-
-def write_conll(path: Path, sentences: Iterable[Sentence], predicted: Iterable[list[str]]) -> None:
-    """Write `word TAB gold TAB predicted` lines, an empty line after each sentence (see `write_rows`)."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for sentence, tags in zip(sentences, predicted, strict=True):
-            write_rows(file, list(zip(sentence.words, sentence.tags, tags, strict=True)))

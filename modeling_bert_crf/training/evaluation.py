@@ -9,9 +9,14 @@ from ..scores.mistakes import Form, compare, error_profile, forms, split_by_form
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .trainer import CRFTrainer
 
+__all__ = ["evaluate", "known_forms"]
+
 
 def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set[Form] | None:
-    """Return the entities of the training data as they are written; None where they are not at hand."""
+    """Return the entities of the training data as they are written.
+
+    None if there are no training data, if they are streamed, or if their tags have no scheme.
+    """
     if not isinstance(dataset, TaggingDataset) or dataset.scheme is None:
         return None
     sentences = dataset.sentences
@@ -27,12 +32,12 @@ def evaluate(
         trainer: of the tagger.
         dataset: whose gold tags to score against.
         split: its name in the log.
-        seen: see `known_forms`.
+        seen: the entities of the training data, as `known_forms` returns them.
 
     Returns:
-        The tags of each sentence; the scores: those of `score_tags`, `interval`, `calibration`, and with a scheme
-        `errors` and, where `seen` is known, `forms`; and the words tagged in a second, scoring included; None
-        if the clock stood still.
+        The tags of each sentence. The scores: those of `score_tags`, `interval` and `calibration`; with a scheme also
+        `errors`, and `forms` if `seen` is given. And how many words were tagged and scored in a second, None if the
+        clock stood still.
     """
     began = time.perf_counter()
     tags, scores = trainer.tag(dataset, split)
@@ -40,18 +45,32 @@ def evaluate(
     speed = sum(map(len, tags)) / elapsed if elapsed > 0 else None
     scores["calibration"] = trainer.calibration(dataset)
     if dataset.scheme is None:
-        right = [sum(map(str.__eq__, gold, mine)) for gold, mine in zip(dataset.gold, tags, strict=True)]
-        scores["interval"] = bootstrap_f1(
-            [(count, len(mine), len(mine)) for count, mine in zip(right, tags, strict=True)]
-        )
-        return tags, scores, speed
+        scores["interval"] = _interval_of_words(dataset, tags)
+    else:
+        scores |= _entity_scores(dataset, dataset.scheme, tags, seen)
+    return tags, scores, speed
+
+
+def _interval_of_words(dataset: TaggingDataset, tags: list[list[str]]) -> dict[str, Any]:
+    """Return the interval of the share of words with the right tag."""
+    pairs = zip(dataset.gold, tags, strict=True)
+    right = [(sum(map(str.__eq__, gold, predicted)), len(predicted)) for gold, predicted in pairs]
+    return bootstrap_f1([(count, words, words) for count, words in right])
+
+
+def _entity_scores(
+    dataset: TaggingDataset, scheme: str, tags: list[list[str]], seen: Collection[Form] | None
+) -> dict[str, Any]:
+    """Return what is measured of entities beside their F1."""
     outcomes = [
-        compare(strict_spans(gold, dataset.scheme), strict_spans(mine, dataset.scheme))
-        for gold, mine in zip(dataset.gold, tags, strict=True)
+        compare(strict_spans(gold, scheme), strict_spans(predicted, scheme))
+        for gold, predicted in zip(dataset.gold, tags, strict=True)
     ]
     profiles = [error_profile([one]) for one in outcomes]
-    scores["interval"] = bootstrap_f1([(one["correct"], one["predicted"], one["gold"]) for one in profiles])
-    scores["errors"] = error_profile(outcomes)
+    scores: dict[str, Any] = {
+        "interval": bootstrap_f1([(one["correct"], one["predicted"], one["gold"]) for one in profiles]),
+        "errors": error_profile(outcomes),
+    }
     if seen is not None:
         scores["forms"] = split_by_form([one.words for one in dataset.sentences], outcomes, seen)
-    return tags, scores, speed
+    return scores

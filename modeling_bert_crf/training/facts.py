@@ -1,4 +1,7 @@
-"""What a run was: for `metrics.json`, from which card and report are made. Figures and names, no text of the data."""
+"""The facts of a run: what `metrics.json` holds beside the scores, and what card and report are made from.
+
+They are figures and names, and no text of the data.
+"""
 
 import hashlib
 import json
@@ -9,16 +12,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from .. import __version__
+from .. import BiLSTMCRFForTokenClassification, __version__
 from ..schemes import entity_types, tags_to_spans
 from .arguments import SHAPE, Arguments, DataArguments
 from .crf_statistics import transition_table
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .split_datasets import Datasets
 from .trainer import CRFTrainer
+
+__all__ = ["command_line", "fingerprint", "learning_curve", "run_facts"]
 
 _RECIPE = (
     "num_train_epochs",
@@ -43,7 +49,7 @@ def run_facts(
     arguments: Arguments,
     options: Mapping[str, Any],
     trainer: CRFTrainer,
-    datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset],
+    datasets: Datasets,
     speed: Mapping[str, float | None],
     start: str,
 ) -> dict[str, Any]:
@@ -57,56 +63,76 @@ def run_facts(
         speed: words tagged in a second, of each split; None where it was not measured.
         start: the words that started the program.
     """
-    model, data, training = arguments
-    config = trainer.model.config
-    base, source = Path(model.model_name_or_path), _source(data)
-    settings = {name: getattr(config, name) for name in SHAPE} | {name: getattr(training, name) for name in _RECIPE}
-    settings |= {name: getattr(data, name) for name in _DATA}
+    training = arguments[2]
     return {
-        "model_name": training.repo_id,
-        "base_model": base.name if base.exists() else str(base),
-        "encoder_family": config.host_config().model_type,
-        "dataset": Path(source).name if Path(source).exists() else source,
-        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
-        "hub": {
-            "base_model": None if base.exists() else str(base),
-            "dataset": None if data.dataset_name is None or Path(source).exists() else source,
-        },
-        "license": model.card_license,
-        "language": model.card_language,
-        "dataset_license": data.dataset_license,
-        "labels": config.labels,
-        "scheme": config.scheme,
-        "types": sorted(entity_types(config.labels, config.span_scheme)),
+        **_origin(arguments, trainer),
+        "labels": trainer.config.labels,
+        "scheme": trainer.config.scheme,
+        "types": sorted(entity_types(trainer.config.labels, trainer.config.span_scheme)),
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "temperature": round(trainer.temperature, 4),
         "data": {split: _count(dataset) for split, dataset in datasets.items()},
         "learning_curve": learning_curve(trainer.state.log_history),
         "best_step": _best_step(trainer),
-        "best_by": {"f1": "F1"}.get(training.metric_for_best_model, training.metric_for_best_model),
-        "transitions": None if trainer.is_fsdp_enabled else transition_table(trainer.model),
+        "best_by": "F1" if training.metric_for_best_model == "f1" else training.metric_for_best_model,
+        "transitions": _transitions(trainer),
         "speed": {split: round(value, 1) for split, value in speed.items() if value is not None},
         "hardware": _hardware(training.device, training.world_size),
         "command": command_line(options, start),
         "options": fingerprint(options),
-        "versions": {
-            "modeling_bert_crf": __version__,
-            **{name: version(name) for name in _PACKAGES},
-            "python": platform.python_version(),
-            "system": f"{platform.system()} {platform.machine()}",
+        "versions": _versions(),
+    }
+
+
+def _origin(arguments: Arguments, trainer: CRFTrainer) -> dict[str, Any]:
+    """Say what a run was made from: model, data set and settings, and under which licences."""
+    model, data, training = arguments
+    base, source = Path(model.starts_from), _source(data)
+    base_is_here, source_is_here = base.exists(), Path(source).exists()
+    settings = {name: getattr(trainer.config, name) for name in SHAPE}
+    settings |= {name: getattr(training, name) for name in _RECIPE}
+    settings |= {name: getattr(data, name) for name in _DATA}
+    return {
+        "model_name": training.repo_id,
+        "base_model": base.name if base_is_here else str(base),
+        "encoder_family": trainer.config.host_config().model_type,
+        "dataset": Path(source).name if source_is_here else source,
+        "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
+        "hub": {
+            "base_model": None if base_is_here else str(base),
+            "dataset": None if data.dataset_name is None or source_is_here else source,
         },
+        "license": model.card_license,
+        "language": model.card_language,
+        "dataset_license": data.dataset_license,
+    }
+
+
+def _transitions(trainer: CRFTrainer) -> list[list[float | None]] | None:
+    """Return the table of transitions; None if the weights are spread over processes."""
+    if trainer.is_fsdp_enabled:
+        return None
+    return transition_table(cast(BiLSTMCRFForTokenClassification, trainer.model))
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "modeling_bert_crf": __version__,
+        **{name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
     }
 
 
 def _best_step(trainer: CRFTrainer) -> int | None:
-    """Return the step whose weights were kept; None for the last one's."""
+    """Return the step whose weights were kept; None if those of the last step were."""
     kept = trainer.state.best_model_checkpoint
     return int(kept.rsplit("-", 1)[1]) if kept and trainer.args.load_best_model_at_end else None
 
 
 def _source(data: DataArguments) -> str:
     """Name the data set, or the folder of the files."""
-    files = data.train_file or data.validation_file or data.test_file
+    files = data.train_file or data.validation_file or data.test_file or ["."]  # one of them is given, or a name
     return data.dataset_name or str(Path(files[0]).resolve().parent)
 
 
@@ -125,7 +151,8 @@ def learning_curve(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str,
     """Pick the learning curve out of a Trainer's `log_history`.
 
     Returns:
-        `training`, with `step`, `epoch` and `loss`, and `validation`, with `f1` too; empty for a run without training.
+        `training`, points with `step`, `epoch` and `loss`, and `validation`, points that also have `f1`. Both are
+        empty for a run that does not train.
     """
 
     def points(names: dict[str, str], mark: str) -> list[dict[str, float]]:
@@ -165,14 +192,16 @@ def command_line(options: Mapping[str, Any], start: str) -> str:
 
 
 def fingerprint(options: Mapping[str, Any]) -> str:
-    """Digest what `command_line` writes, with whole paths but without the output folder's: two commands that ask for
-    the same run share it."""
+    """Return a digest of a run's options, which is the same for two commands that ask for the same run.
+
+    It is taken of what `command_line` writes, but with whole paths, and without the output folder.
+    """
     own = {name: value for name, value in _own(options).items() if name != "output_dir"}
     return hashlib.sha256(json.dumps(own, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _own(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the options that say where a run is pushed to or goes on from, and tokens."""
+    """Return the options without tokens, and without those that say where a run is pushed to or goes on from."""
 
     def elsewhere(name: str) -> bool:
         return name == "resume_from_checkpoint" or name.startswith(("hub_", "push_to_hub")) or name.endswith("token")

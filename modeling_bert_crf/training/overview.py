@@ -1,11 +1,16 @@
-"""What there is to work on, in lines for the terminal."""
+"""What a run begins with, in lines for the terminal: its data, and the parameters that it trains."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .dataset import StreamingTaggingDataset, TaggingDataset
-from .run import Split
+from .splits import Split
+
+__all__ = ["group_table", "overview"]
 
 
-def overview(datasets: dict[str, TaggingDataset | StreamingTaggingDataset], splits: dict[str, Split]) -> str:
-    """Count what there is to work on, and say how its tags were read."""
+def overview(datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset], splits: Mapping[str, Split]) -> str:
+    """Count the sentences and words of each split, and say how its tags were read."""
     lines = []
     for split, dataset in datasets.items():
         source, target = (scheme or "no scheme" for scheme in (splits[split].scheme, dataset.scheme))
@@ -17,3 +22,16 @@ def overview(datasets: dict[str, TaggingDataset | StreamingTaggingDataset], spli
         cut = f", {dataset.cut_sentences:,} of them in several windows" if dataset.cut_sentences else ""
         lines.append(f"{split}: {len(dataset.sentences):,} sentences, {words:,} words{cut}, {tags}")
     return "\n".join(lines) + "\n"
+
+
+def group_table(groups: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the groups of parameters, with their sizes, learning rates and decay, as a table."""
+    rows = [("group", "parameters", "learning rate", "decay")]
+    for group in groups:
+        count = sum(parameter.numel() for parameter in group["params"])
+        rows.append((group["name"], f"{count:,}", f"{group['lr']:g}", f"{group['weight_decay']:g}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(cells))
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    )

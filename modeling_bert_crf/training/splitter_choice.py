@@ -1,8 +1,7 @@
-"""Which way of splitting texts into words fits the words of a data set."""
+"""The way of splitting texts into words that fits the words of a data set."""
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import regex
@@ -10,14 +9,16 @@ import regex
 from ..readers.sentences import Sentence
 from ..words import split_text
 
+__all__ = ["OFFERED", "Offsets", "choose_splitter", "detokenise", "share_of_words_found"]
+
 Offsets = list[tuple[int, int]]
 
 OFFERED = ("tokenizer", "unicode_words", "unicode_clitics", "blanks")
-"""The splitters that a new tagger may get; `words.SPLITTERS` has those of older ones, too."""
+"""The splitters that a new tagger may get. `SPLITTERS` has a few more, which taggers of version 0.1 may name."""
 
 _NO_BLANK_BEFORE = re.compile(r"^([,.;:!?%)\]}\u2019\u201d]|['\u2019](s|m|d|re|ve|ll|t)$|n['\u2019]t$|-$|/$|\.{2,}$)")
 _NO_BLANK_AFTER = re.compile(r"^[(\[{\u201c#@$-]$|^/$")
-# Chinese, Japanese, Thai, Lao, Khmer, Burmese: between two of their characters stands no blank.
+# Chinese, Japanese, Thai, Lao, Khmer, Burmese: their words are written without blanks between them.
 _NO_BLANK_AMONG = regex.compile(
     r"[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{East_Asian_Width=F}\p{Line_Break=Complex_Context}]"
 )
@@ -26,8 +27,8 @@ _NO_BLANK_AMONG = regex.compile(
 def detokenise(words: Sequence[str]) -> tuple[str, Offsets]:
     """Write words as a text by simple rules of spacing, and say where each stands in it."""
     text, offsets = "", []
-    for previous, word in pairwise([None, *words]):
-        if previous is not None and _are_apart(previous, word):
+    for index, word in enumerate(words):
+        if index and _are_apart(words[index - 1], word):
             text += " "
         offsets.append((len(text), len(text) + len(word)))
         text += word
@@ -51,9 +52,14 @@ def share_of_words_found(sentences: Sequence[Sentence], splitter: str, tokenizer
 
 
 def choose_splitter(sentences: Sequence[Sentence], tokenizer: Any, most: int = 2000) -> str:
-    """Name the splitter that finds most words again, the first of `OFFERED` that does.
+    """Name the splitter that finds most of the words again; the first of `OFFERED` if several do.
 
-    A tokenizer that is not a fast one says nothing of where its words stand: then its own are not offered.
+    A tokenizer that is not a fast one does not say where its words stand in a text, so it cannot be the splitter.
+
+    Args:
+        sentences: of the data set.
+        tokenizer: the encoder's.
+        most: how many of the sentences are tried.
     """
     sample = sentences[:: max(1, len(sentences) // most)]
     offered = [splitter for splitter in OFFERED if tokenizer.is_fast or splitter != "tokenizer"]

@@ -1,7 +1,7 @@
-"""What decides a run, noted so that a resumed one can be told from another: data, labels, start, tokenizer, options.
+"""The record of a run: what decides its result, so that going on with a run can be told from beginning another one.
 
-The record stands in every checkpoint, and beside a trained model until that is evaluated. It holds digests, settings
-and labels, and nothing else of the data.
+That is the data, the labels, the model that it starts from, the tokenizer and the options. The record stands in every
+checkpoint, and beside a trained model until that is evaluated. Of the data it holds digests and labels, and no text.
 """
 
 import hashlib
@@ -18,9 +18,13 @@ from transformers import AutoConfig, PreTrainedModel
 
 from .arguments import SHAPE, STEPS, Arguments, ModelArguments
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .split_datasets import Datasets
+
+__all__ = ["MAY_CHANGE", "STREAMED", "configuration_record", "differences", "run_record"]
 
 MAY_CHANGE = (
-    # What stands elsewhere in the record: names of what is compared by its content, and what makes a new model.
+    # What the record holds in another form: files and models are compared by their content, not by their names, and
+    # the options of a new model by its configuration.
     *("model_name_or_path", "tokenizer_name", "revision", *SHAPE, "tag_scheme", "label_list"),
     *("*_file", "dataset_*", "*_column_name", "repair_tags"),
     # How long to train: a longer run goes on from a shorter one, on the schedule of its new length.
@@ -38,20 +42,20 @@ MAY_CHANGE = (
     # How to resume.
     *("resume_from_checkpoint", "ignore_data_skip", "restore_callback_states_from_checkpoint"),
 )
-"""The options, by their names or patterns of them, that a resumed run may be given with other values. All others
-decide what a run ends with, and must be those of its beginning."""
+"""Options, by their names or by patterns of names, that may have other values when a run goes on. All other options
+decide the result of a run, and must keep the values that it was begun with."""
 
+# What a configuration may say otherwise without being that of another model. The labels are compared by themselves,
+# and the ids of special tokens are set by the Trainer, as the tokenizer has them.
 _PASSING = ("_name_or_path", "*_version", "architectures", "dtype", "use_cache", "auto_map", "custom_pipelines")
-_PASSING += ("id2label", "label2id", "*_token_id")  # the Trainer sets the latter by the tokenizer
+_PASSING += ("id2label", "label2id", "*_token_id")
 
 STREAMED = 1000
-"""How many sentences of streamed data stand for all of them."""
-
-Datasets = Mapping[str, TaggingDataset | StreamingTaggingDataset]
+"""How many sentences of streamed data are compared; reading all of them would take as long as training."""
 
 
 def run_record(arguments: Arguments, model: PreTrainedModel, tokenizer: Any, datasets: Datasets) -> dict[str, Any]:
-    """Note what decides a run, before it begins.
+    """Return what decides a run; called before it begins.
 
     Args:
         arguments: of the run.
@@ -60,16 +64,14 @@ def run_record(arguments: Arguments, model: PreTrainedModel, tokenizer: Any, dat
         datasets: of each split.
 
     Returns:
-        Values that `json` writes and reads again as they are, by the names that they have in a message.
+        Values by the names that they have in a message; all can be written as JSON, and are read again as they are.
     """
     model_arguments, data, training = arguments
     record: dict[str, Any] = {"--deepspeed": bool(training.deepspeed)}
     for part in arguments:
         for name in [field.name for field in fields(part) if not _may_change(field.name)]:
-            value = getattr(part, name)
-            settings = value if isinstance(value, dict) else vars(value) if name == "accelerator_config" else None
-            record |= {f"--{name}": value} if settings is None else {f"--{name} {k}": v for k, v in settings.items()}
-    if data.streaming:  # they share out what is read
+            record |= _option(name, getattr(part, name))
+    if data.streaming:  # the workers deal the sentences out among them
         record["--dataloader_num_workers"] = training.dataloader_num_workers
     record["the number of processes"] = training.world_size * max(1, training.n_gpu)
     record |= configuration_record(model.config.to_dict())
@@ -77,6 +79,12 @@ def run_record(arguments: Arguments, model: PreTrainedModel, tokenizer: Any, dat
     record["the tokenizer"] = _tokenizer(tokenizer)
     record |= {f"the {name} data": _data(one) for name, one in datasets.items() if not _may_change(STEPS[name])}
     return json.loads(json.dumps(record, default=lambda value: getattr(value, "value", None) or str(value)))
+
+
+def _option(name: str, value: Any) -> dict[str, Any]:
+    """Return an option's value; those of an option that holds several settings, each by itself."""
+    settings = value if isinstance(value, dict) else vars(value) if name == "accelerator_config" else None
+    return {f"--{name}": value} if settings is None else {f"--{name} {one}": settings[one] for one in settings}
 
 
 def configuration_record(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +101,7 @@ def configuration_record(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Compare two records; what one of them lacks, such as an option of another version, is passed over.
+    """Compare two records. What only one of them has, such as an option of another version, is passed over.
 
     Returns:
         What differs, each with both values; empty if nothing does.
@@ -103,7 +111,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _digested(what: str, digest: Any) -> dict[str, str]:
-    """Pair a digest, by which two runs are compared, with words for a message."""
+    """Return a digest, by which two runs are compared, together with words for a message."""
     return {"digest": digest.hexdigest(), "of": what}
 
 
@@ -119,18 +127,21 @@ def _shown(value: Any) -> str:
 
 
 def _weights(arguments: ModelArguments, model: PreTrainedModel) -> dict[str, str]:
-    """Digest the weights that training starts from: the encoder's; those of a new head are drawn by the seed."""
-    config = AutoConfig.from_pretrained(arguments.model_name_or_path, revision=arguments.revision)
+    """Digest the weights that training starts from: all, or of a new tagger the encoder's.
+
+    Those of a new head are drawn, and the seed, which is in the record, decides them.
+    """
+    config = AutoConfig.from_pretrained(arguments.starts_from, revision=arguments.revision)
     part = model if config.model_type == model.config.model_type else model.base_model
     digest = hashlib.blake2b(digest_size=8)
     for name, values in part.state_dict().items():
         digest.update(name.encode())
         digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return _digested(Path(str(arguments.model_name_or_path)).name, digest)
+    return _digested(Path(arguments.starts_from).name, digest)
 
 
 def _tokenizer(tokenizer: Any) -> dict[str, str]:
-    """Digest how a tokenizer cuts words, without what the last call left in it."""
+    """Digest how a tokenizer cuts words, but not the padding and truncation that its last call has left in it."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     content = {} if backend is None else json.loads(backend.to_str())
     rules = {name: value for name, value in content.items() if name not in ("truncation", "padding")}
@@ -140,12 +151,12 @@ def _tokenizer(tokenizer: Any) -> dict[str, str]:
 
 
 def _data(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, str]:
-    """Digest the sentences of a data set as they were read, wherever its files lie by now."""
+    """Digest the sentences of a data set as they were read. The names of its files do not count."""
     streamed = isinstance(dataset, StreamingTaggingDataset)
     sentences = list(islice(dataset.read(), STREAMED)) if streamed else dataset.sentences
     digest, sources = hashlib.blake2b(digest_size=8), {}
     for one in sentences:
-        source = sources.setdefault(one.source, len(sources))  # files are apart from each other, whatever their names
+        source = sources.setdefault(one.source, len(sources))  # which sentences stand in one file does count
         digest.update(json.dumps([one.words, one.tags, source, one.document]).encode())
     return _digested(f"{'the first ' if streamed else ''}{len(sentences)} sentences", digest)
 

@@ -1,5 +1,7 @@
-"""What the machine or its user does to a run, in one sentence that says how to go on. Errors of the program stay what
-they are, with their traceback."""
+"""What the machine or its user does to a run, in one sentence that says how to go on.
+
+Errors of the program itself are not caught here: they stay what they are, with their traceback.
+"""
 
 import errno
 import re
@@ -9,7 +11,10 @@ from pathlib import Path
 
 from ..doors.lock import FolderInUseError
 from ..hub.pushing import HubError
-from .checkpoints import TrainingError, is_finished, is_trained, way_on
+from .errors import Stopped, TrainingError
+from .output_folder import is_finished, is_trained, way_on
+
+__all__ = ["faults_in_words"]
 
 _NO_MEMORY = re.compile(
     r"out of memory|allocate memory|not enough memory|bad_alloc|can't start new thread"
@@ -22,13 +27,8 @@ _MACHINE = {
     *(errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.EFBIG),
 }
 """Faults of disks, file systems and limits."""
-
-
-class Stopped(TrainingError):
-    """The user stopped the run."""
-
-    status = 130
-    """What a shell expects of a program that Ctrl-C ended."""
+_SENTENCES = HubError | TrainingError | FolderInUseError
+"""Errors that are one sentence already."""
 
 
 @contextmanager
@@ -58,15 +58,14 @@ def faults_in_words(output_dir: str | Path, trains: bool = True) -> Iterator[Non
 
 
 def _way_on(folder: Path, trains: bool) -> str:
-    if not trains or is_finished(folder):  # it was to be evaluated, or pushed
+    if not trains or is_finished(folder):  # the run evaluates or pushes, and has nothing to take up
         return "the same command does it from the beginning"
     return way_on(folder)
 
 
 def _reason(error: Exception, folder: Path) -> str | None:
-    """Say what happened, and what helps; None for a sentence already, and for what only a traceback tells."""
-    spoken = HubError | TrainingError | FolderInUseError
-    if not isinstance(error, OSError | RuntimeError | MemoryError) or isinstance(error, spoken):
+    """Say what happened, and what helps. None for an error that is a sentence already, and for one of the program."""
+    if not isinstance(error, OSError | RuntimeError | MemoryError) or isinstance(error, _SENTENCES):
         return None
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM or _NO_MEMORY.search(text):
@@ -80,8 +79,10 @@ def _reason(error: Exception, folder: Path) -> str | None:
             f"a process that reads the data died ({text[:120]}): it may have lacked memory, so lower "
             "--dataloader_num_workers, or leave it away"
         )
-    if not isinstance(error, OSError):
-        return None
+    return _reason_of_system(error, folder) if isinstance(error, OSError) else None
+
+
+def _reason_of_system(error: OSError, folder: Path) -> str | None:
     names = [Path(str(name)) for name in (error.filename, error.filename2) if name is not None]
     if isinstance(error, FileNotFoundError) and any(path.is_relative_to(folder) for path in names):
         return f"{names[0]} is gone: the output folder must stay as it is while a run uses it"

@@ -1,0 +1,133 @@
+"""The model that a run starts from: a finished tagger, or a new head on an encoder."""
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from transformers.utils import logging
+
+from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
+from ..configuration_crf import quoted
+from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
+from ..words import blank_mark, check_tokenizer
+from .arguments import SHAPE, DataArguments, ModelArguments
+from .errors import UserError
+from .labels import choose_labels
+from .splits import Split
+from .splitter_choice import choose_splitter
+
+__all__ = ["load_model"]
+
+logger = logging.get_logger(__name__)
+
+TRIED = 100
+"""How many capitalised words of a vocabulary are tried, to find out whether the tokenizer keeps capitals."""
+
+
+def load_model(
+    arguments: ModelArguments, data: DataArguments, splits: Mapping[str, Split], options: Mapping[str, Any]
+) -> tuple[BiLSTMCRFForTokenClassification, Any]:
+    """Load a finished tagger, or put a new head for the tags of the training data on an encoder.
+
+    Args:
+        arguments: which model, and the shape of a new one.
+        data: how its tags are chosen.
+        splits: the sentences, by the names of their parts.
+        options: those that the user gave, as `given_options` returns them.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        UserError: if there is no such model, its encoder is of no family, the tokenizer is not the model's, or a
+            finished tagger has another shape than the one that is asked for.
+    """
+    name = arguments.starts_from
+    try:
+        stored = read_config(name, arguments.revision)
+        kind = stored.get("model_type")
+        if is_tagger(kind):
+            return _finished_tagger(arguments, options)
+        if "train" not in splits:
+            raise UserError(
+                f"{name} must be a finished tagger when there is no --do_train, got model_type {quoted(kind)}"
+            )
+        return _new_tagger(arguments, data, splits, stored)
+    except OpeningError as error:
+        raise UserError(f"--model_name_or_path: {error}") from error.__cause__
+
+
+def _finished_tagger(
+    arguments: ModelArguments, options: Mapping[str, Any]
+) -> tuple[BiLSTMCRFForTokenClassification, Any]:
+    model, tokenizer = open_model(arguments.starts_from, arguments.revision), _open_tokenizer(arguments)
+    _check_tokenizer(arguments, tokenizer, model)
+    _check_shape(arguments.starts_from, options, model.config)
+    return model, tokenizer
+
+
+def _new_tagger(
+    arguments: ModelArguments, data: DataArguments, splits: Mapping[str, Split], stored: dict[str, Any]
+) -> tuple[BiLSTMCRFForTokenClassification, Any]:
+    """Put a new head on an encoder; `stored` is what the encoder's `config.json` holds."""
+    name = arguments.starts_from
+    with telling(f"{name}: its config.json cannot be used"):
+        tagger_class(stored.get("model_type")).config_class.for_encoder(stored)
+    tokenizer = _open_tokenizer(arguments)
+    labels = choose_labels(splits["train"], data)
+    splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
+    with telling(f"{name}: no new tagger can be made of it"):
+        model = BiLSTMCRFForTokenClassification.from_encoder(
+            name,
+            labels,
+            tokenizer,
+            revision=arguments.revision,
+            word_splitter=splitter,
+            **{option: getattr(arguments, option) for option in SHAPE},
+        )
+    check_numbers(name, model)
+    return model, tokenizer
+
+
+def _check_shape(name: str, options: Mapping[str, Any], config: Any) -> None:
+    """Refuse options of a new model that a finished tagger cannot follow."""
+    for option in (*SHAPE, "tag_scheme"):
+        learnt = config.span_scheme if option == "tag_scheme" else getattr(config, option)
+        if options.get(option) not in (None, learnt):
+            raise UserError(f"--{option} is for a new model: {name} has learnt {learnt}; leave it away")
+
+
+def _open_tokenizer(arguments: ModelArguments) -> Any:
+    name = arguments.tokenizer_name or arguments.starts_from
+    try:
+        tokenizer = open_tokenizer(name, arguments.revision)
+    except OpeningError as error:
+        option = "model_name_or_path" if arguments.tokenizer_name is None else "tokenizer_name"
+        raise UserError(f"--{option}: {error}; --tokenizer_name can name another") from error.__cause__
+    if _loses_its_capitals(tokenizer):
+        logger.warning(
+            f"the tokenizer {name} writes everything in lower case, but its vocabulary is cased: set "
+            '"do_lower_case": false in its tokenizer_config.json, or name another with --tokenizer_name'
+        )
+    return tokenizer
+
+
+def _loses_its_capitals(tokenizer: Any) -> bool:
+    """Say whether a tokenizer has words with capitals in its vocabulary, and writes none of them."""
+    mark = blank_mark(tokenizer)
+    words = (token.removeprefix(mark) for token in tokenizer.get_vocab())
+    capitals = list(islice((word for word in words if word.isalpha() and word[0].isupper()), TRIED))
+    return bool(capitals) and not any(
+        "".join(tokenizer.tokenize(word)).removeprefix(mark) == word for word in capitals
+    )
+
+
+def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BiLSTMCRFForTokenClassification) -> None:
+    """Refuse a tokenizer whose words are not those that a finished tagger has learnt."""
+    try:
+        check_tokenizer(tokenizer, model.config.vocab_size, model.token_roles.tolist())
+    except ValueError as error:
+        if arguments.tokenizer_name is None:
+            raise UserError(f"{arguments.model_name_or_path}: {error}") from error
+        learnt = "--tokenizer_name must be the tokenizer that the tagger was trained with: leave it away"
+        raise UserError(f"{learnt} ({error})") from error
