@@ -17,14 +17,14 @@ ROOMS = {
     "core": [],
     "hub": ["doors"],
     "opening": ["core", "hub"],
-    "readers": ["core", "doors"],
+    "readers": ["core"],
     "scores": ["core", "readers"],
     "pages": ["doors"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
     "export": ["core", "doors", "scores"],
     "demo": ["core", "pages"],
-    "command": ["core", "demo", "doors", "export", "hub", "opening", "pages", "readers", "reports"],
+    "command": ["core", "demo", "doors", "export", "hub", "opening", "pages", "readers", "reports", "training"],
 }
 # What travels with a checkpoint finds these by name, and only where the package is installed.
 BY_NAME = {("core", "hub"), ("core", "opening")}
