@@ -4,11 +4,16 @@ r"""Linear-chain conditional random field: score, sum over, search and sample th
     p(y | x)    = exp s(x, y) / Z(x)          Z(x) = sum over all y of exp s(x, y)
 
 Shapes use three letters: B sequences, T positions, K tags. Scores are natural logs, so adding scores multiplies
-weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j.
+weights and `logsumexp` adds weights. `transitions[i, j]` is the score of going **from** tag i **to** tag j. A *move*
+is a step from one tag to the next one. The start, to the first tag, and the end, from the last one, are moves as well.
 
-The class checks its arguments, and gives the results of `crf_engine.py` (sums) and `crf_decoding.py` (maxima) their
-gradients. Results and gradients are exact to rounding for scores of any size; a forbidden move has weight 0, in the
-sums and in the search alike. Gradients are of the first order: to differentiate them again is an error.
+Results and gradients are exact to rounding, for scores of any size. A forbidden move has weight 0 in the sums and is
+never taken in the search. Gradients are of the first order: to differentiate them again is an error.
+
+This file is the public layer: `LinearChainCRF` says what each result means, and puts it together from what the other
+files do. `crf_engine.py` computes sums over all paths, and `crf_decoding.py` maxima. `crf_tiers.py` chooses the
+arithmetic of the sums, `crf_autograd.py` gives the results their gradients, and `crf_checks.py` refuses arguments that
+break a rule.
 
 Ships with every checkpoint: imports torch only.
 
@@ -18,53 +23,70 @@ References:
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
-from functools import cache, wraps
-from typing import Any, NamedTuple
+from functools import partial, wraps
+from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .crf_autograd import Question, Sums, uncompiled, untracked
+from .crf_checks import (
+    check_count,
+    check_mask,
+    check_path,
+    check_path_or_sets,
+    check_scores,
+    check_shapes,
+    check_spans,
+    check_tags,
+    facts_of_mask,
+    facts_of_scores,
+    facts_of_sets,
+    facts_of_tags,
+    glance,
+)
 from .crf_decoding import UNKNOWN, nbest, viterbi
 from .crf_engine import (
-    LOG_TIER,
-    Chain,
-    Range,
+    Draft,
     Sweep,
-    Tier,
+    Trellis,
+    Walk,
+    add_up,
+    draft_of,
     entropy,
     expectation,
     first_rows,
-    lay_out,
     log_marginals,
-    log_partition,
-    measure,
     pairwise_marginals,
     path_scores,
-    peaks,
     sample,
     span_log_probs,
     sweep,
-    tabulate,
+    trellis_of,
     walk,
-    widest,
 )
+from .crf_tiers import LOG_TIER, Tier, precisions, widest
 
-FIRST_ORDER = (
-    "the CRF has first derivatives only, in reverse mode (no Hessian, gradient penalty, jvp or vmap): for second ones "
-    "differentiate `marginals`, which are the gradient of `log_partition` with respect to the emissions"
-)
-AT_MOST = 2**29
-"""How many numbers a search for many paths, or a draw of them, may hold at once: 4 GiB."""
+__all__ = ["UNKNOWN", "LinearChainCRF"]
+
+Formula = Callable[[Trellis, Sweep], Tensor]
+"""What is read off the vectors that the recursions leave behind, as tensors that have the rows in their first axis."""
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
-def _fetched(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Run the hook that accelerate hangs on `forward` around another method, too: it fetches parameters that were
-    offloaded, and brings the arguments to where they are."""
+def _fetched(
+    method: Callable[Concatenate["LinearChainCRF", Parameters], Result],
+) -> Callable[Concatenate["LinearChainCRF", Parameters], Result]:
+    """Make a method run the hook that accelerate puts on a module whose parameters are offloaded.
+
+    The hook fetches the parameters, and brings the arguments to their device. Accelerate runs it around `forward`
+    alone.
+    """
 
     @wraps(method)
-    def run(self: "LinearChainCRF", *args: Any, **kwargs: Any) -> Any:
+    def run(self: "LinearChainCRF", *args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         hook = vars(self).get("_hf_hook")
         if hook is None or self._is_fetched:
             return method(self, *args, **kwargs)
@@ -94,20 +116,24 @@ class LinearChainCRF(nn.Module):
             torch's default.
         end_transitions: float (K,), score of ending with a tag.
         transitions: float (K, K), score of going from tag i to tag j.
-        temperature: float, 1 at first: what the three are divided by wherever they are used. Divide the emissions by
-            it too, and all probabilities become flatter or steeper, while the order of the paths stays as it is. A
-            tagger's CRF gets it from the configuration, at every use.
-        allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. Where False, no path may pass: its
-            probability is 0 and it is never decoded. All True at first; not in the `state_dict`.
+        temperature: float, 1 at first: what the three are divided by wherever they are used. Who divides the emissions
+            by it as well makes all probabilities flatter, or steeper if it is less than 1, and leaves the order of the
+            paths as it is. A tagger's CRF gets it from the configuration, at every use.
+        allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. A path with a move that is False here has
+            probability 0 and is never decoded. All True at first; not in the `state_dict`.
 
-    A score may be -inf, which forbids as well. One that is +inf or not a number makes sums that are not numbers, and
-    is an error where paths are looked for. However low a finite score, what it allows has a finite log probability.
+    A score may also be -inf, which forbids its tag or move. A score that is +inf or nan makes the sums nan, and is an
+    error where paths are searched. A finite score forbids nothing, however low it is: every path that has finite
+    scores only has a finite log probability.
 
     Raises:
         ValueError: from every method, if a shape or dtype disagrees, or the mask has a hole; from those that return
             paths, if a score is +inf or not a number.
     """
 
+    allowed_starts: Tensor
+    allowed_ends: Tensor
+    allowed_transitions: Tensor
     temperature: float = 1.0
     _is_fetched = False
 
@@ -127,24 +153,25 @@ class LinearChainCRF(nn.Module):
     def forward(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
         """Return the negative log likelihood of the given tags, `-log p(tags | x)`.
 
-        Where tags are only partly known, the likelihood is that of what is known: the sum over every path that agrees
-        with it.
+        Some tags may be unknown. The likelihood is then that of the known ones: the sum over all paths that agree with
+        them.
 
         Args:
             emissions: float (B, T, K).
             tags: int64 (B, T), in [0, K), or -100 where the tag is unknown; or bool (B, T, K), True for each tag that
-                it may be. Ignored where the mask is False.
+                the position may have. Ignored where the mask is False.
             mask: bool (B, T).
 
         Returns:
             (B,), at least 0 up to rounding, in nats per sequence. +inf, with gradient 0, where the constraints forbid
             every path that agrees with the tags.
         """
-        return self._sum(emissions, mask, tags)[0]
+        (nll,) = self._sum(emissions, mask, tags)
+        return nll
 
     @_fetched
     def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `forward` and what `log_marginals` returns, from one pass over the chain.
+        """Return the results of `forward` and of `log_marginals`, for the price of one pass over the rows.
 
         Args:
             emissions, tags, mask: as for `forward`.
@@ -152,7 +179,8 @@ class LinearChainCRF(nn.Module):
         Returns:
             (B,) and (B, T, K).
         """
-        return self._sum(emissions, mask, tags, formula=log_marginals)
+        nll, reading = self._sum(emissions, mask, tags, formula=log_marginals)
+        return nll, reading
 
     @_fetched
     def log_partition(self, emissions: Tensor, mask: Tensor) -> Tensor:
@@ -170,7 +198,8 @@ class LinearChainCRF(nn.Module):
             >>> crf.log_partition(torch.zeros(2, 4, 3), mask).exp().round().tolist()  # 3**4, 3**2
             [81.0, 9.0]
         """
-        return self._sum(emissions, mask)[0]
+        (log_z,) = self._sum(emissions, mask)
+        return log_z
 
     @_fetched
     def path_score(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> Tensor:
@@ -184,10 +213,15 @@ class LinearChainCRF(nn.Module):
         Returns:
             (B,). 0 for an empty row, -inf for a forbidden path.
         """
-        emissions = self._agreed(emissions, mask, tags)
-        given = self._read_off(emissions, mask, self._scores, tags, partly=False, measured=False)
-        chain = _lay_out(given.emissions, mask, given.moves, given.moves.dtype)
-        score = path_scores(chain, walk(tags, ~mask, self.num_tags)) + chain.offset()
+        check_shapes(emissions, mask, self.num_tags)
+        check_path(tags, mask)
+        emissions = _at_least_float32(emissions)
+        move_scores = self._move_scores(*self._transition_scores)
+        of_mask, of_tags = glance(facts_of_mask(mask), facts_of_tags(tags, mask))
+        check_mask(mask, of_mask)
+        check_tags(tags, mask, self.num_tags, of_tags, may_be_unknown=False)
+        trellis = trellis_of(emissions, mask, move_scores, move_scores.dtype)
+        score = path_scores(trellis, walk(tags, ~mask, self.num_tags)) + trellis.offset()
         return _narrowed(torch.where(score == -torch.inf, -torch.inf, score), emissions)
 
     @_fetched
@@ -195,47 +229,48 @@ class LinearChainCRF(nn.Module):
     def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
 
-        Searched in float64, or where many tags make that slow in float32: the path may then be worse than the best one
-        by what float32 cannot tell apart. Of equally good paths it is always the same one that is
-        found, whatever batch the row is in: the two tags at the row's middle are chosen first (the left one the
-        smallest that a best path has there, then the right one), then outwards, each the smallest.
+        The search is done in float64, or in float32 where many tags make float64 slow. In float32 the path may be
+        worse than the best one, by a difference that float32 cannot tell from 0. If several paths are equally good,
+        the same one is found in every batch. The search chooses the two tags in the middle of the row first: for the
+        left one the smallest that a best path has there, then for the right one. From there it goes outwards, and
+        takes the smallest tag each time.
 
         Returns:
             paths: int64 (B, T), -100 where the mask is False.
             scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path
                 is then arbitrary).
         """
-        emissions = self._agreed(emissions, mask)
-        dtype = self._dtypes(emissions)[0]
+        check_shapes(emissions, mask, self.num_tags)
+        emissions = _at_least_float32(emissions)
+        dtype = precisions(emissions, self.num_tags)[0]
 
-        def search(emissions: Tensor, mask: Tensor, *scores: Tensor) -> tuple[Tensor, Tensor]:
-            given = self._read_off(emissions, mask, scores, measured=False, finite=True)
-            return _search(emissions, mask, given.moves, dtype)
+        def search(emissions: Tensor, mask: Tensor, *transition_scores: Tensor) -> tuple[Tensor, Tensor]:
+            return _search(emissions, mask, self._searchable(emissions, mask, transition_scores), dtype)
 
-        return _Untracked.run(search, emissions, mask, *self._scores)
+        return untracked(search, emissions, mask, *self._transition_scores)
 
     @_fetched
     @torch.no_grad()
     def decode_by_marginals(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Find the allowed path of each row with the most right tags to be expected, rather than the most probable.
+        """Find the path of each row that has the most right tags to expect, among the allowed paths.
 
-        That is the largest sum of marginals along a path (minimum Bayes risk under the Hamming loss). Ties as in
-        `decode`.
+        That is the path with the largest sum of marginals (minimum Bayes risk under the Hamming loss). It may differ
+        from the most probable path, which `decode` finds. Ties are resolved as in `decode`.
 
         Returns:
             paths: int64 (B, T), -100 where the mask is False.
             counts: (B,), how many right tags to expect.
         """
-        marginals = self._sum(emissions, mask, formula=log_marginals, total=False, finite=True)[1].exp()
-        moves = self._moves(*(torch.zeros_like(score) for score in self._scores))
-        return _Untracked.run(_search, marginals, mask, moves, marginals.dtype)
+        marginals = self._read(log_marginals, emissions, mask, finite=True).exp()
+        move_scores = self._move_scores(*(torch.zeros_like(score) for score in self._transition_scores))
+        return untracked(_search, marginals, mask, move_scores, marginals.dtype)
 
     @_fetched
     def log_marginals(self, emissions: Tensor, mask: Tensor) -> Tensor:
         """Return log P(y_t = k | x), by the forward-backward algorithm.
 
-        Differentiable at the price of nothing until somebody asks: the forward pass keeps no graph, and the backward
-        pass runs the recursions again, in the log domain.
+        Differentiable. This costs nothing as long as no gradient is asked for: the forward pass keeps no graph, and
+        the backward pass runs the recursions again, in logs.
 
         Returns:
             (B, T, K): each row's exponentials sum to 1. -inf for a tag that no allowed path has there, and 0 where the
@@ -275,18 +310,19 @@ class LinearChainCRF(nn.Module):
     def span_log_probs(
         self, emissions: Tensor, mask: Tensor, rows: Tensor, starts: Tensor, tag_sets: Tensor
     ) -> Tensor:
-        """Return the log probability that stretches of the path lie in given tag sets, for many stretches at once.
+        """Return the log probability that the tags of a span lie in given tag sets, for many spans at once.
 
-        "These words are exactly this entity" is such a question: sets of one tag each, and after them the set of all
-        tags that do not continue the entity. It costs O(L K^2) a span, once the recursions are run.
+        For example, these words are exactly one entity if their tags lie in sets of one tag each, and the next tag
+        lies in the set of all tags that do not continue the entity. Once the recursions are run, a span costs
+        O(L K^2).
 
         Args:
             emissions: float (B, T, K).
             mask: bool (B, T).
             rows: int64 (N,), the row of each span.
             starts: int64 (N,), its first position.
-            tag_sets: bool (N, L, K): which tags are allowed at the first position, the second, ... Shorter spans end
-                in sets of all tags. What is asked of positions past the row's end holds.
+            tag_sets: bool (N, L, K): which tags agree at the first position of the span, the second, ... A span that
+                is shorter than L has sets of all tags at its end. Sets past the end of the row do not count.
 
         Returns:
             (N,), at most 0 up to rounding; -inf where no allowed path agrees.
@@ -294,25 +330,11 @@ class LinearChainCRF(nn.Module):
         Raises:
             ValueError: if a span starts outside its row.
         """
-        if tag_sets.dtype != torch.bool or tag_sets.shape[2:] != (self.num_tags,) or tag_sets.shape[1:2] == (0,):
-            raise ValueError(
-                f"tag_sets must be torch.bool (N, L, {self.num_tags}) with L at least 1, got {tag_sets.dtype} "
-                f"{tuple(tag_sets.shape)}"
-            )
-        for name, index in (("rows", rows), ("starts", starts)):
-            if index.dtype != torch.int64 or index.shape != tag_sets.shape[:1]:
-                raise ValueError(
-                    f"{name} must be torch.int64 ({len(tag_sets)},), got {index.dtype} {tuple(index.shape)}"
-                )
-        wrong = (rows < 0) | (rows >= len(mask))
-        wrong = wrong | (starts < 0) | (starts >= mask.sum(1)[rows.masked_fill(wrong, 0)] if len(mask) else True)
-        if wrong.any():
-            span = int(wrong.nonzero()[0])
-            raise ValueError(f"span {span} must start inside its row, got row {rows[span]}, start {starts[span]}")
+        check_spans(rows, starts, tag_sets, mask, self.num_tags)
 
-        def formula(chain: Chain, vectors: Sweep) -> Tensor:
-            device = vectors.log_z.device
-            return span_log_probs(chain, vectors, rows.to(device), starts.to(device), tag_sets.to(device))
+        def formula(trellis: Trellis, swept: Sweep) -> Tensor:
+            device = swept.log_z.device
+            return span_log_probs(trellis, swept, rows.to(device), starts.to(device), tag_sets.to(device))
 
         return self._read(formula, emissions, mask)
 
@@ -335,17 +357,17 @@ class LinearChainCRF(nn.Module):
         Raises:
             ValueError: if so many paths take more than 4 GiB.
         """
-        emissions = self._agreed(emissions, mask)
+        check_shapes(emissions, mask, self.num_tags)
+        emissions = _at_least_float32(emissions)
         size, positions = mask.shape
-        if num_samples < 0:
-            raise ValueError(f"num_samples must be at least 0, got {num_samples}")
-        _refuse_too_many("num_samples", num_samples, size * num_samples * (positions + 3 * (self.num_tags + 1)))
+        numbers = size * num_samples * (positions + 3 * (self.num_tags + 1))
+        check_count("num_samples", num_samples, least=0, numbers=numbers)
 
-        def draw(emissions: Tensor, mask: Tensor, *scores: Tensor) -> Tensor:
-            given = self._read_off(emissions, mask, scores, finite=True)
-            return sample(*self._add_up(given), num_samples, generator).to(mask.device)
+        def draw(emissions: Tensor, mask: Tensor, *transition_scores: Tensor) -> Tensor:
+            draft, tier, _ = self._drafted(emissions, mask, transition_scores, finite=True)
+            return sample(*add_up(draft, tier), num_samples, generator).to(mask.device)
 
-        paths = _Untracked.run(draw, emissions, mask, *self._scores)
+        paths = untracked(draw, emissions, mask, *self._transition_scores)
         return paths.clamp_max(self.num_tags - 1).masked_fill(~mask[:, None], UNKNOWN)
 
     @_fetched
@@ -353,7 +375,8 @@ class LinearChainCRF(nn.Module):
     def nbest(self, emissions: Tensor, mask: Tensor, n: int) -> tuple[Tensor, Tensor]:
         """Find the n best paths of each row, best first.
 
-        Searched in float64. Of equally good paths it is always the same ones, in the same order, that are found.
+        The search is done in float64. If several paths are equally good, always the same ones are found, in the same
+        order.
 
         Returns:
             paths: int64 (B, n, T), -100 where the mask is False, and all along a path that does not exist.
@@ -362,14 +385,14 @@ class LinearChainCRF(nn.Module):
         Raises:
             ValueError: if the search for so many paths takes more than 4 GiB.
         """
-        emissions = self._agreed(emissions, mask)
-        if n < 1:
-            raise ValueError(f"n must be at least 1, got {n}")
+        check_shapes(emissions, mask, self.num_tags)
+        emissions = _at_least_float32(emissions)
         size, positions = mask.shape
         found, states = min(n, self.num_tags**positions), self.num_tags + 1  # there are no more paths
-        _refuse_too_many("n", n, size * (n * (positions + 1) + found * states * (positions + 3 * states)))
-        given = self._read_off(emissions, mask, self._scores, measured=False, finite=True)
-        paths, scores = nbest(*_widened(emissions, mask, given.moves), n)
+        numbers = size * (n * (positions + 1) + found * states * (positions + 3 * states))
+        check_count("n", n, least=1, numbers=numbers)
+        move_scores = self._searchable(emissions, mask, self._transition_scores)
+        paths, scores = nbest(emissions, mask, move_scores, n)
         exists = mask[:, None] & (scores > -torch.inf).to(mask.device)[..., None]
         return paths.to(mask.device).masked_fill(~exists, UNKNOWN), _narrowed(scores, emissions)
 
@@ -378,22 +401,27 @@ class LinearChainCRF(nn.Module):
         """Name the arithmetic in which the sums over these rows are done, without doing them.
 
         Returns:
-            "float32 exp", "float64 exp", or the slow "float64 log", which only scores far apart ask for. The rows of a
-            batch share one. Tag sets may ask for a later one, and so does a row whose paths are all softly forbidden.
+            "float32 exp", "float64 exp", or "float64 log". The last one is slow, and needed only if scores are far
+            apart. All rows of a batch have the same one. Sums with tag sets may need a slower one, and so does a row
+            in which every path has a move that scores 1000 or more below the best move.
         """
-        emissions = self._agreed(emissions, mask)
+        check_shapes(emissions, mask, self.num_tags)
+        emissions = _at_least_float32(emissions)
         with torch.no_grad():
-            return str(self._tier(self._read_off(emissions, mask, self._scores)))
+            return str(self._drafted(emissions, mask, self._transition_scores)[1])
 
     def extra_repr(self) -> str:
         return f"num_tags={self.num_tags}"
 
     @property
-    def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        scores = self.start_transitions, self.end_transitions, self.transitions
-        return scores if self.temperature == 1.0 else tuple(score / self.temperature for score in scores)
+    def _transition_scores(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The three parameters, divided by the temperature."""
+        start, end, transitions = self.start_transitions, self.end_transitions, self.transitions
+        if self.temperature == 1.0:
+            return start, end, transitions
+        return start / self.temperature, end / self.temperature, transitions / self.temperature
 
-    def _moves(self, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
+    def _move_scores(self, start: Tensor, end: Tensor, transitions: Tensor) -> Tensor:
         """Write the scores of all moves as the engine's one matrix, (K+1, K+1), with -inf where they are forbidden."""
         never = start.new_full((), -torch.inf)
         start = torch.where(self.allowed_starts, start, never)
@@ -402,400 +430,184 @@ class LinearChainCRF(nn.Module):
         onward = torch.cat([transitions, end[:, None]], 1)
         return torch.cat([onward, nn.functional.pad(start, (0, 1))[None]]).to(widest(start.device))
 
-    def _dtypes(self, scores: Tensor) -> list[torch.dtype]:
-        """Return the precisions to try, the preferred one first.
+    def _searchable(self, emissions: Tensor, mask: Tensor, transition_scores: Sequence[Tensor]) -> Tensor:
+        """Check the values for a search, and return the scores of the moves, (K+1, K+1)."""
+        move_scores = self._move_scores(*transition_scores)
+        of_mask, of_scores = glance(facts_of_mask(mask), facts_of_scores(emissions, move_scores))
+        check_mask(mask, of_mask)
+        self._check_scores(emissions, mask, transition_scores, of_scores)
+        return move_scores
 
-        On a CPU float64 costs nothing as long as the steps are small, and needs fewer rescalings. On CUDA it is also
-        out of reach of TF32, whose products have 10 significant bits.
-        """
-        if scores.device.type == "mps":
-            return [torch.float32]
-        narrow = scores.dtype == torch.float32 and scores.device.type == "cpu" and self.num_tags >= 32
-        return [torch.float32, torch.float64] if narrow else [torch.float64]
-
-    def _agreed(self, emissions: Tensor, mask: Tensor, tags: Tensor | None = None, partly: bool = False) -> Tensor:
-        """Check what can be told without a look at the values, and return the emissions in float32 or wider."""
-        if emissions.dim() != 3 or emissions.shape[2] != self.num_tags or not emissions.is_floating_point():
-            raise ValueError(
-                f"emissions must be float (B, T, {self.num_tags}), got {emissions.dtype} {tuple(emissions.shape)}"
-            )
-        if mask.dtype != torch.bool or mask.shape != emissions.shape[:2]:
-            raise ValueError(
-                f"mask must be torch.bool {tuple(emissions.shape[:2])}, got {mask.dtype} {tuple(mask.shape)}"
-            )
-        sets_given = partly and tags is not None and tags.dtype == torch.bool
-        if tags is not None and (
-            tags.shape != (emissions.shape if sets_given else mask.shape)
-            or not (sets_given or tags.dtype == torch.int64)
-        ):
-            rule = "torch.int64 with the mask's shape" + (" or torch.bool with that of emissions" if partly else "")
-            raise ValueError(f"tags must be {rule}, got {tags.dtype} {tuple(tags.shape)}")
-        # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
-        return emissions if emissions.dtype == torch.float64 else emissions.float()
-
-    def _read_off(
+    def _drafted(
         self,
         emissions: Tensor,
         mask: Tensor,
-        scores: Sequence[Tensor],
+        transition_scores: Sequence[Tensor],
         tags: Tensor | None = None,
-        partly: bool = True,
-        measured: bool = True,
         finite: bool = False,
-    ) -> "_Given":
-        """Check the values, and measure what the range guard asks for; read all of it from the device at once.
+    ) -> tuple[Draft, Tier, Tensor | None]:
+        """Check the values for a sum, and let the engine choose its tier, after one glance for both.
 
         Args:
-            emissions, mask, tags: as `_agreed` lets them pass.
-            scores: as `_scores`.
-            partly: may tags be unknown?
-            measured: will there be sums?
-            finite: is a score that is +inf or not a number an error?
-        """
-        moves = self._moves(*scores)
-        facts = [(mask[:, 1:] > mask[:, :-1]).any()]
-        finite = finite and emissions.numel() > 0
-        if finite:
-            facts += [emissions.amax(), moves.amax()]  # nan, if there is one
-        sets_given = tags is not None and tags.dtype == torch.bool
-        if tags is not None:
-            facts += _facts_of_sets(tags, mask) if sets_given else _facts_of_tags(tags, mask)
-        table = peak = None
-        if measured:
-            table = tabulate(emissions, self._dtypes(emissions)[0])
-            peak = peaks(table)
-            facts += measure(table, peak, ~mask, moves)
-        hole, *facts = torch.stack(facts).tolist()
-        if hole:
-            row = int((mask[:, 1:] > mask[:, :-1]).any(1).nonzero()[0])
-            raise ValueError(
-                f"mask must be True on a prefix of every row, got {mask[row].int().tolist()} in row {row}"
-            )
-        if finite:
-            largest, best, *facts = facts
-            if not (largest < math.inf and best < math.inf):
-                self._check_scores(emissions, mask, scores)
-        partial = sets = sets_given
-        if sets_given:
-            sets, *facts = facts
-        elif tags is not None:
-            lowest, highest, *facts = facts
-            partial = lowest < 0
-            if partial or highest >= self.num_tags:
-                self._check_tags(tags, mask, partly)
-        measures = Range(*facts) if measured else None
-        return _Given(emissions, mask, moves, table, peak, measures, partial, bool(sets))
-
-    def _check_scores(self, emissions: Tensor, mask: Tensor, scores: Sequence[Tensor]) -> None:
-        named = {
-            "emissions": (emissions, mask[..., None]),
-            "start_transitions": (scores[0], self.allowed_starts),
-            "end_transitions": (scores[1], self.allowed_ends),
-            "transitions": (scores[2], self.allowed_transitions),
-        }
-        for name, (tensor, used) in named.items():
-            for index in (used & ~(tensor < torch.inf)).nonzero()[:1].tolist():
-                value = tensor[tuple(index)].item()
-                raise ValueError(f"{name} must be finite, or -inf where forbidden, got {value} at {index}")
-
-    def _check_tags(self, tags: Tensor, mask: Tensor, partly: bool) -> None:
-        wrong = mask & ((tags < 0) | (tags >= self.num_tags)) & ~((tags == UNKNOWN) & partly)
-        for row, position in wrong.nonzero()[:1].tolist():
-            rule = f"in [0, {self.num_tags})" + (f" or {UNKNOWN}" if partly else "")
-            raise ValueError(f"tags must be {rule}, got {tags[row, position]} in row {row}, position {position}")
-
-    def _tier(self, given: "_Given") -> Tier:
-        return given.range.tier(*given.emissions.shape[1:], given.sets, self._dtypes(given.emissions))
-
-    def _add_up(
-        self,
-        given: "_Given",
-        run: Callable[[Chain, Tier], Any] = sweep,
-        sets: Tensor | None = None,
-    ) -> Any:
-        """Lay out the chain and run the recursions over it in the first tier that is safe.
-
-        With tag sets the batch is doubled: its second half has only the paths that agree with them.
+            emissions, mask, tags: of shapes and dtypes that have been checked.
+            transition_scores: as `_transition_scores`.
+            finite: is a score of +inf or nan an error?
 
         Returns:
-            the chain, and what `run` makes of it.
+            the batch and its tier, for `add_up`; and the tags as sets, bool (B, T, K), None if every tag is known.
         """
-        emissions, mask, moves = given.emissions, given.mask, given.moves
-        tier = self._tier(given)
-        if sets is not None:
-            emissions = torch.cat([emissions, emissions.masked_fill(~sets, -torch.inf)])
-            mask = torch.cat([mask, mask])
-        if sets is None and tier.dtype == given.table.dtype:
-            chain = lay_out(given.table, given.peak, ~mask, moves)
-        else:
-            chain = _lay_out(emissions, mask, moves, tier.dtype)
-        result = run(chain, tier)
-        log_z = result if isinstance(result, Tensor) else result.log_z
-        if tier.soft and (log_z == -torch.inf).any():
-            chain = _lay_out(emissions, mask, moves, LOG_TIER.dtype)
-            result = run(chain, LOG_TIER)
-        return chain, result
+        draft = draft_of(emissions, mask, self._move_scores(*transition_scores))
+        path = tags if tags is not None and tags.dtype == torch.int64 else None
+        sets = tags if tags is not None and tags.dtype == torch.bool else None
+        of_mask, of_scores, of_path, of_sets, of_draft = glance(
+            facts_of_mask(mask),
+            facts_of_scores(emissions, draft.move_scores) if finite else [],
+            [] if path is None else facts_of_tags(path, mask),
+            [] if sets is None else facts_of_sets(sets, mask),
+            draft.facts(),
+        )
+        check_mask(mask, of_mask)
+        self._check_scores(emissions, mask, transition_scores, of_scores)
+        if path is not None:
+            check_tags(path, mask, self.num_tags, of_path, may_be_unknown=True)
+            if min(of_path) < 0:  # some tag is unknown
+                sets = _as_sets(path, self.num_tags)
+        return draft, draft.tier(of_draft, choices=any(of_sets)), sets
 
-    def _read(self, formula: Callable[[Chain, Sweep], Tensor], emissions: Tensor, mask: Tensor) -> Tensor:
-        """Run the recursions, and read a differentiable result off what they leave behind."""
-        return self._sum(emissions, mask, formula=formula, total=False)[1]
+    def _check_scores(
+        self, emissions: Tensor, mask: Tensor, transition_scores: Sequence[Tensor], facts: Sequence[float]
+    ) -> None:
+        """Check that no score is +inf or nan where it is used; the facts say whether one is anywhere."""
+        if all(fact < math.inf for fact in facts):  # False for nan
+            return
+        start, end, transitions = transition_scores
+        check_scores("emissions", emissions, mask[..., None])
+        check_scores("start_transitions", start, self.allowed_starts)
+        check_scores("end_transitions", end, self.allowed_ends)
+        check_scores("transitions", transitions, self.allowed_transitions)
 
-    @torch.compiler.disable  # the loops run over words: unrolled, they would be compiled anew for every length
+    def _read(self, formula: Formula, emissions: Tensor, mask: Tensor, finite: bool = False) -> Tensor:
+        """Run the recursions, and apply a formula to what they leave behind; differentiable."""
+        (reading,) = self._sum(emissions, mask, formula=formula, total=False, finite=finite)
+        return reading
+
+    @uncompiled
     def _sum(
         self,
         emissions: Tensor,
         mask: Tensor,
         tags: Tensor | None = None,
-        formula: Callable[[Chain, Sweep], Tensor] | None = None,
+        formula: Formula | None = None,
         total: bool = True,
         finite: bool = False,
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Return log Z, or with tags the NLL, if a `total` is asked for; and what the formula reads, if there is one.
+    ) -> list[Tensor]:
+        """Return what is asked for, from one pass over the rows; differentiable.
 
-        From one pass over the chain, and differentiable.
-        """
-        emissions = self._agreed(emissions, mask, tags, partly=True)
-        scores = self._scores
-        needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (emissions, *scores))
-        question = _Question(self, formula, total, total and needs_gradient, finite)
-        # Nothing is differentiated in inference mode, where `apply` would cost a tenth of what a short sentence does.
-        run = _Sums.forward if torch.is_inference_mode_enabled() else _Sums.apply
-        return run(question, emissions, mask, tags, *scores)[:2]
-
-    def _answer(
-        self, question: "_Question", emissions: Tensor, mask: Tensor, tags: Tensor | None, scores: Sequence[Tensor]
-    ) -> tuple[Tensor | None, ...]:
-        """Compute what is asked for.
+        Args:
+            emissions, mask, tags: as for `forward`, not checked so far.
+            formula: what to read off the vectors that the recursions leave behind.
+            total: is the sum itself asked for?
+            finite: is a score of +inf or nan an error?
 
         Returns:
-            the total; what the formula reads; and if gradients are wanted where the total has none, (B,), and the
-            expected counts that are its gradient.
+            log Z, or the NLL if there are tags, if `total`; then what the formula reads, if there is one.
         """
-        given = self._read_off(emissions, mask, scores, tags, finite=question.finite)
-        sets = _as_sets(tags, self.num_tags) if given.partial else None
-        whole = question.formula is not None or question.counts
-        chain, vectors = self._add_up(given, sweep if whole else log_partition, sets)
+        check_shapes(emissions, mask, self.num_tags)
+        if tags is not None:
+            check_path_or_sets(tags, mask, emissions)
+        emissions = _at_least_float32(emissions)
+        scores = self._transition_scores
+        needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (emissions, *scores))
+        asked = _Asked(formula, total, total and needs_gradient, finite)
+        again = None if formula is None else partial(self._read_in_logs, formula)
+        # Nothing is differentiated in inference mode, where `apply` would cost a tenth of what a short sentence does.
+        run = Sums.forward if torch.is_inference_mode_enabled() else Sums.apply
+        results = run(Question(partial(self._answer, asked), again), emissions, mask, tags, *scores)
+        return [result for result in results[:2] if result is not None]
+
+    def _read_in_logs(self, formula: Formula, mask: Tensor, emissions: Tensor, *transition_scores: Tensor) -> Tensor:
+        """Compute a reading in logs, with a graph."""
+        trellis = trellis_of(emissions, mask, self._move_scores(*transition_scores), LOG_TIER.dtype)
+        return formula(trellis, sweep(trellis, LOG_TIER)).to(emissions)
+
+    def _answer(
+        self,
+        asked: "_Asked",
+        emissions: Tensor,
+        mask: Tensor,
+        tags: Tensor | None,
+        transition_scores: Sequence[Tensor],
+    ) -> tuple[Tensor | None, ...]:
+        """Compute what is asked for, without a graph: what a `Question` needs."""
+        draft, tier, sets = self._drafted(emissions, mask, transition_scores, tags, asked.finite)
+        trellis, swept = add_up(draft, tier, sets, both_directions=asked.counts or asked.formula is not None)
         total = reading = None
-        known: list[Tensor] = []
-        if question.formula is not None:
-            rows = (chain, vectors) if sets is None else first_rows(chain, vectors, len(mask))
-            reading = question.formula(*rows)
-            reading = reading.to(emissions) if vectors.tier.plain else _narrowed(reading, emissions)
-        if question.total:
-            log_z = vectors.log_z if whole else vectors
+        counts: list[Tensor] = []
+        if asked.formula is not None:
+            rows = (trellis, swept) if sets is None else first_rows(trellis, swept, len(mask))
+            reading = asked.formula(*rows)
+            reading = reading.to(emissions) if swept.tier.plain else _narrowed(reading, emissions)
+        if asked.total:
             gold = None
-            if tags is None:
-                total, impossible = log_z + chain.offset(), log_z == -torch.inf
-            else:
-                if sets is None:
-                    gold = walk(tags.to(log_z.device), ~mask.to(log_z.device), self.num_tags)
-                    log_weight = path_scores(chain, gold)
-                else:
-                    log_z, log_weight = (log_z + chain.offset()).chunk(2)
-                # +inf where the weight is 0, of all paths too; but what is not a number stays so.
-                total = log_z.clamp_min(torch.finfo(log_z.dtype).min) - log_weight
-                impossible = total == torch.inf
-            if question.counts:
-                counts = expectation(chain, vectors, emissions.dtype, gold)
+            if tags is not None and sets is None:
+                device = swept.log_z.device
+                gold = walk(tags.to(device), ~mask.to(device), self.num_tags)
+            total, impossible = _total(trellis, swept.log_z, gold, halves=sets is not None)
+            if asked.counts:
+                expected = expectation(trellis, swept, emissions.dtype, gold)
                 if sets is not None:
-                    counts = [torch.sub(*count.chunk(2)) for count in counts]
-                known = [tensor.to(emissions.device) for tensor in (impossible, *counts)]
+                    expected = [torch.sub(*count.chunk(2)) for count in expected]
+                counts = [tensor.to(emissions.device) for tensor in (impossible, *expected)]
             total = _narrowed(total, emissions)
-        return total, reading, *known
+        return total, reading, *counts
 
 
-class _Question(NamedTuple):
+class _Asked(NamedTuple):
     """What `_sum` is asked for."""
 
-    crf: LinearChainCRF
-    formula: Callable[[Chain, Sweep], Tensor] | None
+    formula: Formula | None
     total: bool
-    counts: bool
+    counts: bool  # the gradient of the total
     finite: bool
 
 
-class _Given(NamedTuple):
-    """Checked arguments of a method."""
+def _total(trellis: Trellis, log_z: Tensor, gold: Walk | None, halves: bool) -> tuple[Tensor, Tensor]:
+    """Return log Z, or an NLL, and which rows have no path to sum over, (B,) both.
 
-    emissions: Tensor  # (B, T, K), float32 or float64
-    mask: Tensor  # (B, T)
-    moves: Tensor  # (K+1, K+1)
-    table: Tensor | None  # the emissions as the engine reads them
-    peak: Tensor | None
-    range: Range | None
-    partial: bool  # are tags unknown, or given as sets?
-    sets: bool  # is any of the sets neither one tag nor all?
-
-
-def _lay_out(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> Chain:
-    """Lay out a chain in a precision, wherever there is that precision; differentiable."""
-    if dtype == torch.float64:
-        emissions, mask, moves = _widened(emissions, mask, moves)
-    table = tabulate(emissions, dtype)
-    return lay_out(table, peaks(table), ~mask, moves)
-
-
-def _facts_of_tags(tags: Tensor, mask: Tensor) -> list[Tensor]:
-    """Return the smallest tag and the largest."""
-    tags = tags * mask
-    return list(tags.aminmax()) if tags.numel() else [tags.sum()] * 2
-
-
-def _facts_of_sets(sets: Tensor, mask: Tensor) -> list[Tensor]:
-    """Return whether any set is a choice between several tags, but not between all."""
-    sizes = sets.sum(2)
-    return [(mask & (sizes > 1) & (sizes < sets.shape[2])).any()]
+    Args:
+        gold: the path whose NLL it is.
+        halves: has the batch two halves, the second of them with tag sets? It is then the NLL of the sets.
+    """
+    if gold is not None:
+        log_weight = path_scores(trellis, gold)
+    elif halves:
+        log_z, log_weight = (log_z + trellis.offset()).chunk(2)
+    else:
+        return log_z + trellis.offset(), log_z == -torch.inf
+    # If the weight is 0 the NLL is +inf, even if Z is 0 as well. What is nan stays nan.
+    nll = log_z.clamp_min(torch.finfo(log_z.dtype).min) - log_weight
+    return nll, nll == torch.inf
 
 
 def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
     """Write tags, some of them unknown, as sets, bool (B, T, K)."""
-    if tags.dtype == torch.bool:
-        return tags
     tags = tags[..., None]
     return (tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)
 
 
-def _widened(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Bring tensors to where there is float64."""
-    if widest(tensors[0].device) == torch.float64:
-        return tensors
-    _warn_of_cpu(tensors[0].device.type)
-    return tuple(tensor.cpu() for tensor in tensors)
-
-
-@cache
-def _warn_of_cpu(device: str) -> None:
-    warnings.warn(f"{device} has no float64: the CRF does its sums on the CPU where they need it", stacklevel=2)
-
-
-def _search(emissions: Tensor, mask: Tensor, moves: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    paths, scores = viterbi(emissions, mask, moves, dtype)
+def _search(emissions: Tensor, mask: Tensor, move_scores: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    paths, scores = viterbi(emissions, mask, move_scores, dtype)
     return paths, _narrowed(scores, emissions)
 
 
-def _narrowed(value: Tensor, scores: Tensor) -> Tensor:
-    """Bring a result to the scores' dtype and device. What is finite stays finite, since infinity means forbidden."""
-    if value.dtype == scores.dtype:
-        return value.to(scores.device, copy=True)  # an ordinary tensor, even if it was made in inference mode
-    limit = torch.finfo(scores.dtype).max
-    return torch.where(value.isinf(), value, value.clamp(-limit, limit)).to(scores)
+def _at_least_float32(emissions: Tensor) -> Tensor:
+    # bfloat16 has 8 significant bits: past 512 it moves in steps of 4, more than one position adds.
+    return emissions if emissions.dtype == torch.float64 else emissions.float()
 
 
-def _refuse_too_many(name: str, number: int, numbers: int) -> None:
-    if numbers > AT_MOST:
-        raise ValueError(
-            f"{name} must be small enough for the memory, got {number}: so many paths take {numbers:,} numbers, over "
-            f"{AT_MOST:,}; ask for fewer, or for fewer rows at a time"
-        )
-
-
-class _Untracked(torch.autograd.Function):
-    """Results without gradients."""
-
-    @classmethod
-    @torch.compiler.disable  # the loops run over words: unrolled, they would be compiled anew for every length
-    def run(cls, function: Callable[..., Any], *inputs: Tensor) -> Any:
-        """Return what a function does, whose loops run in inference mode."""
-        try:
-            return function(*inputs)
-        except RuntimeError:  # that mode refuses the wrapped tensors of `torch.func`, which unwraps them for `apply`
-            return cls.apply(function, *inputs)
-
-    @staticmethod
-    def forward(function: Callable[..., Any], *inputs: Any) -> Any:
-        return function(*inputs)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        ctx.mark_non_differentiable(*(output if isinstance(output, tuple) else (output,)))
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> Any:
-        return (None,) * len(ctx.needs_input_grad)
-
-
-class _Sums(torch.autograd.Function):
-    """Sums that keep no graph. The gradient of a total is known when the total is: the expected counts.
-
-    That of what a formula reads is recomputed in the log domain: almost nobody asks for it, and every training step
-    computes the value. `torch.func` does not look into `forward`, and unwraps the tensors that it is given.
-    """
-
-    @staticmethod
-    def forward(
-        question: _Question, emissions: Tensor, mask: Tensor, tags: Tensor | None, *scores: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        total, reading, *known = question.crf._answer(question, emissions, mask, tags, scores)
-        return total, reading, emissions.new_empty(0), *known
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, ...]) -> None:
-        ctx.question, emissions, mask, _, *scores = inputs
-        _, reading, link, *known = output
-        ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*known)
-        ctx.save_for_backward(link, *known, *([] if reading is None else [emissions, mask, *scores]))
-
-    @staticmethod
-    def backward(ctx: Any, total: Tensor | None, reading: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-        link, *saved = ctx.saved_tensors
-        gradients: Sequence[Tensor] = ()
-        with torch.no_grad():
-            if total is not None:
-                impossible, tags, moves = saved[:3]
-                total = total.masked_fill(impossible, 0.0)[:, None, None]
-                moves = (total * moves).sum(0)
-                gradients = [total * tags, moves[-1, :-1], moves[:-1, -1], moves[:-1, :-1]]
-            if reading is not None:
-                again = _differentiate(ctx.question, reading, *saved[-5:])
-                gradients = [a + b for a, b in zip(gradients, again, strict=True)] if gradients else again
-        if not gradients:
-            return (None,) * 7
-        if torch.is_grad_enabled():
-            gradients = _Once.apply(link, *gradients)
-        emissions, *scores = gradients
-        return None, emissions, None, None, *scores
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> None:
-        raise RuntimeError(FIRST_ORDER)
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *inputs: Any) -> None:
-        raise RuntimeError(FIRST_ORDER)
-
-
-def _differentiate(
-    question: _Question, gradient: Tensor, emissions: Tensor, mask: Tensor, *scores: Tensor
-) -> tuple[Tensor, ...]:
-    """Return the gradient of what a formula reads, from a recursion in the log domain."""
-
-    def read(emissions: Tensor, *scores: Tensor) -> Tensor:
-        chain = _lay_out(emissions, mask, question.crf._moves(*scores), LOG_TIER.dtype)
-        return question.formula(chain, sweep(chain, LOG_TIER)).to(emissions)
-
-    try:
-        inputs = [tensor.detach().requires_grad_() for tensor in (emissions, *scores)]
-    except RuntimeError:  # `torch.func` allows its own way alone, which in turn bears no hooks on saved tensors
-        return torch.func.vjp(read, emissions, *scores)[1](gradient)
-    with torch.enable_grad():
-        value = read(*inputs)
-    return torch.autograd.grad(value, inputs, gradient)
-
-
-class _Once(torch.autograd.Function):
-    """Gradients that say so when they are differentiated again; as constants they would make penalties of them 0."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(link: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
-        return tuple(gradient.clone() for gradient in gradients)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        pass
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> None:
-        raise RuntimeError(FIRST_ORDER)
+def _narrowed(value: Tensor, emissions: Tensor) -> Tensor:
+    """Bring a result to the emissions' dtype and device. What is finite stays so, because infinity means forbidden."""
+    if value.dtype == emissions.dtype:
+        return value.to(emissions.device, copy=True)  # an ordinary tensor, even if it was made in inference mode
+    limit = torch.finfo(emissions.dtype).max
+    return torch.where(value.isinf(), value, value.clamp(-limit, limit)).to(emissions)

@@ -10,10 +10,11 @@ from test_crf import make_batch, make_crf
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.crf_reference import reference_nll
-from modeling_bert_crf import LinearChainCRF, crf_decoding, crf_engine
+from modeling_bert_crf import LinearChainCRF, crf_decoding, crf_engine, crf_tiers
+from modeling_bert_crf import crf as crf_layer
 from modeling_bert_crf.crf import UNKNOWN
 
-FLOAT32, FLOAT64 = (crf_engine.Tier(dtype, 3) for dtype in (torch.float32, torch.float64))
+FLOAT32, FLOAT64 = (crf_tiers.Tier(dtype, 3) for dtype in (torch.float32, torch.float64))
 
 
 class Count(TorchDispatchMode):
@@ -83,14 +84,14 @@ def test_what_a_training_step_keeps_for_backward():
 
 @pytest.fixture
 def tiers(monkeypatch):
-    """Record the tier of each pass over a chain."""
-    seen, tier = [], crf_engine.Range.tier
+    """Record the tier of each pass over the rows."""
+    seen, tier = [], crf_tiers.Range.tier
 
     def record(*arguments):
         seen.append(tier(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr(crf_engine.Range, "tier", record)
+    monkeypatch.setattr(crf_tiers.Range, "tier", record)
     return seen
 
 
@@ -141,8 +142,8 @@ def test_the_guard_takes_the_cheapest_safe_tier(tiers, num_tags, scale, forbid, 
     crf.log_partition(emissions.float(), mask)
 
     (tier,) = tiers
-    assert tier == crf_engine.LOG_TIER if expected is None else tier.dtype == expected
-    assert (tier.every == 0) == (expected is None)
+    assert tier == crf_tiers.LOG_TIER if expected is None else tier.dtype == expected
+    assert tier.in_logs == (expected is None)
 
 
 def test_soft_rules_do_not_cost_the_exp_domain(tiers):
@@ -153,7 +154,7 @@ def test_soft_rules_do_not_cost_the_exp_domain(tiers):
     crf.log_partition(emissions.float(), mask)
 
     assert [tier.dtype for tier in tiers] == [torch.float64]
-    assert tiers[0].every > 1
+    assert tiers[0].steps > 1
 
 
 def test_nothing_that_the_guard_admits_leaves_the_range():
@@ -326,10 +327,9 @@ def test_a_device_without_float64_leaves_wide_sums_to_the_cpu(monkeypatch):
     """As MPS would: the CPU plays the device, float32 tier first, a warning before anything wider."""
     crf, emissions, tags, mask = make_large(2, 20, 5)
     expected = crf(emissions, tags, mask).detach(), crf.nbest(emissions, mask, 2)[0]
-    import modeling_bert_crf.crf as module
-
-    monkeypatch.setattr(module, "widest", lambda device: torch.float32)
-    module._warn_of_cpu.cache_clear()
+    for module in (crf_layer, crf_tiers):
+        monkeypatch.setattr(module, "widest", lambda device: torch.float32)
+    crf_tiers._warn_of_cpu.cache_clear()
     with pytest.warns(UserWarning, match="cpu has no float64: the CRF does its sums on the CPU where they need it"):
         paths, _ = crf.nbest(emissions, mask, 2)
     crf.nbest(emissions, mask, 2)  # warnings are errors: it is said once
@@ -385,20 +385,18 @@ def test_the_float32_tier_is_exact_for_whatever_is_asked(tiers):
 
 def test_every_tier_gives_the_same_numbers():
     crf, emissions, _, mask = make_large(3, 40, 4)
-    moves = crf._moves(*crf._scores).detach()
+    move_scores = crf._move_scores(*crf._transition_scores).detach()
     results = []
-    for tier in (FLOAT32, FLOAT64, crf_engine.LOG_TIER):
-        table = crf_engine.tabulate(emissions.detach(), tier.dtype)
-        chain = crf_engine.lay_out(table, crf_engine.peaks(table), ~mask, moves)
-        vectors = crf_engine.sweep(chain, tier)
-        counts = crf_engine.expectation(chain, vectors, torch.float64)
+    for tier in (FLOAT32, FLOAT64, crf_tiers.LOG_TIER):
+        trellis = crf_engine.trellis_of(emissions.detach(), mask, move_scores, tier.dtype)
+        swept = crf_engine.sweep(trellis, tier)
         results.append(
             [
-                vectors.log_z + chain.offset(),
-                crf_engine.log_partition(chain, tier) + chain.offset(),
-                *counts,
-                crf_engine.log_marginals(chain, vectors),
-                crf_engine.pairwise_marginals(chain, vectors),
+                swept.log_z + trellis.offset(),
+                crf_engine.sweep(trellis, tier, both_directions=False).log_z + trellis.offset(),
+                *crf_engine.expectation(trellis, swept, torch.float64),
+                crf_engine.log_marginals(trellis, swept),
+                crf_engine.pairwise_marginals(trellis, swept),
             ]
         )
     for narrow, wide, log in zip(*results, strict=True):
