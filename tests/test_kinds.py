@@ -441,7 +441,6 @@ CHANGES = {
     "blanks that are no longer marked": ("SentencePiece", marks_blanks_no_more),
     "another normalizer": ("SentencePiece", writes_lower_case_letters_by_marks),
     "a token for what stood in the probe": ("byte-level BPE", lambda tokenizer: tokenizer.add_tokens(["a a", "da"])),
-    "a mark by itself": ("byte-level BPE with add_prefix_space", lambda tokenizer: tokenizer.add_tokens(["\u0120"])),
     "another unknown token": ("WordPiece, cased", lambda tokenizer: setattr(tokenizer, "unk_token", "[MASK]")),
     "other signs at the ends": ("WordPiece, slow", lambda tokenizer: setattr(tokenizer, "cls_token", "[MASK]")),
     "capitals that are lost": (
