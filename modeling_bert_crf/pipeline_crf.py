@@ -12,7 +12,7 @@ from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
-from .batching import batches_by_length, chunks
+from .batching import chunks, run_by_length
 from .dataset_columns import is_data_set, tag_data_set
 from .entities import rank, read_entities, read_words
 from .processes import share
@@ -229,23 +229,25 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         """
         default = CPU_BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS
         windows = [window for text in texts for chain in text.chains for window in chain]
-        openings = {0, *accumulate(sum(map(len, text.chains)) for text in texts)}
-        states: list[Any] = [None] * len(windows)
-        size = batch_tokens or (None if batch_size else default)
-        for batch in batches_by_length([len(window.input_ids) for window in windows], size, batch_size):
-            for index, state in zip(batch, self._encode([windows[index] for index in batch]), strict=True):
-                states[index] = state
+        firsts = {0, *accumulate(sum(map(len, text.chains)) for text in texts)}  # the first window of each text
+
+        def read(batch: list[int]) -> list[Tensor]:
+            states = self._encode([windows[index] for index in batch])
             if advance:
-                advance(sum(index in openings for index in batch))
-        rest = iter(states)
-        chains = [torch.cat(list(islice(rest, len(chain)))) for text in texts for chain in text.chains]
-        del states, rest
-        emissions: list[Any] = [None] * len(chains)
-        for batch in batches_by_length(list(map(len, chains)), batch_tokens or default):
-            grid, mask = pad([chains[index] for index in batch])
-            for index, scores in zip(batch, self.model.emit(grid, mask), strict=True):
-                emissions[index] = scores[: len(chains[index])]
-        return emissions
+                advance(sum(index in firsts for index in batch))
+            return states
+
+        size = batch_tokens or (None if batch_size else default)
+        states = iter(run_by_length([len(window.input_ids) for window in windows], read, size, batch_size))
+        words = [torch.cat(list(islice(states, len(chain)))) for text in texts for chain in text.chains]
+        del states  # it holds as much memory as the words do
+
+        def score(batch: list[int]) -> list[Tensor]:
+            grid, mask = pad([words[index] for index in batch])
+            rows = zip(batch, self.model.emit(grid, mask), strict=True)
+            return [scores[: len(words[index])] for index, scores in rows]
+
+        return run_by_length(list(map(len, words)), score, batch_tokens or default)
 
     def _encode(self, windows: Sequence[Window]) -> list[Tensor]:
         """Return for each window what `model.encode` returns for its words, (n, H)."""
@@ -287,18 +289,15 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
                     rows[found.row].append(found)
             return rows
 
-        readings: list[Any] = [None] * len(emissions)
-        for batch in batches_by_length(list(map(len, emissions)), CRF_WORDS):
+        def read_batch(batch: list[int]) -> list[Any]:
             grid, mask = pad([emissions[index] for index in batch])
             if num_paths is None:
-                rows = read(grid, mask, decode(grid, mask)[0])
-            else:
-                rows = rank(crf, grid, mask, num_paths, read)
-            for index, row in zip(batch, rows, strict=True):
-                readings[index] = row
-        rest = iter(readings)
+                return read(grid, mask, decode(grid, mask)[0])
+            return rank(crf, grid, mask, num_paths, read)
+
+        readings = iter(run_by_length(list(map(len, emissions)), read_batch, CRF_WORDS))
         write = Text.entries if num_paths is None else Text.rankings
-        return [write(text, list(islice(rest, len(text.chains))), by_word) for text in texts]
+        return [write(text, list(islice(readings, len(text.chains))), by_word) for text in texts]
 
     @staticmethod
     def _fields(

@@ -10,7 +10,7 @@ from conftest import WORDS
 from transformers.pipelines.pt_utils import KeyDataset
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline, batching, dataset_columns, processes
-from modeling_bert_crf.batching import batches_by_length, chunks
+from modeling_bert_crf.batching import batches_by_length, chunks, run_by_length
 from modeling_bert_crf.pipeline_crf import pad
 
 # Of unequal lengths, out of order: several chains, several windows, no word at all, the same twice.
@@ -57,6 +57,25 @@ def test_batches_hold_each_row_once_and_no_more_than_they_may():
         for batch, _ in pairwise(batches):  # none could have been larger
             width = max(lengths[batch[0]], 1)
             assert len(batch) == rows or (size is not None and (len(batch) + 1) * width > size)
+
+
+def test_what_is_run_by_length_comes_back_in_order():
+    words = ["in", "yesterday", "", "rain", "a", "Paris"]
+    seen = []
+
+    def run(batch):
+        seen.append([words[index] for index in batch])
+        return (words[index].upper() for index in batch)
+
+    assert run_by_length(list(map(len, words)), run, 10) == ["IN", "YESTERDAY", "", "RAIN", "A", "PARIS"]
+    assert seen == [["yesterday"], ["Paris", "rain"], ["in", "a", ""]]
+    assert run_by_length([], run, 10) == []
+    with pytest.raises(ValueError, match="shorter"):
+        run_by_length([1, 1], lambda batch: batch[1:], None)
+
+
+def test_batches_may_begin_with_the_shortest():
+    assert list(batches_by_length([3, 1, 2, 1, 5], None, 2, longest_first=False)) == [[1, 3], [2, 0], [4]]
 
 
 def test_chunks_end_at_a_number_of_texts_or_characters(monkeypatch):
