@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from ..batching import batches_by_length
 from ..crf import UNKNOWN
 from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
@@ -82,10 +83,9 @@ def _confidences(
 
 def _batches(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset, batch_size: int = 32) -> Iterator[Batch]:
     collate = TaggingCollator(model.config.pad_token_id or 0)
-    order = sorted(range(len(dataset)), key=dataset.lengths.__getitem__)
     training, temperature = model.training, model.config.temperature
-    for start in range(0, len(order), batch_size):
-        inputs = collate([dataset[index] for index in order[start : start + batch_size]])
+    for batch in batches_by_length(dataset.lengths, None, batch_size, longest_first=False):
+        inputs = collate([dataset[index] for index in batch])
         inputs = {name: values.to(model.device) for name, values in inputs.items()}
         labels = inputs.pop("labels")
         model.eval()
