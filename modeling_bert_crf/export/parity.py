@@ -107,12 +107,12 @@ def _decode(model: Any, emissions: Tensor) -> list[int]:
 
 def _exported(tagger: OnnxTagger, chains: Sequence[Sequence[Window]]) -> list[tuple[np.ndarray, list[int]]]:
     """Return the export's emissions (T, K) and path for each chain."""
-    found: list[Any] = [None] * len(chains)
-    for batch, emissions, mask in tagger.emit(chains):
-        rows = zip(batch, emissions, mask, tagger.crf.decode(emissions, mask), strict=True)
-        for index, row, scored, path in rows:
-            found[index] = row[scored], path[path != UNKNOWN].tolist()
-    return found
+
+    def read(emissions: np.ndarray, mask: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
+        rows = zip(emissions, mask, tagger.crf.decode(emissions, mask), strict=True)
+        return [(row[scored], path[path != UNKNOWN].tolist()) for row, scored, path in rows]
+
+    return tagger.read_chains(chains, read)
 
 
 def _agreement(

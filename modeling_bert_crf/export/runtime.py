@@ -11,16 +11,17 @@ Travels with an export. `pip install numpy onnxruntime regex tokenizers` is all 
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
 import tokenizers
 from numpy.typing import NDArray
 
-from ..batching import batches_by_length, chunks
+from ..batching import chunks, run_by_length
 from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
 from ..text_layout import Found, Text, join_given_words, lay_out, split_into_chains
 from ..words import Window
@@ -29,6 +30,7 @@ from .numpy_crf import NumpyCRF
 BATCH_TOKENS = 512
 """Positions, padding included, that the graphs read at once. On a CPU more gains nothing."""
 Emissions = NDArray[np.float32]
+_Reading = TypeVar("_Reading")
 
 
 class OnnxTagger:
@@ -93,16 +95,18 @@ class OnnxTagger:
             raise ValueError(f"inputs must be a list of texts, got the text {inputs!r}")
         by_word = aggregation_strategy == "none"
         read = self._read_words if by_word else self._read_entities
+
+        def read_batch(emissions: Emissions, mask: NDArray[np.bool_]) -> list[list[Found]]:
+            rows: list[list[Found]] = [[] for _ in emissions]
+            for found in read(emissions, mask, self.crf.decode(emissions, mask)):
+                rows[found.row].append(found)
+            return rows
+
         for chunk in chunks(inputs, is_split_into_words):
             texts = self.split(chunk, is_split_into_words)
-            chains = [chain for text in texts for chain in text.chains]
-            found: list[list[Found]] = [[] for _ in chains]
-            for batch, emissions, mask in self.emit(chains):
-                for one in read(emissions, mask, self.crf.decode(emissions, mask)):
-                    found[batch[one.row]].append(one)
-            readings = iter(found)
+            readings = iter(self.read_chains([chain for text in texts for chain in text.chains], read_batch))
             for text in texts:
-                yield text.entries([next(readings) for _ in text.chains], by_word)
+                yield text.entries(list(islice(readings, len(text.chains))), by_word)
 
     def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
         """Split inputs into words and chains, and lay those out in windows."""
@@ -113,40 +117,52 @@ class OnnxTagger:
             texts = split_into_chains(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
         return lay_out(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
 
-    def emit(self, chains: Sequence[Sequence[Window]]) -> Iterator[tuple[list[int], Emissions, NDArray[np.bool_]]]:
-        """Score the tags of chains of words, in batches of like length.
+    def read_chains(
+        self,
+        chains: Sequence[Sequence[Window]],
+        read: Callable[[Emissions, NDArray[np.bool_]], Sequence[_Reading]],
+    ) -> list[_Reading]:
+        """Score the tags of chains of words, in batches of like length, and return what `read` makes of each chain.
 
         Args:
-            chains: the windows of each chain. Chains without a word are left out.
-
-        Yields:
-            The batch's chains, by their indices; their emissions (B, T, K); and the mask, bool (B, T).
+            chains: the windows of each chain.
+            read: is given a batch's emissions (B, T, K) and the mask, bool (B, T); returns one result for each row.
         """
-        words = self._encode([window for chain in chains for window in chain])
-        states = [np.concatenate([next(words) for _ in chain]) for chain in chains]
+        windows = [window for chain in chains for window in chain]
+        lengths = [len(window.input_ids) for window in windows]
+        states = iter(
+            run_by_length(lengths, lambda batch: self._encode([windows[one] for one in batch]), self._batch_tokens)
+        )
+        words = [np.concatenate(list(islice(states, len(chain)))) for chain in chains]
         shapes = [[shape for window in chain for shape in _marked(window, window.word_shape_ids)] for chain in chains]
-        for batch in batches_by_length([len(state) for state in states], BATCH_TOKENS):
-            lengths = np.array([len(states[index]) for index in batch], dtype=np.int32)
-            if lengths.max() == 0:
-                continue
-            feed = {
-                "words": _pad([states[index] for index in batch]),
-                "word_shape_ids": _pad([np.array(shapes[index], dtype=np.int64) for index in batch]),
-                "lengths": lengths,
-            }
-            read = {one.name: feed[one.name] for one in self._head.get_inputs()}
-            yield batch, self._head.run(None, read)[0], np.arange(lengths.max()) < lengths[:, None]
 
-    def _encode(self, windows: Sequence[Window]) -> Iterator[NDArray[np.float32]]:
-        """Read windows in batches of like length; yield the states of each one's scored words, (words, H)."""
-        states: list[Any] = [None] * len(windows)
-        for batch in batches_by_length([len(window.input_ids) for window in windows], self._batch_tokens):
-            rows = [np.array(windows[index].input_ids, dtype=np.int64) for index in batch]
-            feed = {"input_ids": _pad(rows), "attention_mask": _pad([np.ones_like(row) for row in rows])}
-            hidden = self._encoder.run(None, feed)[0]  # (B, S, H)
-            for state, index in zip(hidden, batch, strict=True):
-                states[index] = state[np.flatnonzero(windows[index].word_mask)]
-        return iter(states)
+        def read_batch(batch: list[int]) -> Sequence[_Reading]:
+            return read(*self._score([words[one] for one in batch], [shapes[one] for one in batch]))
+
+        return run_by_length(list(map(len, words)), read_batch, BATCH_TOKENS)
+
+    def _encode(self, windows: Sequence[Window]) -> list[Emissions]:
+        """Read windows; return the encoder's output for each one's scored words, (words, H)."""
+        rows = [np.array(window.input_ids, dtype=np.int64) for window in windows]
+        feed = {"input_ids": _pad(rows), "attention_mask": _pad([np.ones_like(row) for row in rows])}
+        hidden = self._encoder.run(None, feed)[0]  # (B, S, H)
+        return [state[np.flatnonzero(window.word_mask)] for state, window in zip(hidden, windows, strict=True)]
+
+    def _score(
+        self, words: Sequence[Emissions], shapes: Sequence[Sequence[int]]
+    ) -> tuple[Emissions, NDArray[np.bool_]]:
+        """Return the emissions of chains, (B, T, K), and the mask; T is at least 1."""
+        lengths = np.array([len(chain) for chain in words], dtype=np.int32)
+        mask = np.arange(max(lengths.max(), 1)) < lengths[:, None]
+        if not mask.any():  # the graph has no words to read
+            return np.zeros((*mask.shape, len(self.labels)), dtype=np.float32), mask
+        feed = {
+            "words": _pad(words),
+            "word_shape_ids": _pad([np.array(chain, dtype=np.int64) for chain in shapes]),
+            "lengths": lengths,
+        }
+        taken = {one.name: feed[one.name] for one in self._head.get_inputs()}
+        return self._head.run(None, taken)[0], mask
 
     def _read_words(self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64]) -> Iterator[Found]:
         marginals = self.crf.marginals(emissions, mask)
