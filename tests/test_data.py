@@ -73,7 +73,7 @@ def lines_of(write, text):
 
 def test_comments_with_tabs_are_comments(write):
     germeval = "#\thttp://a.example\t[2009-10-17]\n1\tAda\tB-PER\tO\n2\tsang\tO\tO\n"
-    (read,) = read_file(write(germeval), words="1", tags="2")
+    (read,) = read_file(write(germeval), word_column="1", tag_column="2")
     assert (read.words, read.tags, read.lines) == (["Ada", "sang"], ["B-PER", "O"], [2, 3])
 
     by_line = "## 12\tAda sang\nAda\tB-PER\nsang\tO\n\n## 13\tParis\n# source:\tmine\nParis\tB-LOC\n"
@@ -110,7 +110,7 @@ def test_a_first_column_that_counts_is_not_the_words(write, text):
     ):
         read_conll(write(text))
 
-    (first, second, *_) = read_file(write(text), words="1", tags="2")
+    (first, second, *_) = read_file(write(text), word_column="1", tag_column="2")
     assert (first.words[1], second.tags) == ("sang", ["B-LOC"] if "Paris" in text else ["O", "O"])
 
 
@@ -155,7 +155,7 @@ def test_conllu_is_read_by_its_columns(write):
     assert [one.words for one in sentences] == [["De", "le", "vin", "à", "Zoë"], ["10 000", "#"]]
     assert [respell(one, spelling).tags for one in sentences] == [["O", "O", "O", "O", "B-PER"], ["O", "I-LOC"]]
     assert [(one.lines[0], one.document) for one in sentences] == [(5, "1"), (14, "2")]
-    tagged = list(read_file(write(CONLLU, "data.conllu"), tags="3"))
+    tagged = list(read_file(write(CONLLU, "data.conllu"), tag_column="3"))
     assert [one.tags for one in tagged] == [["ADP", "DET", "NOUN", "ADP", "PROPN"], ["NUM", "SYM"]]
 
 
@@ -564,6 +564,6 @@ def test_documents_begin_where_the_file_says_so(write):
 def test_documents_of_json_lines_are_a_column(write):
     rows = [{"tokens": [word], "ner_tags": ["O"], "doc": doc} for word, doc in (("a", 1), ("b", 1), ("c", "x"))]
     path = write("".join(json.dumps(row) + "\n" for row in rows), "data.jsonl")
-    assert [one.document for one in read_file(path, document="doc")] == ["1", "1", "x"]
+    assert [one.document for one in read_file(path, document_column="doc")] == ["1", "1", "x"]
     with pytest.raises(DataError, match="must have a column of documents named page, got tokens, ner_tags, doc"):
-        list(read_file(path, document="page"))
+        list(read_file(path, document_column="page"))

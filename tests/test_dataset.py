@@ -149,7 +149,7 @@ def test_whatever_is_written_is_read_back(tmp_path_factory, rows):
     read = read_conll(path)
     assert [one.words for one in read] == [one.words for one in sentences]
     assert [one.tags for one in read] == [[row[2] for row in one] for one in rows]
-    assert [one.tags for one in read_file(path, tags="1")] == [one.tags for one in sentences]
+    assert [one.tags for one in read_file(path, tag_column="1")] == [one.tags for one in sentences]
 
 
 def test_only_a_sentence_that_needs_it_is_written_as_json(tmp_path):

@@ -118,7 +118,7 @@ def test_a_model_is_trained_in_io_if_it_is_asked_for(files, command, capsys, cap
     assert "train: 4 sentences, 16 words, tags in IOB2, written as IO\n" in said
     assert "validation: 1 sentences, 4 words, tags in IO\n" in said
     assert "train: 4 entities are joined with a neighbour of their type, which IO cannot tell apart" in caplog.messages
-    (gold,) = read_file(files / "out" / "predictions.conll", tags="1")
+    (gold,) = read_file(files / "out" / "predictions.conll", tag_column="1")
     assert gold.tags == ["I-PER", "I-PER", "O", "I-LOC"]
     scores = json.loads((files / "out" / "metrics.json").read_text())["scores"]["test"]
     assert scores["strict"]["types"]["PER"]["support"] == 1
@@ -231,7 +231,7 @@ def test_a_tagger_that_learnt_another_spelling_keeps_it(save_stubborn, files, co
     assert json.loads((files / "out" / "metrics.json").read_text())["scores"]["test"]["accuracy"] == pytest.approx(
         2 / 3
     )
-    (gold,) = read_file(files / "out" / "predictions.conll", tags="1")
+    (gold,) = read_file(files / "out" / "predictions.conll", tag_column="1")
     assert gold.tags == ["B_PER", "o", "B_PER"]
 
 

@@ -1,23 +1,25 @@
-"""Column files: a word a line, its tag in another column, an empty line between sentences. CoNLL-U among them.
+"""Column files: a word on each line, its tag in another column, an empty line between sentences. CoNLL-U is one kind.
 
-A column file has no way to write a tab, a line break or nothing at all. A sentence that needs one is written with its
-cells as JSON strings, which the comment `# cells = JSON` before it says; the reader understands it.
+A cell of a column file cannot hold a tab, a line break or nothing at all. A sentence with such a cell is written with
+JSON strings as its cells, and a comment before it, `# cells = JSON`, tells the reader so.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from ..schemes import OUTSIDE, has_type, split_tag
 from ..words import unicode_fault
 from .sentences import DataError, Sentence
 from .spelling import find_spelling
 
+__all__ = ["AS_JSON", "DOCUMENT", "number_lines", "read_columns", "write_rows"]
+
 AS_JSON = "# cells = JSON"
 DOCUMENT = "-DOCSTART-"
-# By their first bytes; the longer ones first, since UTF-32's begin like UTF-16's.
+# Encodings by their first bytes. The longer ones come first, since UTF-32's marks begin like UTF-16's.
 _ENCODINGS = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",
@@ -25,12 +27,14 @@ _ENCODINGS = {
     b"\xfe\xff": "UTF-16",
 }
 _MOST_HELD = 100
-"""Sentences that only count, after which a first column is taken for a counter."""
+"""After so many sentences whose words only count, the first column is taken for a counter of words."""
 
 
 def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]]:
-    """Number the lines of a UTF-8 file. They end at a line feed, Unicode's other breaks may stand in a word; or at a
-    carriage return, if there is no line feed at all. A byte-order mark, and the old mark of a file's end, are no text.
+    """Yield the lines of a UTF-8 file with their numbers, from 1.
+
+    A line ends at a line feed; the other line breaks of Unicode may stand in a word. In a file without a line feed it
+    ends at a carriage return. A byte-order mark, and the character with which old files end, are left out.
 
     Raises:
         DataError: if a line is not UTF-8, or cannot be read.
@@ -47,7 +51,7 @@ def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]
 def _read(file: Iterable[bytes], source: str) -> Iterator[bytes]:
     try:
         yield from file
-    except OSError as error:  # of a disk or a share; whoever writes meanwhile would take it for a fault of the output
+    except OSError as error:  # of a disk or a share; a caller that writes at the same time would blame the output
         raise DataError(f"{source}: cannot be read: {error.strerror or error}") from None
 
 
@@ -61,7 +65,7 @@ def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _check_encoding(line: bytes, source: str) -> None:
-    """Refuse the encodings that UTF-8 is taken for: without its mark UTF-16 is valid UTF-8, with a NUL a letter."""
+    """Refuse UTF-16 and UTF-32. UTF-16 without its mark is valid UTF-8: each letter has a NUL beside it."""
     encoding = next((name for mark, name in _ENCODINGS.items() if line.startswith(mark)), None)
     if encoding is None and line.count(0) > max(1, len(line) // 3):
         encoding = "UTF-16"
@@ -72,50 +76,63 @@ def _check_encoding(line: bytes, source: str) -> None:
 def read_columns(
     lines: Iterable[tuple[int, str]],
     source: str,
-    words: str | None = None,
-    tags: str | None = None,
+    word_column: str | None = None,
+    tag_column: str | None = None,
     tagged: bool = True,
     conllu: bool = False,
 ) -> Iterator[Sentence]:
     """Read sentences from the numbered lines of a column file.
 
     Cells are separated by tabs, or by blanks in a line without a tab. A line that begins with `#` is a comment, unless
-    it has a tag where the others have theirs. Documents begin at a `-DOCSTART-` line or a `# newdoc` comment. In
-    CoNLL-U the words are those that it numbers: a range such as `1-2` spells words that follow it, and an empty node
-    such as `1.1` stands for none.
+    it has a tag where the other lines have theirs. A document begins at a `-DOCSTART-` line or a `# newdoc` comment.
+    In CoNLL-U the words are the lines that are numbered `1`, `2` and so on. A range such as `1-2` only spells words
+    that follow it, and an empty node such as `1.1` is no word of the text; both are left out.
 
     Args:
         lines: as `number_lines` gives them.
         source: what to call the file.
-        words, tags: numbers of the columns, from 0, from the end if negative; None: the first and the last, in CoNLL-U
-            FORM and MISC.
+        word_column, tag_column: numbers of the columns, from 0, or from the end if negative. None takes the first and
+            the last one, in CoNLL-U FORM and MISC.
         tagged: whether there must be a column of tags. Without one the tags are empty.
-        conllu: whether it is CoNLL-U.
+        conllu: whether the file is CoNLL-U.
 
     Raises:
-        DataError: if a line does not hold what it should; or if, where no column is named, the first one only counts
-            or MISC holds no tags.
+        DataError: if a line does not hold what it should. Also if no column is named, and the first one only counts
+            the words or MISC holds no tags.
     """
-    table = _Table(source, words, tags, tagged, conllu)
+    table = _Table(source, word_column, tag_column, tagged, conllu)
     sentences = table.sentences(lines)
-    yield from sentences if conllu or words is not None else _without_counters(sentences, table)
+    yield from sentences if conllu or word_column is not None else _without_counters(sentences, table)
     table.check_misc()
+
+
+class _First(NamedTuple):
+    """The first line that holds a word."""
+
+    line: int
+    columns: int
 
 
 class _Table:
     """How a column file is laid out, as far as it has been read."""
 
-    def __init__(self, source: str, words: str | None, tags: str | None, tagged: bool, conllu: bool):
+    def __init__(self, source: str, word_column: str | None, tag_column: str | None, tagged: bool, conllu: bool):
         self.source, self.tagged, self.conllu = source, tagged, conllu
-        self.word = _column_number("words", words, 1 if conllu else 0)
-        self.tag = _column_number("tags", tags, -1)
-        self.first: tuple[int, int] | None = None  # line and number of cells of the first word
+        self.word = _column_number("words", word_column, 1 if conllu else 0)
+        self.tag = _column_number("tags", tag_column, -1)
+        self.first: _First | None = None
         self.tabs = False  # whether tabs separate the cells of that line
         self.known: set[str] = set()  # tags
-        self.misc = conllu and tagged and tags is None  # whether they are looked for among CoNLL-U's other items
+        self.misc = conllu and tagged and tag_column is None  # whether tags are looked for in CoNLL-U's last column
         self.as_json = False  # whether the cells of this sentence are JSON strings
 
+    @property
+    def columns(self) -> int:
+        """How many columns the file has; 0 as long as no word has been read."""
+        return 0 if self.first is None else self.first.columns
+
     def sentences(self, lines: Iterable[tuple[int, str]]) -> Iterator[Sentence]:
+        """Yield the sentences of the file."""
         group: list[tuple[int, str, str]] = []
         documents = 0
         for number, line in self._measured(lines):
@@ -135,7 +152,11 @@ class _Table:
             yield self._sentence(group, documents)
 
     def check_misc(self) -> None:
-        """Refuse MISC, once it is read, if it holds no tags and nobody has named it."""
+        """Refuse CoNLL-U's last column, once it is read, if it holds no tags and nobody has asked for it.
+
+        Raises:
+            DataError: with examples of what it holds.
+        """
         if not self.misc or any(has_type(tag) or tag in ("B", OUTSIDE) for tag in self.known):
             return
         if not find_spelling(dict.fromkeys(self.known, self.source)):
@@ -145,21 +166,30 @@ class _Table:
                 "--label_column_name"
             )
 
+    def may_count(self) -> bool:
+        """Say whether the first column may count the words: there is room for words, and tags, in the others."""
+        if self.columns <= 1 + self.tagged:
+            return False
+        return self.columns > 2 or not all(tag == OUTSIDE or has_type(tag) for tag in self.known)
+
     def _sentence(self, group: list[tuple[int, str, str]], documents: int) -> Sentence:
         numbers, words, tags = map(list, zip(*group, strict=True))
         return Sentence(words, tags, self.source, numbers, str(documents))
 
     def _measured(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-        """Learn from the first line that is a word beyond doubt what comments lack."""
+        """Pass the lines on, after a look at the first one that is a word beyond doubt.
+
+        Only then is it known how many cells a word has, and with that, which of the lines before are comments.
+        """
         lines, held = iter(lines), []
         for number, line in lines:
             held.append((number, line))
             if line.strip(" \t") and not line.startswith(("#", DOCUMENT)):
                 cells = self._cells(line)
-                self.first, self.tabs = (number, len(cells)), "\t" in line
+                self.first, self.tabs = _First(number, len(cells)), "\t" in line
                 self.known.update(cells[self.tag :][:1])
                 break
-        return chain(held, lines)
+        return itertools.chain(held, lines)
 
     def _cells(self, line: str) -> list[str]:
         return line.split("\t") if "\t" in line or self.conllu else re.split(" +", line.strip(" "))
@@ -169,48 +199,36 @@ class _Table:
             cells = [json.loads(cell) for cell in line.split("\t")]
         except (ValueError, RecursionError):
             cells = [None]
-        if not all(isinstance(cell, str) for cell in cells):
+        texts = [cell for cell in cells if isinstance(cell, str)]
+        if len(texts) < len(cells):
             raise self._error(number, f"must hold JSON strings, as {AS_JSON!r} says, got", line)
-        if fault := unicode_fault("".join(cells)):
+        if fault := unicode_fault("".join(texts)):
             raise DataError(f"{self.source}:{number}: {fault}")
-        return cells
+        return texts
 
     def _is_word(self, line: str) -> bool:
-        """Tell a word such as `#` or `#tag` from a comment: it has a tag where the others have theirs."""
+        """Say whether a line that begins with `#` is a word, since it has a tag where the other lines have theirs."""
         cells = self._cells(line)
-        columns = len(cells) if self.first is None else self.first[1]
+        columns = self.columns or len(cells)
         if self.conllu or len(cells) != columns or (self.tabs and "\t" not in line):
             return False
-        if columns == 1:
-            return not self.tagged
-        tag = "".join(cells[self.tag :][:1])
+        return self._is_tag("".join(cells[self.tag :][:1])) if columns > 1 else not self.tagged
+
+    def _is_tag(self, tag: str) -> bool:
+        """Say whether a cell of the column of tags looks like the other tags of the file."""
         if tag == OUTSIDE or has_type(tag) or tag in self.known or (self.tabs and split_tag(tag)[0]):
             return True
         free = any(other != OUTSIDE and not has_type(other) for other in self.known)
         return free and self.tabs and tag != "" and " " not in tag
 
     def _word(self, line: str, number: int) -> tuple[str, str] | None:
-        """Return the word and the tag of a line, None if CoNLL-U counts no word there."""
+        """Return the word and the tag of a line; None if CoNLL-U counts no word there."""
         if "\0" in line or "\r" in line:
             raise self._error(number, "must be lines of text, got a NUL or a carriage return inside one", line)
         cells = self._json_cells(line, number) if self.as_json else self._cells(line)
-        if self.conllu:
-            if len(cells) != 10 or not re.fullmatch(r"\d+([-.]\d+)?", cells[0]):
-                rule = "a word of CoNLL-U must be its number and nine other cells, separated by tabs"
-                raise self._error(number, f"{rule}, got", line)
-            if not cells[0].isdecimal():
-                return None
-        if self.tagged and len(cells) < 2:
-            odd = next((f"; tabs or blanks separate columns, not {one!r}" for one in line if one.isspace()), "")
-            raise self._error(number, "must have a word and a tag column, got one column", line, odd)
-        if self.first is None or number <= self.first[0]:
-            self.first = (number, len(cells))
-            for column in (self.word, self.tag):
-                if not -len(cells) <= column < len(cells):
-                    raise self._error(number, f"must have a column {column}, got {len(cells)} columns", line)
-        if len(cells) != self.first[1]:
-            rule = f"must have {self.first[1]} columns as line {self.first[0]}"
-            raise self._error(number, f"{rule}, got {len(cells)}", line)
+        if self.conllu and not self._is_counted(cells, line, number):
+            return None
+        self._fit(cells, line, number)
         word, tag = cells[self.word], cells[self.tag] if len(cells) > 1 else ""
         if not self.as_json:
             word, tag = word.strip(" "), tag.strip(" ")
@@ -219,16 +237,38 @@ class _Table:
         self.known.add(tag)
         return word, tag
 
+    def _is_counted(self, cells: list[str], line: str, number: int) -> bool:
+        """Say whether a line of CoNLL-U is a word, and no range and no empty node.
+
+        Raises:
+            DataError: if it is none of these.
+        """
+        if len(cells) != 10 or not re.fullmatch(r"\d+([-.]\d+)?", cells[0]):
+            rule = "a word of CoNLL-U must be its number and nine other cells, separated by tabs"
+            raise self._error(number, f"{rule}, got", line)
+        return cells[0].isdecimal()
+
+    def _fit(self, cells: list[str], line: str, number: int) -> None:
+        """Take the columns of the first word for those of the file, and refuse a word that has others.
+
+        Raises:
+            DataError: if there are other columns than in the first word, or the first word lacks a column.
+        """
+        if self.tagged and len(cells) < 2:
+            odd = next((f"; tabs or blanks separate columns, not {one!r}" for one in line if one.isspace()), "")
+            raise self._error(number, "must have a word and a tag column, got one column", line, odd)
+        if self.first is None or number <= self.first.line:
+            self.first = _First(number, len(cells))
+            for column in (self.word, self.tag):
+                if not -len(cells) <= column < len(cells):
+                    raise self._error(number, f"must have a column {column}, got {len(cells)} columns", line)
+        if len(cells) != self.first.columns:
+            rule = f"must have {self.first.columns} columns as line {self.first.line}"
+            raise self._error(number, f"{rule}, got {len(cells)}", line)
+
     def _error(self, number: int, fault: str, line: str, cure: str = "") -> DataError:
         colon = "" if fault.endswith("got") else ":"
         return DataError(f"{self.source}:{number}: {fault}{colon} {line!r}{cure}")
-
-    def may_count(self) -> bool:
-        """Say whether beside a first column that counts there is room for words, and for tags if need be."""
-        columns = self.first[1]
-        return columns > 1 + self.tagged and not (
-            columns == 2 and all(tag == OUTSIDE or has_type(tag) for tag in self.known)
-        )
 
 
 def _column_number(name: str, text: str | None, default: int) -> int:
@@ -239,7 +279,11 @@ def _column_number(name: str, text: str | None, default: int) -> int:
 
 
 def _without_counters(sentences: Iterator[Sentence], table: _Table) -> Iterator[Sentence]:
-    """Pass sentences on, unless their words are the numbers of the words, which stand in the next column."""
+    """Pass sentences on, unless their words are the numbers of the words, which stand in the next column.
+
+    Raises:
+        DataError: if they are.
+    """
     held: list[Sentence] = []
     last = 0
     for sentence in sentences:
@@ -252,20 +296,26 @@ def _without_counters(sentences: Iterator[Sentence], table: _Table) -> Iterator[
         last = max(int(word) for word in sentence.words if word.isdecimal())
         if len(held) >= _MOST_HELD and any(len(one.words) > 1 for one in held):
             break
-    if found := next((one.words for one in held if len(one.words) > 1), None):
-        option = "--text_column_name" if table.tagged else "--text_column"
-        raise DataError(
-            f"{table.source}: the first column counts the words ({', '.join(found[:3])}) and does not hold them: name "
-            f"the column of words with {option} 1"
-            + ("; or is it CoNLL-U? Then its name must end in .conllu" if table.first[1] == 10 else "")
-        )
+    _refuse_counters(held, table)
     yield from held
 
 
-def _first_number(words: Sequence[str]) -> int | None:
-    """Return the first of words that are numbers, each one more than the one before; None if they are not.
+def _refuse_counters(sentences: Iterable[Sentence], table: _Table) -> None:
+    """Refuse sentences whose words only count, if one of them has several."""
+    for sentence in sentences:
+        if len(sentence.words) > 1:
+            option = "--text_column_name" if table.tagged else "--text_column"
+            raise DataError(
+                f"{table.source}: the first column counts the words ({', '.join(sentence.words[:3])}) and does not "
+                f"hold them: name the column of words with {option} 1"
+                + ("; or is it CoNLL-U? Then its name must end in .conllu" if table.columns == 10 else "")
+            )
 
-    CoNLL-U's ranges and empty nodes, `1-2` and `1.1`, may stand between them.
+
+def _first_number(words: Sequence[str]) -> int | None:
+    """Return the first word if all words are numbers that count up by one; None if they are not.
+
+    CoNLL-U's ranges and empty nodes, `1-2` and `1.1`, may stand between the numbers.
     """
     words = [word for word in words if not re.fullmatch(r"\d+[-.]\d+", word)]
     if not (words and re.fullmatch("[0-9]{1,8}", words[0])):
@@ -275,7 +325,12 @@ def _first_number(words: Sequence[str]) -> int | None:
 
 
 def write_rows(file: TextIO, rows: Sequence[Sequence[str]]) -> None:
-    """Write a sentence for `read_columns`: a row a line, its word first and its tag last, and an empty line."""
+    """Write a sentence so that `read_columns` reads it again: each row on a line, and an empty line at the end.
+
+    Args:
+        file: where to write.
+        rows: of each word its cells: the word first, its tag last.
+    """
     if any(map(_needs_json, rows)) or (len(rows) > 1 and _first_number([row[0] for row in rows]) is not None):
         file.write(AS_JSON + "\n")
         rows = [[json.dumps(cell, ensure_ascii=False) for cell in row] for row in rows]
@@ -284,7 +339,7 @@ def write_rows(file: TextIO, rows: Sequence[Sequence[str]]) -> None:
 
 
 def _needs_json(row: Sequence[str]) -> bool:
-    """Say whether `read_columns` would not read a row as it is."""
+    """Say whether a row must be written as JSON strings, since `read_columns` would read it as something else."""
     word, *tags = row
     return (
         not all(row)

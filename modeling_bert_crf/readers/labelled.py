@@ -1,4 +1,4 @@
-"""From tags as they are spelt in a file to tags whose scheme is known, and which obey it."""
+"""The whole way of tags: from how they are spelt in a file to a known scheme that they obey."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

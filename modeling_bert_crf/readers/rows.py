@@ -7,55 +7,65 @@ from typing import Any
 from ..words import unicode_fault
 from .sentences import DataError, Sentence
 
+__all__ = ["TAG_COLUMNS", "WORD_COLUMNS", "find_columns", "sentence_of", "with_names"]
+
 WORD_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner")
 
 
 def find_columns(
-    source: str, row: Mapping[str, Any], words: str | None = None, tags: str | None = None
+    source: str, row: Mapping[str, Any], word_column: str | None = None, tag_column: str | None = None
 ) -> tuple[str, str]:
-    """Name the columns of words and tags of a row: those asked for, else those of a known name, which hold lists.
+    """Name the columns of words and of tags in a row: those asked for, else those that have one of the usual names.
 
     Raises:
-        DataError: if one is not there, or there are several.
+        DataError: if there is no such column, or several with a list in it.
     """
-    found = []
-    for what, asked, known in (("words", words, WORD_COLUMNS), ("tags", tags, TAG_COLUMNS)):
-        option = "--text_column_name" if what == "words" else "--label_column_name"
-        names = [name for name in (known if asked is None else (asked,)) if name in row]
-        if not names:
-            raise DataError(
-                f"{source}: must have a column of {what} named {' or '.join(known if asked is None else (asked,))}, "
-                f"got {', '.join(row)}; name it with {option}"
-            )
-        lists = [name for name in names if isinstance(row[name], list)]
-        if len(lists) > 1:
-            raise DataError(
-                f"{source}: must have one column of {what}, got {' and '.join(lists)}; name it with {option}"
-            )
-        found.append((lists or names)[0])
-    return found[0], found[1]
+    return (
+        _find_column(source, row, "words", WORD_COLUMNS if word_column is None else (word_column,)),
+        _find_column(source, row, "tags", TAG_COLUMNS if tag_column is None else (tag_column,)),
+    )
+
+
+def _find_column(source: str, row: Mapping[str, Any], what: str, known: Sequence[str]) -> str:
+    """Name the column of words, or of tags, among those known."""
+    option = "--text_column_name" if what == "words" else "--label_column_name"
+    names = [name for name in known if name in row]
+    if not names:
+        raise DataError(
+            f"{source}: must have a column of {what} named {' or '.join(known)}, got {', '.join(row)}; name it with "
+            f"{option}"
+        )
+    lists = [name for name in names if isinstance(row[name], list)]
+    if len(lists) > 1:
+        raise DataError(f"{source}: must have one column of {what}, got {' and '.join(lists)}; name it with {option}")
+    return (lists or names)[0]
 
 
 def sentence_of(
-    row: dict[str, Any],
+    row: Mapping[str, Any],
     columns: tuple[str, str],
     source: str,
     number: int,
     names: Sequence[str] | None,
-    document: str | None,
+    document_column: str | None,
 ) -> Sentence:
-    """Check one row of a data set; `names` are the tags that integers stand for."""
-    words, tags = row[columns[0]], row[columns[1]]
+    """Check a row of a data set, and return its sentence.
+
+    Args:
+        row: the values of its columns.
+        columns: names of those of words and of tags.
+        source: what to call the data set.
+        number: of the row.
+        names: the tags that integers stand for.
+        document_column: the one that says which document the sentence is from, if there is one.
+
+    Raises:
+        DataError: if the row does not hold what it should.
+    """
     where = f"{source}:{number}"
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise DataError(f"{where}: {columns[0]!r} must be a list of words, got {str(words)[:60]!r}")
-    if not isinstance(tags, list) or len(tags) != len(words):
-        got = f"{len(tags)}" if isinstance(tags, list) else repr(str(tags)[:60])
-        raise DataError(f"{where}: {columns[1]!r} must hold {len(words)} tags, one per word, got {got}")
-    if "" in words:
-        raise DataError(f"{where}: a word must not be empty, got {words}")
-    if all(type(tag) is int for tag in tags) and tags:
+    words, tags = _words_and_tags(row, columns, where)
+    if tags and all(type(tag) is int for tag in tags):
         if names is None:
             raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
         tags = [_name_of(tag, names, where) for tag in tags]
@@ -63,14 +73,27 @@ def sentence_of(
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
     if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):
         raise DataError(f"{where}: {fault}")
-    if document is not None and document not in row:
-        raise DataError(f"{where}: must have a column of documents named {document}, got {', '.join(row)}")
-    document = "" if document is None else str(row[document])
+    if document_column is not None and document_column not in row:
+        raise DataError(f"{where}: must have a column of documents named {document_column}, got {', '.join(row)}")
+    document = "" if document_column is None else str(row[document_column])
     return with_names(Sentence(words, tags, source, [number] * len(words), document), names)
 
 
+def _words_and_tags(row: Mapping[str, Any], columns: tuple[str, str], where: str) -> tuple[list[str], list[Any]]:
+    """Return the words of a row, and its tags, as many as words."""
+    words, tags = row[columns[0]], row[columns[1]]
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise DataError(f"{where}: {columns[0]!r} must be a list of words, got {str(words)[:60]!r}")
+    if not isinstance(tags, list) or len(tags) != len(words):
+        got = f"{len(tags)}" if isinstance(tags, list) else repr(str(tags)[:60])
+        raise DataError(f"{where}: {columns[1]!r} must hold {len(words)} tags, one per word, got {got}")
+    if "" in words:
+        raise DataError(f"{where}: a word must not be empty, got {words}")
+    return words, tags
+
+
 def with_names(sentence: Sentence, names: Sequence[str] | None) -> Sentence:
-    """Give a sentence's tags their names if they are numbers, and no names themselves."""
+    """Return a sentence whose tags have their names, if they are numbers of names and are not names themselves."""
     if names is None or not all(tag.isdecimal() and tag not in names for tag in sentence.tags):
         return sentence
     tags = [_name_of(int(tag[:4000]), names, sentence.where(index)) for index, tag in enumerate(sentence.tags)]

@@ -1,31 +1,42 @@
-"""A labelled sentence, and what is said of one that cannot be read."""
+"""A labelled sentence, and the error that says why data cannot be read."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+__all__ = ["DataError", "Reader", "Sentence"]
 
 
 class DataError(ValueError):
     """A fault in the user's data; the message names the file, the line, the rule and the value."""
 
     def __init__(self, message: str):
-        # A worker of a DataLoader hands a message on with its traceback, and the message as the last line.
+        # A worker of a DataLoader makes this error anew out of a traceback, of which the message is the last line.
         super().__init__(message.rsplit("DataError: ", 1)[-1].strip() if "Original Traceback" in message else message)
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and their gold tags, and where they stand."""
+    """Words with their gold tags, and the place where they stand.
+
+    Attributes:
+        words: of the sentence.
+        tags: of each word.
+        source: a file, or a data set and its split.
+        lines: of each word the number of its line, from 1; in a data set that of its row, from 0.
+        document: the name of the document that it is from. Sentences of a document stand together, and a model that
+            reads context reads them among each other.
+    """
 
     words: list[str]
     tags: list[str]
-    source: str  # a file, or a data set and its split
-    lines: list[int]  # of each word, from 1; in a data set the row, from 0
-    document: str = ""  # its sentences stand together, and are each other's context
+    source: str
+    lines: list[int]
+    document: str = ""
 
     def where(self, word: int) -> str:
-        """Name a word's place, for an error message."""
+        """Return the place of a word, by its index, as an error message names it."""
         return f"{self.source}:{self.lines[word]}"
 
 
 Reader = Callable[[], Iterator[Sentence]]
-"""Starts reading a split from its beginning."""
+"""Called, it starts reading sentences from the beginning."""

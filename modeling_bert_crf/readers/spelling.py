@@ -1,4 +1,7 @@
-"""Tags that are spelt otherwise than `B-PER`: read as that where all of the data agree, refused where they do not.
+"""Tags in another spelling than `B-PER`.
+
+If all tags of the data are spelt in one of these ways, they are read as if they were spelt as usual. If only some of
+them are, the data are refused, since nobody can tell what the others mean.
 
     B_PER  B:PER  B/PER  B.PER     another character between prefix and type
     PER-B  PER_B  ...              the prefix at the end
@@ -6,7 +9,8 @@
     B-  B_                         no type: the same as a bare `B`
     name=B-PER|SpaceAfter=No       an item among others, as in CoNLL-U's MISC
 
-A tag set is free labels, and left alone, unless each of its tags can be read so, with the prefixes of one scheme.
+Tags are left as they are, as free labels, unless each of them can be read in this way, with the prefixes of one
+scheme.
 """
 
 import re
@@ -15,6 +19,8 @@ from dataclasses import replace
 
 from ..schemes import NAMELESS, OUTSIDE, SCHEMES, has_type, join_tag, scheme_of, split_tag
 from .sentences import DataError, Sentence
+
+__all__ = ["check_spelling", "describe", "find_spelling", "respell"]
 
 _PREFIX = "[" + "".join(sorted({prefix for scheme in SCHEMES.values() for prefix in scheme})) + "]"
 _BARE = [re.compile(f"(?P<prefix>{prefix})([-_]_?)?") for prefix in (_PREFIX, _PREFIX.lower())]
@@ -39,11 +45,11 @@ def find_spelling(places: Mapping[str, str]) -> dict[str, str]:
         places: all its tags, each with the place that it stands at.
 
     Returns:
-        The usual spelling of each tag that has another one; nothing for usual tags and for free labels.
+        The usual spelling of each tag that is spelt otherwise; empty if all are spelt as usual, or are free labels.
 
     Raises:
-        DataError: if some tags of a type are spelt in one way, but not all tags are; if they can be read in two ways;
-            or if they are the brackets of CoNLL-2012.
+        DataError: if only some of the tags are spelt in another way, if the tags can be read in two ways, or if they
+            are the brackets of CoNLL-2012.
 
     >>> find_spelling({"B_PER": "a.conll:1", "I_PER": "a.conll:2", "o": "a.conll:3"})
     {'B_PER': 'B-PER', 'I_PER': 'I-PER', 'o': 'O'}
@@ -63,20 +69,20 @@ def find_spelling(places: Mapping[str, str]) -> dict[str, str]:
 
 
 def respell(sentence: Sentence, spelling: Mapping[str, str]) -> Sentence:
-    """Write a sentence's tags as `find_spelling` says."""
+    """Write a sentence's tags in the usual spelling, as `find_spelling` has found it."""
     if not spelling:
         return sentence
     return replace(sentence, tags=[spelling.get(tag, tag) for tag in sentence.tags])
 
 
 def describe(spelling: Mapping[str, str]) -> str:
-    """Say by an example what a spelling changes."""
+    """Describe by an example what a spelling changes."""
     old, new = max(spelling.items(), key=lambda change: (change[1] != OUTSIDE, -len(change[0])))
     return f"tags such as {old!r} are read as {new!r}"
 
 
 def check_spelling(places: Mapping[str, str]) -> None:
-    """Refuse tags in another spelling where they should be in the usual one.
+    """Refuse tags that are not spelt as usual.
 
     Raises:
         DataError: naming the first.
@@ -86,42 +92,64 @@ def check_spelling(places: Mapping[str, str]) -> None:
 
 
 def _find_affix(places: Mapping[str, str]) -> dict[str, str]:
+    """Find the usual spelling of tags that have their prefix at the beginning or at the end."""
     outside = places.keys() & {OUTSIDE, OUTSIDE.lower()}
-    inside = [tag for tag in places if tag not in outside]
-    found: list[dict[str, Pair]] = []
-    for pattern in (*_BARE, *_TYPED):
-        matches = {tag: match for tag in inside if (match := pattern.fullmatch(tag))}
-        pairs = {
-            tag: (match["prefix"].upper(), match.groupdict().get("kind", NAMELESS)) for tag, match in matches.items()
-        }
-        if len(pairs) == len(inside):
-            if _is_paired(pairs.values()) or (outside and _can_open(pairs.values(), pattern)):
-                found += [pairs] if pairs not in found else []
-        elif _is_paired(pair for tag, pair in pairs.items() if len(tag) > 1) and pattern is not _TYPED[0]:
-            odd = next(tag for tag in inside if tag not in pairs)
-            raise DataError(
-                f"{places[odd]}: the tags must be like 'B-PER', 'I-PER' and 'O'; some are spelt as "
-                f"{max(pairs, key=len)!r}, but {odd!r} is not"
-            )
-    found = [pairs for pairs in found if _is_paired(pairs.values())] or found
-    if len(found) > 1:
-        tag = inside[0]
-        ways = " or ".join(repr(join_tag(*pairs[tag])) for pairs in found)
-        raise DataError(f"{places[tag]}: the tags must be like 'B-PER', got {tag!r}, which could mean {ways}")
-    spelling = {tag: join_tag(*pair) for pairs in found for tag, pair in pairs.items()}
-    if found or not inside:
+    inside = {tag: place for tag, place in places.items() if tag not in outside}
+    readings = _readings(inside, bool(outside))
+    readings = [pairs for pairs in readings if _is_paired(pairs.values())] or readings
+    if len(readings) > 1:
+        tag, place = next(iter(inside.items()))
+        ways = " or ".join(repr(join_tag(*pairs[tag])) for pairs in readings)
+        raise DataError(f"{place}: the tags must be like 'B-PER', got {tag!r}, which could mean {ways}")
+    spelling = {tag: join_tag(*pair) for pairs in readings for tag, pair in pairs.items()}
+    if readings or not inside:
         spelling |= dict.fromkeys(outside, OUTSIDE)
     return {tag: spelling[tag] for tag in places if spelling.get(tag, tag) != tag}
 
 
+def _readings(inside: Mapping[str, str], has_outside: bool) -> list[dict[str, Pair]]:
+    """List the ways in which all tags can be read as a prefix and a type.
+
+    Args:
+        inside: the tags and their places, without the tag outside of entities.
+        has_outside: whether that tag is among the data's.
+
+    Raises:
+        DataError: if some of the tags are clearly spelt in one of the ways, and others are not.
+    """
+    found: list[dict[str, Pair]] = []
+    for pattern in (*_BARE, *_TYPED):
+        pairs = _pairs(inside, pattern)
+        if len(pairs) == len(inside):
+            is_reading = _is_paired(pairs.values()) or (has_outside and _can_open(pairs.values(), pattern))
+            if is_reading and pairs not in found:
+                found.append(pairs)
+        elif pattern is not _TYPED[0] and _is_paired(pair for tag, pair in pairs.items() if len(tag) > 1):
+            odd = next(tag for tag in inside if tag not in pairs)
+            raise DataError(
+                f"{inside[odd]}: the tags must be like 'B-PER', 'I-PER' and 'O'; some are spelt as "
+                f"{max(pairs, key=len)!r}, but {odd!r} is not"
+            )
+    return found
+
+
+def _pairs(tags: Iterable[str], pattern: re.Pattern[str]) -> dict[str, Pair]:
+    """Read those tags that a pattern fits as a prefix and a type."""
+    matches = {tag: match for tag in tags if (match := pattern.fullmatch(tag))}
+    return {tag: (match["prefix"].upper(), match.groupdict().get("kind", NAMELESS)) for tag, match in matches.items()}
+
+
 def _is_paired(pairs: Iterable[Pair]) -> bool:
-    """Say whether a type has the prefix B and another: what free labels hardly ever look like."""
+    """Say whether some type has both the prefix B and another one, which free labels hardly ever have."""
     pairs = set(pairs)
     return any(prefix != "B" and ("B", kind) in pairs for prefix, kind in pairs)
 
 
 def _can_open(pairs: Iterable[Pair], pattern: re.Pattern[str]) -> bool:
-    """Say whether tags beside an O are of one scheme, and one may open an entity: in the odder spellings a B."""
+    """Say whether tags beside an O are of one scheme, and one of them may open an entity.
+
+    In a spelling that is far from the usual one it has to be a B.
+    """
     try:
         scheme = scheme_of([*(join_tag(*pair) for pair in pairs), OUTSIDE])
     except ValueError:
@@ -134,20 +162,11 @@ def _can_open(pairs: Iterable[Pair], pattern: re.Pattern[str]) -> bool:
 
 def _find_item(places: Mapping[str, str]) -> dict[str, str]:
     """Read tags that are an item among others, as in `name=B-PER|SpaceAfter=No`; without it a word has the tag O."""
-    items = {tag: dict(item.split("=", 1) for item in reversed(tag.split("|")) if "=" in item) for tag in places}
+    items = {tag: _items(tag) for tag in places}
     readings: dict[str, dict[str, str]] = {}
     for key in sorted({key for found in items.values() for key in found}):
-        values = {tag: found.get(key, OUTSIDE) for tag, found in items.items()}
-        try:
-            spelling = _find_affix({value: places[tag] for tag, value in values.items()})
-            tags = {tag: spelling.get(value, value) for tag, value in values.items()}
-            scheme = scheme_of(tags.values())
-        except ValueError:
-            continue
-        # A letter alone says little among other items: it must be a B.
-        if set(tags.values()) == {OUTSIDE} or (
-            scheme and ("B" in values.values() or any(map(has_type, tags.values())))
-        ):
+        tags = _tags_of_item({tag: found.get(key, OUTSIDE) for tag, found in items.items()}, places)
+        if tags is not None:
             readings[key] = tags
     readings = {key: tags for key, tags in readings.items() if set(tags.values()) != {OUTSIDE}} or readings
     if len(readings) > 1:
@@ -157,3 +176,26 @@ def _find_item(places: Mapping[str, str]) -> dict[str, str]:
             "in the file"
         )
     return next(iter(readings.values()), {})
+
+
+def _items(tag: str) -> dict[str, str]:
+    """Read items such as `name=B-PER|SpaceAfter=No`; of several with one name the first counts."""
+    return dict(item.split("=", 1) for item in reversed(tag.split("|")) if "=" in item)
+
+
+def _tags_of_item(values: Mapping[str, str], places: Mapping[str, str]) -> dict[str, str] | None:
+    """Read the values of one item as tags in their usual spelling; None if they are no tags.
+
+    Args:
+        values: of each tag in the file, the value of the item.
+        places: where each tag in the file stands.
+    """
+    try:
+        spelling = _find_affix({value: places[tag] for tag, value in values.items()})
+        tags = {tag: spelling.get(value, value) for tag, value in values.items()}
+        scheme = scheme_of(tags.values())
+    except ValueError:
+        return None
+    # Among other items, a single letter that could be a prefix is often something else; only a B is believed.
+    has_tags = scheme and ("B" in values.values() or any(map(has_type, tags.values())))
+    return tags if has_tags or set(tags.values()) == {OUTSIDE} else None

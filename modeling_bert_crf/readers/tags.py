@@ -1,4 +1,4 @@
-"""The tags of sentences as they were read: their scheme, whether they obey it, and the same tags in another scheme."""
+"""The tags of sentences: which scheme they are in, whether they obey it, and how they are written in another one."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,21 @@ from ..schemes import (
 from .sentences import DataError, Sentence
 from .spelling import check_spelling
 
-# More distinct tags without a prefix than any tag set has: then they are something else.
+__all__ = [
+    "convert_tags",
+    "count_repairs",
+    "find_labels",
+    "find_scheme",
+    "tag_places",
+    "with_legal_tags",
+]
+
 MOST_TAGS = 500
+"""No tag set has more tags without a prefix. Where more are found, the column holds something else."""
 
 
 def tag_places(sentences: Iterable[Sentence]) -> dict[str, str]:
-    """Map each tag of sentences to the place that it stands at first."""
+    """Return the tags of sentences, each with the first place at which it stands."""
     places: dict[str, str] = {}
     for sentence in sentences:
         for index, tag in enumerate(sentence.tags):
@@ -35,11 +44,11 @@ def tag_places(sentences: Iterable[Sentence]) -> dict[str, str]:
 
 
 def find_scheme(sentences: Iterable[Sentence]) -> str | None:
-    """Name the scheme of the sentences' tags, `"IOB1"` among them; None if they have no prefixes.
+    """Name the scheme of the sentences' tags, which may also be `"IOB1"`; None if the tags have no prefixes.
 
     Raises:
-        DataError: if the prefixes belong to no one scheme, only some tags have one, there are too many to be tags, or
-            they are tags in another spelling (`find_spelling` reads them).
+        DataError: if the prefixes are not those of one scheme, only some tags have a prefix, there are too many to be
+            tags, or the tags are not spelt as usual (`find_spelling` reads those).
     """
     sentences = list(sentences)
     places = tag_places(sentences)
@@ -61,18 +70,18 @@ def find_scheme(sentences: Iterable[Sentence]) -> str | None:
 
 
 def _swapped(sentences: Sequence[Sentence]) -> str:
-    """Say by an example that all words look like tags and the tags do not; empty if all is well."""
+    """Say, with examples, that all words look like tags and no tag does; empty if that is not so."""
     words = {word for sentence in sentences for word in sentence.words}
     tags = {tag for sentence in sentences for tag in sentence.tags}
-    # A few words, such as I, are a tag without a type, but not all of them.
+    # A sentence may well hold single words that are also a tag without a type, such as I.
     tag_like = any(map(has_type, words)) or {"B", OUTSIDE} <= words
-    if not (tag_like and all(word == OUTSIDE or split_tag(word)[0] for word in words)):
-        return ""
-    return "" if any(split_tag(tag)[0] for tag in tags) else f"the words are {', '.join(sorted(words)[:3])}"
+    words_are_tags = tag_like and all(word == OUTSIDE or split_tag(word)[0] for word in words)
+    tags_are_words = not any(split_tag(tag)[0] for tag in tags)
+    return f"the words are {', '.join(sorted(words)[:3])}" if words_are_tags and tags_are_words else ""
 
 
 def find_labels(sentences: Iterable[Sentence], scheme: str | None) -> list[str]:
-    """List a model's tags for the sentences: `O`, then each type with every prefix of the scheme, by name."""
+    """List the tags of a model for the sentences: `O`, then every prefix of the scheme with each type, by name."""
     tags = {tag for sentence in sentences for tag in sentence.tags}
     if scheme is None:
         return [OUTSIDE] * (OUTSIDE in tags) + sorted(tags - {OUTSIDE})
@@ -113,7 +122,7 @@ def with_legal_tags(sentence: Sentence, scheme: str | None, repair_tags: bool = 
 
 
 def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Counter[str]:
-    """Count the changes of `with_legal_tags`, as `"I-PER -> B-PER"`."""
+    """Count the changes that `with_legal_tags` made, under names such as `"I-PER -> B-PER"`."""
     return Counter(
         f"{old} -> {new}"
         for one, other in zip(before, after, strict=True)
@@ -123,10 +132,14 @@ def count_repairs(before: Sequence[Sentence], after: Sequence[Sentence]) -> Coun
 
 
 def convert_tags(sentence: Sentence, source: str | None, target: str | None) -> Sentence:
-    """Write a sentence's tags, legal in `source`, in the scheme `target`.
+    """Write a sentence's tags in another scheme.
+
+    Args:
+        sentence: its tags obey the scheme `source`.
+        source, target: schemes; None if the tags have no prefixes.
 
     Raises:
-        DataError: if one of the two has no scheme and the other has.
+        DataError: if one of the two is None and the other is not.
     """
     if source == target or all(tag == OUTSIDE for tag in sentence.tags):
         return sentence
