@@ -16,8 +16,10 @@ import platform
 import random
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torchcrf
@@ -27,10 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from modeling_bert_crf import LinearChainCRF
 
-try:
-    import pyt_crf
-except ImportError:
-    pyt_crf = None
+pyt_crf = import_module("pyt_crf") if find_spec("pyt_crf") else None
 
 SIZES = [(1, 32, 9), (8, 128, 9), (32, 128, 9), (32, 512, 9), (32, 128, 37), (16, 512, 37), (32, 128, 128)]
 HERE = Path(__file__).parent
@@ -69,15 +68,15 @@ def make_programs(num_tags: int) -> dict[str, tuple[torch.nn.Module, Callable[..
     for name, peer in peers.items():
         crf = peer(num_tags, batch_first=True)
         crf.load_state_dict(ours.state_dict())
-        sign = 1.0 if nll_is_positive(crf) else -1.0
+        sign = 1.0 if nll_is_positive(crf, num_tags) else -1.0
         programs[name] = (crf, lambda e, y, m, c=crf, s=sign: s * c(e, y, m, reduction="sum"), crf.decode)
     return programs
 
 
-def nll_is_positive(crf: torch.nn.Module) -> bool:
+def nll_is_positive(crf: torch.nn.Module, num_tags: int) -> bool:
     """Say whether a program returns the NLL, or the log likelihood."""
     ones = torch.ones(1, 2, dtype=torch.bool)
-    return crf(torch.zeros(1, 2, crf.num_tags), torch.zeros(1, 2, dtype=torch.int64), ones, reduction="sum").item() > 0
+    return crf(torch.zeros(1, 2, num_tags), torch.zeros(1, 2, dtype=torch.int64), ones, reduction="sum").item() > 0
 
 
 def fastest(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -141,13 +140,14 @@ def largest_errors() -> dict[str, dict[str, float]]:
         for scale in (2.0, 10.0, 30.0, 100.0, 1e3):
             emissions, tags, mask = make_batch((4, 512, 9), scale)
             programs = make_programs(9)
-            ours = programs["ours"][0]
+            ours = cast(LinearChainCRF, programs["ours"][0])
             if rules == "IOB2 by -inf":
                 ours.allowed_transitions.copy_(~illegal)
                 ours.allowed_starts.copy_(~illegal[0])
             for crf, _, _ in programs.values():
                 if rules == "IOB2 by -1e4":
-                    crf.transitions.data[illegal] = crf.start_transitions.data[illegal[0]] = -1e4
+                    for parameter, where in (("transitions", illegal), ("start_transitions", illegal[0])):
+                        crf.get_parameter(parameter).data[where] = -1e4
             tags = ours.decode(emissions, mask)[0].clamp_min(0)
             _, exact = reference_nll(ours, emissions, tags, mask)
             cell = errors.setdefault(f"{rules}, randn * {scale:g}", {})
@@ -184,7 +184,7 @@ def draw(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

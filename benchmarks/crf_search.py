@@ -250,7 +250,7 @@ class Case:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--small", type=int, default=100_000)
     parser.add_argument("--long", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=0)

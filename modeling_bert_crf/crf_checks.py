@@ -6,8 +6,8 @@ A function here that is called `check_...` returns nothing, and raises a ValueEr
 dtypes can be checked at any time. Values cannot: they may be on a GPU, and to read one of them the program must wait
 until the GPU has done all its work. So a rule about values has two functions. `facts_of_...` computes a few numbers
 that say whether the rule is kept, and leaves them on the device. Then `glance` reads the facts of all rules at once,
-with what else is to be known, and `check_...` looks at the numbers. Only where a rule is broken does it read more, to
-say where.
+with what else is to be known, and `check_...` looks at the numbers. It reads more only where they do not tell whether
+the rule is kept, as where tags are below 0 that may all be unknown ones, or to say where it is broken.
 """
 
 from collections.abc import Sequence

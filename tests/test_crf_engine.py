@@ -18,7 +18,7 @@ FLOAT32, FLOAT64 = (crf_tiers.Tier(dtype, 3) for dtype in (torch.float32, torch.
 
 
 class Count(TorchDispatchMode):
-    """Count operations (no views, no empty tensors), and values fetched one by one."""
+    """Count operations (no views, no empty tensors), and values that are read one by one."""
 
     def __init__(self):
         super().__init__()
@@ -60,6 +60,34 @@ def test_operations_of_decoding():
         crf.decode(emissions, mask)
 
     assert count.operations <= 240
+    assert count.items == 0
+
+
+CALLS = {
+    "forward": lambda crf, emissions, tags, mask: crf(emissions, tags, mask).sum().backward(),
+    "forward with sets": lambda crf, emissions, tags, mask: crf(emissions, emissions > 0, mask),
+    "nll_and_log_marginals": lambda crf, emissions, tags, mask: crf.nll_and_log_marginals(emissions, tags, mask),
+    "path_score": lambda crf, emissions, tags, mask: crf.path_score(emissions, tags, mask),
+    "nbest": lambda crf, emissions, tags, mask: crf.nbest(emissions, mask, 2),
+    "sample": lambda crf, emissions, tags, mask: crf.sample(emissions, mask, 2),
+    **{
+        name: lambda crf, emissions, tags, mask, name=name: getattr(crf, name)(emissions, mask)
+        for name in ("log_partition", "decode", "decode_by_marginals", "entropy", "pairwise_marginals", "tier")
+    },
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_reads_from_the_device_once(name, monkeypatch):
+    """What is checked and what is measured together: the program waits for a GPU at each reading."""
+    crf, emissions, tags, mask = make_large(3, 20, 5)
+    readings, tolist = [], torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: readings.append(tensor) or tolist(tensor))
+
+    with Count() as count:
+        CALLS[name](crf, emissions, tags, mask)
+
+    assert len(readings) == 1
     assert count.items == 0
 
 
@@ -176,6 +204,28 @@ def test_nothing_that_the_guard_admits_leaves_the_range():
         exact_nll, exact = reference_nll(crf, emissions, tags, mask)
         torch.testing.assert_close(nll.double(), exact_nll, rtol=2e-7, atol=1e-6)
         assert (gradient - exact).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("spread", [5.0, 15.0, 22.0, 35.0, 40.0, 60.0])
+def test_known_tags_may_force_a_path_by_every_best_tag(spread):
+    """Two of three positions lose, rather than one of two as between tags that are free: the bound at its worst.
+
+    No 0 may follow 0, everything speaks for 0, and every third tag is known to be 0: the two between must be 1.
+    """
+    crf = LinearChainCRF(2).double()
+    crf.allowed_transitions[0, 0] = False
+    emissions, mask = torch.zeros(1, 151, 2, dtype=torch.float64), torch.ones(1, 151, dtype=torch.bool)
+    emissions[..., 0] = spread
+    emissions.requires_grad_()
+    path = (torch.arange(151) % 3 != 0).long()[None]
+
+    assert crf.tier(emissions, mask) == "float64 exp"
+    nll = crf(emissions, path.masked_fill(path == 1, UNKNOWN), mask)
+    (gradient,) = torch.autograd.grad(nll.sum(), emissions)
+
+    exact_nll, exact = reference_nll(crf, emissions, path, mask)
+    torch.testing.assert_close(nll, exact_nll, rtol=1e-12, atol=1e-9)
+    assert (gradient - exact).abs().max() < 1e-11
 
 
 def test_sets_may_force_a_path_that_loses_without_end():
