@@ -1,4 +1,4 @@
-"""Figures: how good predicted tags are, and how sure one can be of that. Knows no model.
+"""Scores: how good predicted tags are, and how sure one can be of that. They know no model.
 
 metrics.py      precision, recall and F1
 mistakes.py     which kinds of mistakes a tagger makes

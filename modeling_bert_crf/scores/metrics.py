@@ -1,15 +1,17 @@
-"""Entity precision, recall and F1, in the two conventions in use, by seqeval.
+"""Precision, recall and F1 of entities, computed by seqeval in the two conventions that are in use.
 
-    strict          an entity counts if its tags are a legal sequence: an `I-` that continues nothing is no entity
-    conlleval       an illegal sequence is read as conlleval reads it: an `I-` that continues nothing opens an entity
+    strict          only a legal sequence of tags is an entity: an `I-` that continues nothing is none
+    conlleval       an illegal sequence is read as the program conlleval reads it: an `I-` that continues nothing opens
+                    an entity
 
-The two agree on everything that a CRF with constraints predicts. They part on taggers that can break the rules.
+Both give the same scores for a CRF with constraints, since it predicts legal sequences only. They differ for taggers
+that can break the rules.
 """
 
+import itertools
 import warnings
-from collections.abc import Callable, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import datasets
 import evaluate
@@ -23,8 +25,11 @@ from ..crf import UNKNOWN
 from ..readers.spelling import find_spelling
 from ..schemes import OUTSIDE, convert, detect_scheme, entity_types, scheme_of, split_tag
 
+__all__ = ["TaggingMetric", "flat_scores", "make_compute_metrics", "score_tags"]
+
 Tags = Sequence[Sequence[str]]
-# seqeval knows neither BMES nor these letters; the schemes are one but for their names. Nor does it know IO.
+"""The tags of sentences."""
+# seqeval does not know BILOU's letters nor BMES, which are its IOBES under other names. It does not know IO either.
 _TO_IOBES = {"BILOU": {"B": "B", "I": "I", "L": "E", "U": "S"}, "BMES": {"B": "B", "M": "I", "E": "E", "S": "S"}}
 
 
@@ -33,54 +38,72 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
 
     Args:
         gold, predicted: tags of the same sentences, of the same lengths.
-        scheme: that of both, as `detect_scheme` names it. None: the tags have no prefixes, and only words are scored.
+        scheme: that of both, as `detect_scheme` names it. None if the tags have no prefixes; then words are scored.
 
     Returns:
-        `accuracy`, the share of words with the right tag. Without a scheme `macro_f1`, the mean over all tags of the
-        words' F1; with one, under `strict` and `conlleval` each: `precision`, `recall`, `f1` over all entities
-        (micro), `macro_f1`, the mean over types, and `types`, a dictionary from each type in either argument to its
-        `precision`, `recall`, `f1` and `support`, its number of gold entities. From 0 to 1.
+        `accuracy`, the share of words with the right tag; and more, depending on the scheme. All are from 0 to 1.
+
+        Without a scheme: `macro_f1`, the mean over all tags of the F1 of their words.
+
+        With a scheme, once under `strict` and once under `conlleval`: `precision`, `recall` and `f1` over all entities
+        (micro); `macro_f1`, the mean over the types; and `types`, for each type in either argument its `precision`,
+        `recall`, `f1` and `support`, the number of its gold entities.
 
     Raises:
         ValueError: if a sentence has another number of predicted tags than of gold tags.
     """
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
+    _check_lengths(gold, predicted)
+    words, guesses = (list(itertools.chain.from_iterable(side)) for side in (gold, predicted))
+    scores: dict[str, Any] = {"accuracy": float(accuracy_score(words, guesses)) if words else 0.0}
+    if scheme is None:
+        macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
+        scores["macro_f1"] = float(f1_score(words, guesses, **macro)) if words else 0.0
+        return scores
+    if scheme == "IO":
+        gold, predicted = ([convert(tags, "IO", "IOB2") for tags in side] for side in (gold, predicted))
+        scheme = "IOB2"
+    kinds = entity_types(itertools.chain(words, guesses), scheme)
+    letters = _TO_IOBES.get(scheme, {})
+    gold, predicted = ([[_coded(tag, letters, kinds) for tag in tags] for tags in side] for side in (gold, predicted))
+    strict = {"mode": "strict", "scheme": IOB2 if scheme == "IOB2" else IOBES}
+    scores["strict"], scores["conlleval"] = (_figures(gold, predicted, kinds, mode) for mode in (strict, {}))
+    return scores
+
+
+def _check_lengths(gold: Tags, predicted: Tags) -> None:
+    """Refuse predictions that do not belong to the gold sentences."""
     if len(gold) != len(predicted):
         raise ValueError(f"predicted must have {len(gold)} sentences, got {len(predicted)}")
     for index, (one, other) in enumerate(zip(gold, predicted, strict=True)):
         if len(one) != len(other):
             raise ValueError(f"predicted must have {len(one)} tags in sentence {index}, got {len(other)}")
-    words, guesses = (list(chain.from_iterable(side)) for side in (gold, predicted))
-    scores: dict[str, Any] = {"accuracy": float(accuracy_score(words, guesses)) if words else 0.0}
-    if scheme is None:
-        scores["macro_f1"] = float(f1_score(words, guesses, average="macro", zero_division=0)) if words else 0.0
-        return scores
-    if scheme == "IO":
-        gold, predicted, scheme = (
-            *([convert(tags, "IO", "IOB2") for tags in side] for side in (gold, predicted)),
-            "IOB2",
-        )
-    kinds = entity_types(chain(words, guesses), scheme)
-    letters = _TO_IOBES.get(scheme, {})
-    gold, predicted = ([[_coded(tag, letters, kinds) for tag in tags] for tags in side] for side in (gold, predicted))
-    strict = {"mode": "strict", "scheme": IOB2 if scheme == "IOB2" else IOBES}
-    scores["strict"], scores["conlleval"] = (_report(gold, predicted, kinds, **mode) for mode in (strict, {}))
-    return scores
 
 
-def _coded(tag: str, letters: dict[str, str], kinds: list[str]) -> str:
-    """Write a tag with seqeval's letter and its type's number: a type's name could be the name of one of its rows."""
+def _coded(tag: str, letters: Mapping[str, str], kinds: list[str]) -> str:
+    """Write a tag with seqeval's letter and the number of its type.
+
+    The name of the type will not do: it could be the name of one of the rows that seqeval adds.
+    """
     prefix, kind = split_tag(tag)
     return tag if tag == OUTSIDE else f"{letters.get(prefix, prefix)}-{kinds.index(kind)}"
 
 
-def _report(gold: Tags, predicted: Tags, kinds: list[str], **mode: Any) -> dict[str, Any]:
+def _figures(gold: Tags, predicted: Tags, kinds: list[str], mode: Mapping[str, Any]) -> dict[str, Any]:
+    """Let seqeval score coded tags.
+
+    Args:
+        gold, predicted: as `_coded` writes them.
+        kinds: the types, by their numbers.
+        mode: seqeval's arguments for a convention.
+    """
     nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0, "macro_f1": 0.0, "types": {}}
     if not any(tag != OUTSIDE for side in (gold, predicted) for tags in side for tag in tags):
         return nothing  # seqeval would fail
+    options: dict[str, Any] = {"output_dict": True, "zero_division": 0, **mode}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of means over no type, where every entity is illegal
-        report = classification_report(gold, predicted, output_dict=True, zero_division=0, **mode)
+        report = cast(dict[str, dict[str, Any]], classification_report(gold, predicted, **options))
     rows = {kinds[int(code)]: row for code, row in report.items() if code.isdecimal()}
     figures = {
         name: {
@@ -104,11 +127,11 @@ def _report(gold: Tags, predicted: Tags, kinds: list[str], **mode: Any) -> dict[
 
 
 def flat_scores(scores: dict[str, Any]) -> dict[str, float]:
-    """Flatten `score_tags` for the Trainer.
+    """Return the scores of `score_tags` without nesting, as the Trainer needs them.
 
     Returns:
-        `accuracy`; with a scheme `f1, precision, recall, macro_f1` (strict) and `conlleval_f1, ...`; without one `f1`,
-        the words' macro F1.
+        `accuracy`. With a scheme also `f1`, `precision`, `recall` and `macro_f1`, which are strict, and the same under
+        `conlleval_f1` and so on. Without a scheme also `f1`, which is the macro F1 of the words.
     """
     flat = {"accuracy": scores["accuracy"]}
     if "macro_f1" in scores:
@@ -121,15 +144,15 @@ def flat_scores(scores: dict[str, Any]) -> dict[str, float]:
 
 
 class TaggingMetric(evaluate.Metric):
-    """`score_tags` as a metric of `evaluate`, made from the class, without a network:
+    """`score_tags` as a metric of the library `evaluate`. It is made from the class, so it needs no network.
 
     >>> metric = TaggingMetric()
     >>> metric.compute(predictions=[["B-PER", "O"]], references=[["B-PER", "B-LOC"]])["recall"]
     0.5
 
     `add_batch` and several processes (`num_process`, `process_id`, `experiment_id`) work as usual. `compute` returns
-    `flat_scores`, and under `types` the strict figures of each type; `scheme` is read off the tags unless given, and
-    so is another spelling such as `B_PER`.
+    `flat_scores`, and under `types` the strict figures of each type. It takes a `scheme`; by default the scheme is
+    read off the tags, which may then also be spelt otherwise, such as `B_PER`.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -142,11 +165,12 @@ class TaggingMetric(evaluate.Metric):
 
     def _compute(self, predictions: Tags, references: Tags, scheme: str | None = "auto") -> dict[str, Any]:
         if scheme == "auto":
-            spelling = find_spelling({tag: "the tags" for tags in chain(predictions, references) for tag in tags})
+            both = itertools.chain(predictions, references)
+            spelling = find_spelling({tag: "the tags" for tags in both for tag in tags})
             predictions, references = (
                 [[spelling.get(tag, tag) for tag in tags] for tags in side] for side in (predictions, references)
             )
-            scheme = scheme_of(chain.from_iterable(chain(predictions, references)))
+            scheme = scheme_of(tag for tags in itertools.chain(predictions, references) for tag in tags)
         scores = score_tags(references, predictions, scheme)
         return {**flat_scores(scores), "types": scores.get("strict", {}).get("types", {})}
 
@@ -156,12 +180,12 @@ def make_compute_metrics(
 ) -> Callable[[EvalPrediction], dict[str, float]]:
     """Make a `compute_metrics` for anybody's Trainer: `Trainer(..., compute_metrics=make_compute_metrics(labels))`.
 
-    It reads the model's `paths`, which are all that the Trainer gathers, at the words whose label is not -100.
+    It reads the model's `paths`, the only predictions that the Trainer gathers, at the words whose label is not -100.
 
     Args:
         labels: the tags in the order of their ids (`model.config.labels`).
-        scheme: theirs, `model.config.span_scheme`; `"auto"` reads it off the labels, which tells the same unless the
-            model's `tag_scheme` says otherwise.
+        scheme: that of the tags, `model.config.span_scheme`. `"auto"` reads it off the labels; that is the same scheme
+            unless the model's `tag_scheme` says otherwise.
     """
     names = np.array(labels)
     scheme = detect_scheme(labels) if scheme == "auto" else scheme

@@ -1,4 +1,4 @@
-"""What kinds of errors a tagger makes: every gold and every predicted entity is counted once.
+"""The kinds of mistakes that a tagger makes. Every gold and every predicted entity is counted once.
 
     correct             same words, same type
     type                same words, another type
@@ -7,9 +7,9 @@
     missed              a gold entity that is none of these
     spurious            a predicted entity that is none of these
 
-A gold and a predicted entity that are not correct are paired in this order of kinds; within a kind the pair with more
-words in common goes first, then the one further left. What has been paired is not paired again, so that of two halves
-that were predicted for one entity the second is spurious.
+Gold and predicted entities are paired in this order of kinds. Within a kind the pair with more words in common comes
+first, then the one further left. An entity is paired once only. So if two halves are predicted for one gold entity,
+one half is paired with it and the other half is spurious.
 """
 
 from collections import Counter
@@ -18,6 +18,18 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from ..schemes import Span, first_violation, tags_to_spans
+
+__all__ = [
+    "KINDS",
+    "PAIRED",
+    "Form",
+    "Outcome",
+    "compare",
+    "error_profile",
+    "forms",
+    "split_by_form",
+    "strict_spans",
+]
 
 PAIRED = ("correct", "type", "boundary", "boundary_and_type")
 KINDS = (*PAIRED, "missed", "spurious")
@@ -35,7 +47,7 @@ class Outcome(NamedTuple):
 
 
 def strict_spans(tags: Sequence[str], scheme: str) -> list[Span]:
-    """Read the entities off a sentence's tags; an illegal sequence is no entity, as in seqeval's strict mode.
+    """Return the entities of a sentence's tags. An illegal sequence is no entity, as in seqeval's strict mode.
 
     >>> strict_spans(["B-PER", "I-PER", "O", "I-LOC"], "IOB2")
     [(0, 2, 'PER')]
@@ -44,7 +56,7 @@ def strict_spans(tags: Sequence[str], scheme: str) -> list[Span]:
 
 
 def compare(gold: Collection[Span], predicted: Collection[Span]) -> list[Outcome]:
-    """Pair the entities of a sentence.
+    """Pair the gold and the predicted entities of a sentence, as the head of this file says.
 
     >>> compare([(0, 2, "PER"), (4, 5, "LOC")], [(0, 1, "PER")])  # doctest: +NORMALIZE_WHITESPACE
     [Outcome(kind='boundary', gold=(0, 2, 'PER'), predicted=(0, 1, 'PER')),
@@ -77,8 +89,9 @@ def error_profile(sentences: Iterable[Sequence[Outcome]]) -> dict[str, Any]:
     """Count the outcomes of all sentences.
 
     Returns:
-        The number of each kind, of `gold` and of `predicted` entities; `types`, the same for each type, that of the
-        gold entity where there is one; and `confusions`, `[gold type, predicted type, number]`, most frequent first.
+        The number of outcomes of each kind, of `gold` and of `predicted` entities; `types`, the same numbers for each
+        type, where a pair counts under the type of its gold entity; and `confusions`, a list of
+        `[gold type, predicted type, number]`, the most frequent first.
     """
     total: Counter[str] = Counter()
     types: dict[str, Counter[str]] = {}
@@ -86,10 +99,10 @@ def error_profile(sentences: Iterable[Sequence[Outcome]]) -> dict[str, Any]:
     for kind, gold, predicted in (outcome for outcomes in sentences for outcome in outcomes):
         counts = Counter({kind: 1, "gold": int(gold is not None), "predicted": int(predicted is not None)})
         total += counts
-        owner = (gold or predicted)[2]
-        types[owner] = types.get(owner, Counter()) + counts
-        if gold and predicted and gold[2] != predicted[2]:
-            confusions[gold[2], predicted[2]] += 1
+        named = [span[2] for span in (gold, predicted) if span is not None]  # the types, the gold one first
+        types[named[0]] = types.get(named[0], Counter()) + counts
+        if named[0] != named[-1]:
+            confusions[named[0], named[-1]] += 1
     ranked = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))
     return {
         **_row(total),
@@ -114,7 +127,7 @@ def forms(words: Sequence[str], spans: Iterable[Span]) -> list[Form]:
 def split_by_form(
     words: Sequence[Sequence[str]], sentences: Sequence[Sequence[Outcome]], seen: Collection[Form]
 ) -> dict[str, dict[str, int]]:
-    """Count the entities that training has seen, and those that it has not, each by its own words and type.
+    """Count the entities that stand in the training data, with the same words and type, and those that do not.
 
     Args:
         words: of each sentence.
