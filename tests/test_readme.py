@@ -64,8 +64,10 @@ def test_the_tables_are_those_of_the_runs(monkeypatch):
         assert plain.sub("", written) == plain.sub("", drawn)
 
 
-def test_the_layout_names_every_file():
-    tree = README.split("## Layout")[1].split("```")[1]
+def test_the_drawing_of_the_house_names_every_file_and_room():
+    tree = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("```")[1]
+    for room in (path for path in (ROOT / "modeling_bert_crf").iterdir() if (path / "__init__.py").exists()):
+        assert f"  {room.name}/ " in tree
     for path in (ROOT / "modeling_bert_crf").glob("*.py"):
         is_family = path.name.startswith("modeling_") and path.name != "modeling_crf.py"
         assert path.name == "__init__.py" or is_family or path.name in tree
