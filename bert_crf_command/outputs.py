@@ -13,7 +13,8 @@ from typing import Any, TextIO
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.readers.columns import write_rows
-from modeling_bert_crf.schemes import OUTSIDE, entity_types, spans_to_tags
+from modeling_bert_crf.readers.conversion import spans_to_tags
+from modeling_bert_crf.schemes import OUTSIDE, entity_types
 from modeling_bert_crf.words import split_sentences, split_text
 
 from .frame import CommandError, reason

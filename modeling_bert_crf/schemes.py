@@ -1,4 +1,4 @@
-"""Tag schemes: which tag may follow which, and how tags and entity spans translate into each other.
+"""Tag schemes: which tag may follow which, and which entities a sequence of tags means.
 
 A tag is `O` (outside) or a prefix, a hyphen and an entity type: `B-person`. Where there is one type and it has no
 name, the tag is the prefix alone, `B`, and the type is called `_`, as seqeval calls it. A scheme says what its
@@ -10,8 +10,8 @@ prefixes mean. Four questions are enough to state every rule, so a scheme is a t
     closes     may the entity be over after it?
 
 In IO, `I-` answers yes four times: it forbids nothing, and neighbours of one type are one entity. IOB1 is no row of
-the table: its `I-` opens or continues like IO's, but a `B-` between neighbours of one type parts them. Data in it are
-read and converted (`find_scheme`, `convert`); no model speaks it, since its labels are those of IOB2.
+the table, since its labels are those of IOB2: its `I-` opens or continues like IO's, but a `B-` between neighbours of
+one type parts them. So no model speaks it; data that are written in it are converted when they are read.
 
 Ships with every checkpoint: standard library only.
 """
@@ -26,7 +26,7 @@ NAMELESS = "_"
 
 
 class Prefix(NamedTuple):
-    """What a tag's prefix says about the entity around it."""
+    """What a tag's prefix says about the entity around it: the answers to the four questions above."""
 
     opens: bool
     extends: bool
@@ -63,7 +63,8 @@ Span = tuple[int, int, str]
 def split_tag(tag: str) -> tuple[str, str]:
     """Split a tag into prefix and type; a tag without a known prefix is its own type, `O` has neither.
 
-    Whether a `B` is a prefix at all only its tag set can tell (`detect_scheme`): ask this of tags in a scheme.
+    This is for tags of which a scheme is known. Whether `B` by itself is a prefix at all, or a label like any other,
+    depends on the other tags (see `detect_scheme`).
 
     >>> split_tag("B-creative-work"), split_tag("B"), split_tag("NOUN"), split_tag("O")
     (('B', 'creative-work'), ('B', '_'), ('', 'NOUN'), ('', ''))
@@ -76,17 +77,8 @@ def split_tag(tag: str) -> tuple[str, str]:
     return (prefix, kind) if hyphen and kind and prefix in _PREFIXES else ("", tag)
 
 
-def join_tag(prefix: str, kind: str) -> str:
-    """Write the tag of a prefix and a type: what `split_tag` undoes.
-
-    >>> join_tag("B", "creative-work"), join_tag("B", "_")
-    ('B-creative-work', 'B')
-    """
-    return prefix if kind == NAMELESS else f"{prefix}-{kind}"
-
-
 def entity_types(labels: Iterable[str], scheme: str | None) -> list[str]:
-    """List the types of entities that labels can write, in their order; without a scheme each label is one, but `O`.
+    """List the types of entities that labels can write, in their order. Without a scheme each label but `O` is one.
 
     >>> entity_types(["O", "B-PER", "I-PER", "B-LOC"], "IOB2"), entity_types(["O", "NOUN", "B"], None)
     (['PER', 'LOC'], ['NOUN', 'B'])
@@ -98,8 +90,8 @@ def entity_types(labels: Iterable[str], scheme: str | None) -> list[str]:
 def detect_scheme(labels: Iterable[str]) -> str | None:
     """Name the scheme that a list of labels is written in; None if its labels have no prefixes.
 
-    A list cannot tell IOB1 from IOB2 (they have the same labels): O, B and I mean IOB2. Prefixes without types are a
-    scheme only if nothing but them and `O` is there: beside NOUN and VERB a `B` is a tag like them.
+    IOB1 and IOB2 have the same labels, so that a list cannot tell them apart: O, B and I mean IOB2. Prefixes without
+    types are a scheme only if the list holds nothing else but `O`: beside NOUN and VERB a `B` is a label like them.
 
     Raises:
         ValueError: if only some labels have a prefix, if the prefixes belong to no one scheme, or if a type can be
@@ -135,7 +127,10 @@ def has_type(tag: str) -> bool:
 def _scheme_of_prefixes(tags: set[str], outside: bool) -> str | None:
     """Name the scheme of tags without types, None if they are something else.
 
-    Without a `B` it takes an `O` to tell `I`, or `S` and `U` where every entity is one word, from any other letter.
+    Args:
+        tags: all but `O`.
+        outside: whether there is an `O`. Without a `B` it alone says that `I`, `S` or `U` is a prefix, and no letter
+            that somebody uses as a label.
     """
     if "B" in tags or (outside and tags in ({"I"}, {"S"}, {"U"})):
         return next((name for name, rules in SCHEMES.items() if tags <= rules.keys()), None)
@@ -143,7 +138,7 @@ def _scheme_of_prefixes(tags: set[str], outside: bool) -> str | None:
 
 
 def scheme_of(tags: Iterable[str]) -> str | None:
-    """Name the scheme of tags seen in data, which may lack some labels and break the rules: by the prefixes alone.
+    """Name the scheme of tags that stand in data, by their prefixes; some tags may be missing, and others misplaced.
 
     >>> scheme_of(["O", "B-LOC", "I-PER"]), scheme_of(["O", "I-PER"]), scheme_of(["O", "L-PER"])
     ('IOB2', 'IO', 'BILOU')
@@ -152,7 +147,8 @@ def scheme_of(tags: Iterable[str]) -> str | None:
     pairs = {split_tag(tag) for tag in tags if has_type(tag)}
     if {prefix for prefix, _ in pairs} == {"I"}:
         return detect_scheme(tags)
-    # Every other scheme has a B-: given one for each type, only prefixes that do not go together are left to fail.
+    # In every other scheme a B- opens each type. One is added, since it may just be missing in these data: then only
+    # prefixes that do not go together make `detect_scheme` fail.
     return detect_scheme({*tags, *(f"B-{kind}" for _, kind in pairs)})
 
 
@@ -179,8 +175,8 @@ def resolve_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
 def span_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
     """Name the scheme by which a configuration's paths are read as entities; None if each label is a type of its own.
 
-    That is the scheme that they obey. Where `tag_scheme` is None, so that they obey none, it is the one of the labels'
-    prefixes, if these are of one: `B-PER` and `I-PER` are of one type, whatever may follow what.
+    Paths are read by the scheme that they obey. With `tag_scheme=None` they obey none; then they are read by the
+    scheme of the labels' prefixes, if there is one: `B-PER` and `I-PER` mean one type even there.
 
     >>> span_scheme(None, ["O", "B-PER", "I-PER"]), span_scheme(None, ["O", "B-PER", "LOC"])
     ('IOB2', None)
@@ -194,6 +190,7 @@ def span_scheme(tag_scheme: str | None, labels: Sequence[str]) -> str | None:
 
 
 def _check_types_can_open(labels: Sequence[str], scheme: str) -> None:
+    """Refuse labels of a type that no label can open: no path could ever reach them."""
     inside = [label for label in labels if label != OUTSIDE]
     opening = {kind for prefix, kind in map(split_tag, inside) if SCHEMES[scheme][prefix].opens}
     for label in inside:
@@ -204,18 +201,17 @@ def _check_types_can_open(labels: Sequence[str], scheme: str) -> None:
 
 def is_allowed(previous: str | None, tag: str | None, scheme: str) -> bool:
     """Say whether `tag` may follow `previous`; None stands for the sentence's border on either side."""
-    before, after = _rule(previous, scheme), _rule(tag, scheme)
-    if after.opens and before.closes:
-        return True
-    return before.continues and after.extends and split_tag(previous)[1] == split_tag(tag)[1]
+    # A border is as good as an `O`: no entity goes on over either of them.
+    before, after = (OUTSIDE if one is None else one for one in (previous, tag))
+    return (_rule(before, scheme).closes and _rule(after, scheme).opens) or continues(before, after, scheme)
 
 
-_BORDER = Prefix(opens=True, extends=False, continues=False, closes=True)
-"""`O` and the sentence's borders: no entity is open before or after them."""
+_NO_ENTITY = Prefix(opens=True, extends=False, continues=False, closes=True)
 
 
-def _rule(tag: str | None, scheme: str) -> Prefix:
-    return _BORDER if tag is None or tag == OUTSIDE else SCHEMES[scheme][split_tag(tag)[0]]
+def _rule(tag: str, scheme: str) -> Prefix:
+    """Return what a tag says about the entity around it; at an `O` none is open."""
+    return _NO_ENTITY if tag == OUTSIDE else SCHEMES[scheme][split_tag(tag)[0]]
 
 
 def constraints(labels: Sequence[str], scheme: str | None) -> tuple[list[bool], list[bool], list[list[bool]]]:
@@ -230,21 +226,6 @@ def constraints(labels: Sequence[str], scheme: str | None) -> tuple[list[bool], 
     starts = [is_allowed(None, label, scheme) for label in labels]
     ends = [is_allowed(label, None, scheme) for label in labels]
     return starts, ends, [[is_allowed(label, following, scheme) for following in labels] for label in labels]
-
-
-def first_violation(tags: Sequence[str], scheme: str) -> int | None:
-    """Return the index of the first tag that may not stand where it stands, None if there is none.
-
-    An entity that the last tag leaves open is reported at `len(tags)`.
-
-    >>> first_violation(["O", "I-PER", "O"], "IOB2"), first_violation(["B-PER"], "BIOES")
-    (1, 1)
-    """
-    bordered = [None, *tags, None]
-    for index in range(len(tags) + 1):
-        if not is_allowed(bordered[index], bordered[index + 1], scheme):
-            return index
-    return None
 
 
 def continues(previous: str, tag: str, scheme: str | None) -> bool:
@@ -278,88 +259,21 @@ def tags_to_spans(tags: Sequence[str], scheme: str | None) -> list[Span]:
     return spans
 
 
-def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Write a sentence's tags from its entities. In IO neighbours of one type come out as one entity.
-
-    Raises:
-        ValueError: if an entity is empty, outside the sentence, or overlaps another.
-
-    >>> spans_to_tags([(0, 2, "PER"), (3, 4, "LOC")], 4, "BIOES")
-    ['B-PER', 'E-PER', 'O', 'S-LOC']
-    """
-    rules = SCHEMES[scheme]
-    tags = [OUTSIDE] * length
-    for start, end, kind in spans:
-        if not 0 <= start < end <= length or any(tag != OUTSIDE for tag in tags[start:end]):
-            raise ValueError(f"span ({start}, {end}, {kind!r}) must be free and inside a sentence of {length} words")
-        for index in range(start, end):
-            first, last = index == start, index == end - 1
-            # In the table's order: IOB2's B and I may close, so the last tag needs no prefix of its own.
-            prefix = next(
-                name
-                for name, rule in rules.items()
-                if (rule.opens if first else rule.extends) and (rule.closes if last else rule.continues)
-            )
-            tags[index] = join_tag(prefix, kind)
-    return tags
-
-
-def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
-    """Say whether tags with the prefixes B- and I- are IOB1: `B-` only between two neighbours of one type.
-
-    >>> is_iob1([["I-X", "B-X", "O"]]), is_iob1([["B-X", "I-X"]]), is_iob1([["O"], ["I-X", "O", "B-X"]])
-    (True, False, False)
-    """
-    broken = False
-    for tags in sentences:
-        for before, tag in pairwise([OUTSIDE, *tags]):
-            prefix, kind = split_tag(tag)
-            neighbour = split_tag(before)[1] == kind
-            if prefix == "B" and not neighbour:
-                return False
-            broken = broken or (prefix == "I" and not neighbour)
-    return broken
-
-
-def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
-    """Write a sentence's tags in another scheme; `"IOB1"` is understood on both sides.
-
-    The entities stay as they are, except in `"IO"`, which joins neighbours of one type.
-
-    Raises:
-        ValueError: if the tags are illegal in their own scheme.
-
-    >>> convert(["I-X", "B-X", "I-X", "O"], "IOB1", "BIOES")
-    ['S-X', 'B-X', 'E-X', 'O']
-    >>> convert(["U-X", "B-X", "L-X", "O", "U-X"], "BILOU", "IOB1")
-    ['I-X', 'B-X', 'I-X', 'O', 'I-X']
-    """
-    if source == "IOB1":
-        # Read as conlleval reads broken IOB2, an I- that continues nothing opens an entity: IOB1's own rule.
-        spans = tags_to_spans(tags, "IOB2")
-    else:
-        fault = first_violation(tags, source)
-        if fault is not None:
-            raise ValueError(f"tags must obey {source}, got a fault at position {fault} of {list(tags)}")
-        spans = tags_to_spans(tags, source)
-    written = spans_to_tags(spans, len(tags), "IOB2" if target == "IOB1" else target)
-    if target == "IOB1":
-        kinds = [split_tag(tag)[1] for tag in ["", *written]]
-        return [
-            join_tag("I", kinds[i + 1]) if tag != OUTSIDE and kinds[i] != kinds[i + 1] else tag
-            for i, tag in enumerate(written)
-        ]
-    return written
-
-
-def repair(tags: Sequence[str], scheme: str) -> list[str]:
-    """Rewrite an illegal sequence as the entities that it reads as; a legal one comes back unchanged.
-
-    In IOB2 this turns an `I-` that continues nothing into a `B-`, which also converts IOB1 to IOB2.
-
-    >>> repair(["I-PER", "I-PER", "I-LOC"], "IOB2")
-    ['B-PER', 'I-PER', 'B-LOC']
-    """
-    if first_violation(tags, scheme) is None:
-        return list(tags)
-    return spans_to_tags(tags_to_spans(tags, scheme), len(tags), scheme)
+__all__ = [
+    "NAMELESS",
+    "OUTSIDE",
+    "SCHEMES",
+    "Prefix",
+    "Span",
+    "constraints",
+    "continues",
+    "detect_scheme",
+    "entity_types",
+    "has_type",
+    "is_allowed",
+    "resolve_scheme",
+    "scheme_of",
+    "span_scheme",
+    "split_tag",
+    "tags_to_spans",
+]

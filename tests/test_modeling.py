@@ -27,7 +27,7 @@ from transformers import (
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.modeling_crf import LOG_ZERO
-from modeling_bert_crf.schemes import first_violation
+from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.word_lstm import WordGrid, _has_lstm
 from modeling_bert_crf.words import WORD_SHAPES, encode_words
 

@@ -13,8 +13,9 @@ from transformers import BertTokenizer, TokenClassificationPipeline
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.entities import read_words
 from modeling_bert_crf.pipeline_crf import pad
+from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
-from modeling_bert_crf.schemes import continues, first_violation, tags_to_spans
+from modeling_bert_crf.schemes import continues, tags_to_spans
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.words import encode_words, join_windows
 

@@ -18,8 +18,8 @@ from bert_crf_command.frame import CommandError
 from bert_crf_command.options import read_command_line
 from bert_crf_command.train import RUN_NER
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.files import read_conll
-from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments
 from modeling_bert_crf.training.example import example_arguments, write_example

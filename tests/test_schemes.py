@@ -6,20 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeling_bert_crf.readers.conversion import convert, first_violation, is_iob1, repair, spans_to_tags
 from modeling_bert_crf.schemes import (
     SCHEMES,
     constraints,
     continues,
-    convert,
     detect_scheme,
     entity_types,
-    first_violation,
     is_allowed,
-    is_iob1,
-    repair,
     resolve_scheme,
     span_scheme,
-    spans_to_tags,
     tags_to_spans,
 )
 

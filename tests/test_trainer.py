@@ -11,8 +11,8 @@ from oracle import Chain
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
-from modeling_bert_crf.schemes import first_violation
 from modeling_bert_crf.scores.metrics import make_compute_metrics
 from modeling_bert_crf.training.batch_order import EpochLengthSampler
 from modeling_bert_crf.training.crf_statistics import crf_statistics, scores_of

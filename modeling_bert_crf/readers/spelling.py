@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ..schemes import NAMELESS, OUTSIDE, SCHEMES, has_type, join_tag, scheme_of, split_tag
+from ..schemes import NAMELESS, OUTSIDE, SCHEMES, has_type, scheme_of, split_tag
+from .conversion import join_tag
 from .sentences import DataError, Sentence
 
 __all__ = ["check_spelling", "describe", "find_spelling", "respell"]

@@ -5,18 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from ..schemes import (
-    OUTSIDE,
-    SCHEMES,
-    convert,
-    first_violation,
-    has_type,
-    is_iob1,
-    join_tag,
-    repair,
-    scheme_of,
-    split_tag,
-)
+from ..schemes import OUTSIDE, SCHEMES, has_type, scheme_of, split_tag
+from .conversion import convert, first_violation, is_iob1, join_tag, repair
 from .sentences import DataError, Sentence
 from .spelling import check_spelling
 

@@ -22,8 +22,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from transformers import EvalPrediction
 
 from ..crf import UNKNOWN
+from ..readers.conversion import convert
 from ..readers.spelling import find_spelling
-from ..schemes import OUTSIDE, convert, detect_scheme, entity_types, scheme_of, split_tag
+from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag
 
 __all__ = ["TaggingMetric", "flat_scores", "make_compute_metrics", "score_tags"]
 

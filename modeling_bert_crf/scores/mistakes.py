@@ -17,7 +17,8 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
-from ..schemes import Span, first_violation, tags_to_spans
+from ..readers.conversion import first_violation
+from ..schemes import Span, tags_to_spans
 
 __all__ = [
     "KINDS",

@@ -13,8 +13,8 @@ from transformers import BertConfig, BertModel, BertTokenizer
 
 from ..doors.lock import locked
 from ..doors.terminal import show
+from ..readers.conversion import spans_to_tags
 from ..readers.sentences import DataError
-from ..schemes import spans_to_tags
 
 SPLITS = {"train": 500, "validation": 150, "test": 300}
 
