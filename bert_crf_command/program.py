@@ -17,7 +17,7 @@ from modeling_bert_crf.hub.pushing import HubError
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.reports.card import TEMPLATE, write_card
 from modeling_bert_crf.reports.plots import draw_plots
-from modeling_bert_crf.reports.terminal import highlight, report, score_line
+from modeling_bert_crf.reports.tables import bracketed, score_line, score_table
 from modeling_bert_crf.training.arguments import Arguments, ModelArguments, given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
 from modeling_bert_crf.training.crf_statistics import strongest_transitions
@@ -148,10 +148,10 @@ def finish(
     scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
     for split in [split for split in ("validation", "test") if split in datasets]:
         tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
-        say(report(split, scores[split]))
+        say(score_table(split, scores[split]))
         if split == "test":
             output.write_predictions("predictions.conll", datasets[split].sentences, tags)
-            say(highlight(datasets[split].sentences[:4], tags, datasets[split].scheme))
+            say(bracketed(datasets[split].sentences[:4], tags, datasets[split].scheme))
 
     start = program.started(training.world_size)
     facts = run_facts(arguments, options, trainer, datasets, speed, start)

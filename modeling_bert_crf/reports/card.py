@@ -11,6 +11,8 @@ from markupsafe import Markup
 
 from .figures import template_values
 
+__all__ = ["TEMPLATE", "card_data", "clean", "code", "escape", "fence", "listed", "percent", "write_card"]
+
 TEMPLATE = Path(__file__).with_name("card.md")
 """The template of the card that a run writes."""
 
@@ -22,14 +24,14 @@ def write_card(
     scores: Mapping[str, Mapping[str, Any]],
     plots: Collection[str] = (),
 ) -> None:
-    """Write a model card: a function of `metrics.json` alone.
+    """Write a model card. All that it says comes from `metrics.json`.
 
     Args:
-        path: where to.
-        template: Jinja template; may use every fact by its name, `scores`, `plots`, `shown` and `card_data`. What it
-            fills in is text: markup in the name of a label or a data set is escaped.
-        facts: as `run_facts` gathers them; `model_name` and `labels` at least.
-        scores: of each split that was scored, as `evaluate` returns them, or `score_tags`.
+        path: of the card.
+        template: a Jinja template, which may use every fact by its name, `scores`, `plots`, `shown` and `card_data`.
+            What is filled in is text: markup in the name of a label or a data set is escaped.
+        facts: as `run_facts` gathers them; at least `model_name` and `labels`.
+        scores: of each split that was scored, as `evaluate` or `score_tags` returns them.
         plots: the names of the plots that stand in `plots/` beside the card.
     """
     environment = Environment(
@@ -43,7 +45,7 @@ def write_card(
 
 
 def card_data(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> ModelCardData:
-    """Return the card's metadata: what the Hub searches by, and the scores as its `model-index`."""
+    """Return the metadata of the card: what the Hub searches by, and the scores as its `model-index`."""
     hub = facts.get("hub") or {}
     name, family = clean(facts["model_name"]), facts.get("encoder_family")
     results = _results(facts.get("dataset"), scores)
@@ -87,18 +89,18 @@ def _results(dataset: str | None, scores: Mapping[str, Mapping[str, Any]]) -> li
 
 
 def _identifier(name: str) -> str:
-    """Turn a name into what the Hub accepts as a data set's: letters, digits, `.`, `-`, `_`, and one slash."""
+    """Return a name as the Hub accepts it for a data set: with letters, digits, `.`, `-`, `_`, and one slash."""
     parts = [re.sub(r"[^\w.-]+", "-", part, flags=re.ASCII).strip("-") for part in name.split("/")[-2:]]
     return "/".join(part for part in parts if part) or "unnamed"
 
 
 def clean(text: str) -> str:
-    """Write a name on one line, without control characters."""
+    """Return a name on one line, without control characters."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 def escape(value: Any) -> Any:
-    """Write a text so that Markdown, in a table or not, shows it as it is.
+    """Return a text so that Markdown shows it as it is, also in a table.
 
     >>> print(escape("a|b <i>\\n*c* snake_case"))
     a&#124;b &lt;i&gt; \\*c\\* snake\\_case
@@ -110,12 +112,14 @@ def escape(value: Any) -> Any:
 
 
 def listed(names: Iterable[str]) -> Markup:
-    """Write names in a row."""
+    """Return names in a row, separated by commas."""
     return Markup(", ".join(str(escape(str(name))) for name in names))
 
 
 def code(text: str) -> Markup:
-    """Write a name as a code span; in a table's cell `|` is still a border there, so the span ends around it.
+    """Return a name as a code span.
+
+    In a table a `|` ends the cell even inside a code span, so there the span is interrupted.
 
     >>> print(code("a`b"), code("a|b"))
     ``a`b`` `a`&#124;`b`
@@ -133,14 +137,14 @@ def _span(text: str) -> str:
 
 
 def fence(text: str, language: str = "") -> Markup:
-    """Write lines as a block of code that nothing in them can end."""
+    """Return lines as a block of code that nothing in the lines can end."""
     ticks = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     whole = text.encode("utf-8", "replace").decode("utf-8")  # a file's name may hold half a character
     return Markup(f"{ticks}{language}\n{whole}\n{ticks}")
 
 
 def percent(share: float) -> str:
-    """Write a share in percent, with one decimal.
+    """Return a share in percent, with one decimal.
 
     >>> percent(0.4764)
     '47.6'

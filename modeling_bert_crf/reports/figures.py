@@ -1,7 +1,9 @@
-"""What `metrics.json` says of a run, laid out for the templates of cards and reports."""
+"""The content of `metrics.json`, laid out for the templates of cards and reports."""
 
 from collections.abc import Mapping
 from typing import Any
+
+__all__ = ["shown_split", "template_values"]
 
 _OPTIONAL = (
     "base_model",
@@ -25,16 +27,16 @@ _OPTIONAL = (
     "types",
     "versions",
 )
-"""Facts that a template may use though a run, or somebody's own Trainer, does not know them: None there."""
+"""Facts that a template may always use. They are None where a run, or somebody's own Trainer, does not know them."""
 _MEASURED = ("strict", "conlleval", "interval", "calibration", "errors", "forms")
 
 
 def template_values(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what templates of cards and reports are filled in with: what was not measured is None.
+    """Return the values that templates of cards and reports are filled in with; what was not measured is None.
 
     Returns:
-        The facts, the `scores`, `shown`, the split whose figures are shown where there is room for one (see
-        `shown_split`), and its `figures`.
+        The facts; the `scores`; `shown`, the name of the split that is shown where there is room for one only (see
+        `shown_split`); and `figures`, the scores of that split.
     """
     whole = {split: dict.fromkeys(_MEASURED) | dict(figures) for split, figures in scores.items()}
     shown = shown_split(scores)
@@ -43,5 +45,5 @@ def template_values(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, 
 
 
 def shown_split(scores: Mapping[str, Any]) -> str | None:
-    """Name the test part if it was scored, else the validation part."""
+    """Name the test split if it was scored, else the validation split; None if neither was."""
     return next((split for split in ("test", "validation") if split in scores), None)

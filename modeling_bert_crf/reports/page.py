@@ -1,4 +1,4 @@
-"""The HTML report of a finished run: one file that holds all it shows, made from the run's `metrics.json`."""
+"""The HTML report of a finished run: one file that needs no other, made from the run's `metrics.json`."""
 
 import json
 from base64 import b64encode
@@ -14,6 +14,8 @@ from .card import percent
 from .figures import shown_split, template_values
 from .plots import draw_plots
 
+__all__ = ["METRICS", "ReportError", "make_report", "read_metrics"]
+
 METRICS = "metrics.json"
 _PLOTS = {
     "learning": "the learning curve (of runs with --do_train)",
@@ -24,11 +26,11 @@ _PLOTS = {
 
 
 class ReportError(ValueError):
-    """There is no report to be made; the message says why."""
+    """A report cannot be made; the message says why."""
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """Read what a run has measured.
+    """Read what a run has measured, with its facts.
 
     Raises:
         ReportError: if the folder is not that of a finished run.
@@ -48,10 +50,13 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def make_report(metrics: Mapping[str, Any]) -> str:
-    """Fill in the page with what `metrics.json` holds; what an older or a shorter run has not measured is named.
+    """Return the page of a run. It names what an older or a shorter run has not measured.
+
+    Args:
+        metrics: the content of `metrics.json`.
 
     Raises:
-        ReportError: if it holds something else than a run would write.
+        ReportError: if that is not what a run writes.
     """
     try:
         plots = draw_plots(metrics, metrics["scores"])
@@ -69,7 +74,7 @@ def make_report(metrics: Mapping[str, Any]) -> str:
 
 
 def _missing(metrics: Mapping[str, Any], plots: Collection[str]) -> list[str]:
-    """Say what the page cannot show."""
+    """List what the page cannot show."""
     figures = metrics["scores"].get(shown_split(metrics["scores"]) or "", {})
     said = {} if metrics["scores"] else {"scores: neither --do_eval nor --do_predict was asked for": True}
     said |= {text: name not in plots for name, text in _PLOTS.items()}

@@ -1,25 +1,30 @@
-"""A run's plots, drawn from its figures: one style, on no background, in inks of middle brightness that show on white
-and on black."""
+"""The plots of a run, drawn from its figures.
+
+They have no background, and inks of middle brightness, so that they can be read on white and on black.
+"""
 
 import io
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.typing import RcKeyType
 
 from ..scores.mistakes import PAIRED
 from .figures import shown_split
 
+__all__ = ["MOST_TAGS", "OUTCOMES", "draw_plots", "merge_short", "short"]
+
 INK = "#7b8494"  # contrast of 3.8 to white, 5.0 to black
 BLUE, ORANGE, GREEN, PURPLE, RED = "#3d8bd4", "#d98324", "#2f9e6e", "#9a6fd0", "#d9534f"
 OUTCOMES = dict(zip((*PAIRED, "missed"), (GREEN, PURPLE, ORANGE, RED, INK), strict=True))
-_STYLE = {
+_SETTINGS = {
     "font.size": 9,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 10,
@@ -38,17 +43,20 @@ _STYLE = {
     "axes.labelcolor": INK,
     "axes.edgecolor": INK,
 }
+_STYLE = cast(dict[RcKeyType, Any], _SETTINGS)  # matplotlib has a type of its own for these names
 _DIVERGING = LinearSegmentedColormap.from_list("transitions", ["#e08a2e", "#eceff4", "#5b9fe0"])  # under dark figures
 MOST_TAGS = 60
-"""Of more tags a heat map could not be read."""
+"""How many tags a heat map may have; with more it could not be read."""
+MOST_NUMBERED = 20
+"""How many rows a heat map may have if the scores are to stand in its cells as numbers."""
 
 
 def draw_plots(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, bytes]:
-    """Draw what there are figures for.
+    """Draw those plots that there are figures for.
 
     Args:
-        facts: as `run_facts` gathers them; what is missing is not drawn.
-        scores: of each split; the plots show `shown_split`.
+        facts: as `run_facts` gathers them.
+        scores: of each split; the plots show those of `shown_split`.
 
     Returns:
         PNG images by their names: `learning`, `errors`, `calibration`, `transitions`.
@@ -59,7 +67,7 @@ def draw_plots(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]
     if curve.get("training"):
         images["learning"] = _png(7.2, 2.7, _learning, curve)
     if (figures.get("errors") or {}).get("types"):
-        images["errors"] = _png(7.2, 0.9 + 0.3 * len(figures["errors"]["types"]), _errors, figures["errors"])
+        images["errors"] = _png(7.2, 0.9 + 0.3 * len(figures["errors"]["types"]), _mistakes, figures["errors"])
     if (figures.get("calibration") or {}).get("bins"):
         images["calibration"] = _png(7.2, 3.1, _calibration, figures["calibration"])
     if table and len(table) <= MOST_TAGS + 1:
@@ -97,7 +105,7 @@ def _learning(figure: Figure, curve: Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def merge_short(points: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
-    """Merge the points of a loss that are means of few steps, as at the end of an epoch, with the next.
+    """Merge those points of a loss that are means of few steps, as at the end of an epoch, with the point after them.
 
     >>> merge_short([{"step": 4, "loss": 1.0}, {"step": 5, "loss": 9.0}, {"step": 8, "loss": 5.0}])
     [{'step': 4, 'loss': 1.0}, {'step': 8, 'loss': 6.0}]
@@ -117,15 +125,15 @@ def _columns(points: Sequence[Mapping[str, float]], *names: str) -> list[list[fl
     return [[point[name] for point in whole] for name in names]
 
 
-def _errors(figure: Figure, errors: Mapping[str, Any]) -> None:
+def _mistakes(figure: Figure, profile: Mapping[str, Any]) -> None:
     axes = figure.subplots()
-    names = [name for name, row in errors["types"].items() if row["gold"]]
-    left = [0.0] * len(names)
+    types = {name: row for name, row in profile["types"].items() if row["gold"]}
+    left = [0.0] * len(types)
     for kind, colour in OUTCOMES.items():
-        shares = [errors["types"][name][kind] / errors["types"][name]["gold"] for name in names]
-        axes.barh(range(len(names)), shares, left=left, color=colour, height=0.68, label=kind.replace("_", " "))
+        shares = [row[kind] / row["gold"] for row in types.values()]
+        axes.barh(range(len(types)), shares, left=left, color=colour, height=0.68, label=kind.replace("_", " "))
         left = [before + share for before, share in zip(left, shares, strict=True)]
-    axes.set_yticks(range(len(names)), [f"{short(name)} ({errors['types'][name]['gold']:,})" for name in names])
+    axes.set_yticks(range(len(types)), [f"{short(name)} ({row['gold']:,})" for name, row in types.items()])
     axes.set(xlim=(0, 1), xlabel="share of the gold entities")
     axes.invert_yaxis()
     axes.grid(visible=False)
@@ -152,9 +160,8 @@ def _calibration(figure: Figure, calibration: Mapping[str, Any]) -> None:
 def _transitions(figure: Figure, labels: Sequence[str], table: Sequence[Sequence[float | None]]) -> None:
     axes: Axes = figure.subplots()
     values = [[math.nan if score is None else score for score in row] for row in table]
-    reach = max((abs(score) for row in table for score in row if score is not None), default=0) or 1.0
     size = len(table)
-    image = axes.imshow(values, cmap=_DIVERGING, norm=Normalize(-reach, reach), aspect="equal")
+    image = axes.imshow(values, cmap=_DIVERGING, norm=_even(table), aspect="equal")
     axes.set_xticks(range(size), [*map(short, labels), "end"], rotation=90)
     axes.set_yticks(range(size), ["start", *map(short, labels)])
     axes.set(xlabel="to", ylabel="from")
@@ -163,19 +170,29 @@ def _transitions(figure: Figure, labels: Sequence[str], table: Sequence[Sequence
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    forbidden = [(column, row) for row in range(size) for column in range(size) if table[row][column] is None]
+    cells = [(column, row, score) for row, scores in enumerate(table) for column, score in enumerate(scores)]
+    forbidden = [(column, row) for column, row, score in cells if score is None]
     axes.scatter(*zip(*forbidden, strict=True), s=1.5, color=INK)
-    if size <= 20:
-        for row, column in ((row, column) for row in range(size) for column in range(size)):
-            if (score := table[row][column]) is not None:
-                axes.text(
-                    column, row, f"{round(score, 1) + 0.0:.1f}", ha="center", va="center", fontsize=7, color="#20262e"
-                )
+    if size <= MOST_NUMBERED:
+        for column, row, score in cells:
+            if score is not None:
+                _write_score(axes, column, row, score)
     figure.colorbar(image, ax=axes, shrink=0.6, label="score in nats").outline.set_visible(False)
 
 
+def _even(table: Sequence[Sequence[float | None]]) -> Normalize:
+    """Return a scale of colours for scores, with 0 in its middle."""
+    reach = max((abs(score) for row in table for score in row if score is not None), default=0) or 1.0
+    return Normalize(-reach, reach)
+
+
+def _write_score(axes: Axes, column: int, row: int, score: float) -> None:
+    text = f"{round(score, 1) + 0.0:.1f}"  # the sum turns -0.0 into 0.0
+    axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#20262e")
+
+
 def short(name: str, most: int = 24) -> str:
-    """Write a label on one line, cut where it is long.
+    """Return a label on one line, cut if it is long.
 
     >>> short("work\\nof art"), short("a very long name of a type")
     ('work of art', 'a very long name of a t…')

@@ -61,15 +61,21 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
         macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
         scores["macro_f1"] = float(f1_score(words, guesses, **macro)) if words else 0.0
         return scores
+    return scores | _entity_scores(gold, predicted, entity_types(itertools.chain(words, guesses), scheme), scheme)
+
+
+def _entity_scores(gold: Tags, predicted: Tags, kinds: list[str], scheme: str) -> dict[str, Any]:
+    """Score the entities of these types in both conventions."""
     if scheme == "IO":
         gold, predicted = ([convert(tags, "IO", "IOB2") for tags in side] for side in (gold, predicted))
         scheme = "IOB2"
-    kinds = entity_types(itertools.chain(words, guesses), scheme)
     letters = _TO_IOBES.get(scheme, {})
     gold, predicted = ([[_coded(tag, letters, kinds) for tag in tags] for tags in side] for side in (gold, predicted))
     strict = {"mode": "strict", "scheme": IOB2 if scheme == "IOB2" else IOBES}
-    scores["strict"], scores["conlleval"] = (_figures(gold, predicted, kinds, mode) for mode in (strict, {}))
-    return scores
+    return {
+        "strict": _figures(gold, predicted, kinds, strict),
+        "conlleval": _figures(gold, predicted, kinds, {}),
+    }
 
 
 def _check_lengths(gold: Tags, predicted: Tags) -> None:

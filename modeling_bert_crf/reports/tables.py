@@ -1,4 +1,4 @@
-"""What a run says: tables and sentences for the terminal."""
+"""What a run shows on the terminal: tables of scores, and tagged sentences."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,11 @@ from ..doors.terminal import visible
 from ..readers.sentences import Sentence
 from ..schemes import tags_to_spans
 
+__all__ = ["bracketed", "score_line", "score_table"]
 
-def report(split: str, scores: dict[str, Any]) -> str:
-    """Draw the scores of a split, type by type, as percentages."""
+
+def score_table(split: str, scores: dict[str, Any]) -> str:
+    """Write the scores of a split as a table of percentages, with a row for each type."""
     if "strict" not in scores:
         return f"{split}: accuracy of the words {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"
     strict, conlleval = scores["strict"], scores["conlleval"]
@@ -33,14 +35,20 @@ def report(split: str, scores: dict[str, Any]) -> str:
 
 
 def score_line(split: str, scores: dict[str, Any]) -> str:
-    """State a split's one figure."""
+    """Write the one figure that stands for a split."""
     if "strict" in scores:
         return f"{split} F1 (strict): {scores['strict']['f1']:.2f}"
     return f"{split} macro F1 (words): {scores['macro_f1']:.2f}"
 
 
-def highlight(sentences: Sequence[Sentence], tags: Sequence[list[str]], scheme: str | None) -> str:
-    """Write sentences with their predicted entities in brackets, for the eye; the tags are in a scheme."""
+def bracketed(sentences: Sequence[Sentence], tags: Sequence[list[str]], scheme: str | None) -> str:
+    """Write sentences with their predicted entities, and the types of these, in brackets.
+
+    Args:
+        sentences: whose words are shown.
+        tags: predicted for them.
+        scheme: of these tags.
+    """
     lines = []
     for sentence, predicted in zip(sentences, tags, strict=False):
         spans = {span[0]: span for span in tags_to_spans(predicted, scheme)}
