@@ -1,1 +1,11 @@
-"""The command `bert-crf`. A package of its own: importing `modeling_bert_crf` imports torch, which takes seconds."""
+"""The command `bert-crf`. It is a package of its own, since importing `modeling_bert_crf` imports torch, which takes
+seconds, and `--help` should not.
+
+app.py          the program: its verbs, each imported when it is used
+frame.py        what all verbs share: how a mistake ends, and the arguments that several of them have
+train.py        the verb `train`, which `run_ner.py` calls too: what can be answered without torch
+options.py      its command line, help and files of options, read by `options.json`
+program.py      what it then does, step by step
+tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and terminal.py write
+export.py, report.py, demo.py      the other verbs
+"""

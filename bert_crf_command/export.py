@@ -1,7 +1,7 @@
 """`bert-crf export`: a finished tagger as a folder that tags without torch."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -15,8 +15,8 @@ Sentences = Annotated[
     typer.Option(
         "--sentences",
         metavar="PATH",
-        help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as run_ner.py "
-        "reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
+        help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as `bert-crf "
+        "train` reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
     ),
 ]
 Int8 = Annotated[
@@ -51,6 +51,7 @@ def export(
     """Write a tagger as a folder that runs without torch, as `HELP` says."""
     import torch
 
+    from modeling_bert_crf import BiLSTMCRFForTokenClassification
     from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
 
@@ -63,9 +64,10 @@ def export(
     with in_one_sentence("export", DataError, OpeningError, OSError, ValueError, verbose=verbose):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise CommandError(f"{folder}: must not exist, or be an empty folder")
-        tagger = open_tagger(model, revision, torch.device("cpu"))
-        inputs, gold = _read(sentences, tagger.model.config)
-        parity = write(tagger.model, tagger.tokenizer, folder, inputs, gold, int8)
+        pipeline = open_tagger(model, revision, torch.device("cpu"))
+        tagger = cast(BiLSTMCRFForTokenClassification, pipeline.model)
+        inputs, gold = _read(sentences, tagger.config)
+        parity = write(tagger, pipeline.tokenizer, folder, inputs, gold, int8)
     for line in report(parity):
         say(line)
 

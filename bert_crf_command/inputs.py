@@ -16,6 +16,8 @@ from modeling_bert_crf.words import unicode_fault
 
 from .frame import CommandError, reason
 
+__all__ = ["STDIN", "Item", "check_readable", "opened", "read_items"]
+
 STDIN = "-"
 
 
@@ -28,7 +30,8 @@ class Item:
         place: file and line that it stands at; empty for a text of the command line.
         columns: what a JSON line says beside text and entities.
         gold: the last column of a column file that has more than one, for each word; else empty.
-        document: number of the file, and of the document in it. 0 is what stands before the first border.
+        document: the number of the file, and the number of the document in it; number 0 is what stands before the
+            first border.
     """
 
     content: str | list[str]
@@ -51,13 +54,13 @@ class Item:
 def read_items(
     texts: Sequence[str], files: Sequence[tuple[str, str]], text_column: str | None = None
 ) -> Iterator[Item]:
-    """Read texts, then files, while they are asked for.
+    """Read texts, then files, one item at a time as items are asked for.
 
     Args:
         texts: each an item.
         files: paths, or `"-"` for standard input, each with its format: `"txt"`, `"jsonl"` or `"conll"`.
-        text_column: name of the JSON lines' column, or number from 0 of the column file's; None looks for `text`,
-            then for words, and takes a column file's first.
+        text_column: the name of the column in JSON lines, or its number, from 0, in a column file. If it is None,
+            JSON lines are searched for `text`, then for words, and of a column file the first column is taken.
 
     Raises:
         CommandError, DataError: if a file cannot be read, or a line does not hold what it should.
@@ -95,7 +98,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        file = Path(path).open("rb")  # noqa: SIM115  (closed below; errors of the caller's are not this file's)
+        file = Path(path).open("rb")  # noqa: SIM115  (closed below: an error of the caller is none of opening)
     except OSError as error:
         raise CommandError(f"{_name(path)}: cannot be read: {reason(error)}") from None
     with file:
@@ -103,7 +106,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
 
 
 def _name(path: str) -> str:
-    """Call a file something that can be printed: a file's name may hold any bytes."""
+    """Return a name for messages that can be printed, since a file's name may hold any bytes."""
     return "standard input" if path == STDIN else os.fsencode(path).decode("utf-8", "replace")
 
 
@@ -140,7 +143,7 @@ def _read_sentences(lines: Iterable[tuple[int, str]], name: str, file: int, colu
 
 
 def _checked(text: str, place: str) -> str:
-    """Refuse half a character."""
+    """Refuse a text with half a character, which UTF-8 cannot write."""
     if fault := unicode_fault(text):
         raise DataError(f"{place}: {fault}")
     return text

@@ -110,9 +110,10 @@ def make_parser(options: Sequence[Mapping[str, Any]], program: Program) -> Argum
         if option.get("nargs") == 0:
             parser.add_argument(*option["names"], action="store_false", **shared)
         else:
-            kind = _KINDS.get(option.get("type", ""))
             values = {name: option[name] for name in ("nargs", "const", "choices") if name in option}
-            parser.add_argument(*option["names"], type=kind, **values, **shared)
+            if (kind := option.get("type")) in _KINDS:
+                values["type"] = _KINDS[kind]
+            parser.add_argument(*option["names"], **values, **shared)
     return parser
 
 

@@ -6,12 +6,14 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from itertools import cycle, groupby, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.files import whole
+from modeling_bert_crf.doors.terminal import Writable
 from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.readers.conversion import spans_to_tags
 from modeling_bert_crf.schemes import OUTSIDE, entity_types
@@ -20,17 +22,19 @@ from modeling_bert_crf.words import split_sentences, split_text
 from .frame import CommandError, reason
 from .inputs import Item
 
+__all__ = ["BLOCK", "Result", "colours", "find_entities", "output_file", "pieces", "write_conll", "write_jsonl"]
+
 BLOCK = 256
-"""Items, or whole documents for a model that reads context, that are read, tagged and written at a time."""
+"""How many items are read, tagged and written at a time; for a model that reads context, how many documents."""
 
 Result = tuple[Item, list[dict[str, Any]]]
 """An item and its entities, in order, as the pipeline gives them."""
 
 
 def find_entities(tagger: BiLSTMCRFPipeline, items: Iterable[Item], **options: Any) -> Iterator[Result]:
-    """Tag items in their order, however many; options are the pipeline's.
+    """Tag any number of items, in their order; `options` are those of the pipeline.
 
-    Where the model reads a sentence among its neighbours, the sentences of a document are read, and kept, together.
+    If the model reads a sentence among its neighbours, all sentences of a document are read and tagged together.
     """
     for is_split, group in groupby(items, key=lambda item: item.is_split):
         if is_split and tagger.model.config.context_size:
@@ -47,23 +51,23 @@ def find_entities(tagger: BiLSTMCRFPipeline, items: Iterable[Item], **options: A
 
 
 def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -> Iterator[Result]:
-    """Give each sentence of a document its entities, by its own offsets."""
+    """Give each sentence of a document its entities, with offsets in that sentence."""
     starts, start = [entity["start"] for entity in entities], 0
     for item in document:
         end = start + len(item.text)
         own = entities[bisect_left(starts, start) : bisect_left(starts, end)]
         yield item, [one | {"start": one["start"] - start, "end": one["end"] - start} for one in own]
-        start = end + 1 if item.content else start  # a blank joins words
+        start = end + 1 if item.content else start  # a blank joins sentences that have words
 
 
 def colours(tagger: BiLSTMCRFPipeline, palette: Iterable[Any]) -> dict[str, Any]:
-    """Give each entity type of a model a colour of a palette, in the order of its labels; again from the first one."""
+    """Give each entity type of a model a colour, in the order of its labels; a short palette is used again."""
     config = tagger.model.config
     return dict(zip(entity_types(config.labels, config.span_scheme), cycle(palette), strict=False))
 
 
 def pieces(text: str, entities: Sequence[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """Cut a text into its entities and what stands between them; joined again they are the text."""
+    """Cut a text into its entities and what stands between them; joined again, the pieces are the text."""
     end = 0
     for entity in entities:
         yield text[end : entity["start"]], None
@@ -72,14 +76,14 @@ def pieces(text: str, entities: Sequence[dict[str, Any]]) -> Iterator[tuple[str,
     yield text[end:], None
 
 
-def write_jsonl(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
+def write_jsonl(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: Writable) -> None:
     """Write one object a line: what the input said, the text that offsets count in, and its entities."""
     for item, entities in results:
         row = {**(item.columns or {}), "text": item.text, "entities": entities}
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def write_conll(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
+def write_conll(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: Writable) -> None:
     """Write a word a line, the last column of the input if it had one, and the tag; an empty line after a sentence.
 
     What a column file cannot hold is written as `write_rows` does.
@@ -157,11 +161,11 @@ def output_file(path: Path | None, errors: str = "strict") -> Iterator[TextIO]:
 @contextmanager
 def _standard_output(errors: str) -> Iterator[TextIO]:
     try:
-        if not sys.stdout.isatty():
+        if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
             sys.stdout.reconfigure(encoding="utf-8", errors=errors, newline="\n")
         yield sys.stdout
         sys.stdout.flush()
     except OSError:
-        # What is left in the buffer cannot be written at exit either, and Python would say so.
+        # At exit Python would try again to write the rest of the buffer, fail again, and say so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TextIO
 
 from modeling_bert_crf import BiLSTMCRFPipeline
+from modeling_bert_crf.doors.terminal import Writable
 from modeling_bert_crf.pages.render import render
 
 from .outputs import Result, colours, pieces
 
-HUES = (255, 60, 150, 350, 300, 100, 200, 25)  # of oklch, whose hues are all equally bright
+__all__ = ["write_page"]
+
+HUES = (255, 60, 150, 350, 300, 100, 200, 25)  # of the colour space oklch, in which all hues are equally bright
 
 
-def write_page(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: TextIO) -> None:
+def write_page(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: Writable) -> None:
     """Write all texts with their entities marked, below a legend that counts them."""
     texts = [(item.place, list(pieces(item.text, found))) for item, found in results]
     counts = Counter(entity["entity_group"] for _, parts in texts for _, entity in parts if entity is not None)

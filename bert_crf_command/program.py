@@ -11,6 +11,7 @@ from typing import Any
 
 from transformers import set_seed
 
+from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.doors.lock import FolderInUseError, locked
 from modeling_bert_crf.doors.terminal import show, visible, visible_logs
 from modeling_bert_crf.hub.pushing import HubError
@@ -21,7 +22,7 @@ from modeling_bert_crf.reports.tables import bracketed, score_line, score_table
 from modeling_bert_crf.training.arguments import Arguments, ModelArguments, given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
 from modeling_bert_crf.training.crf_statistics import strongest_transitions
-from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.errors import Stopped, TrainingError, UserError
 from modeling_bert_crf.training.evaluation import evaluate, known_forms
 from modeling_bert_crf.training.example import example_arguments
@@ -32,7 +33,7 @@ from modeling_bert_crf.training.overview import group_table, overview
 from modeling_bert_crf.training.push_step import only_push_is_left, push
 from modeling_bert_crf.training.run_record import run_record
 from modeling_bert_crf.training.settings import settings_of_model
-from modeling_bert_crf.training.split_datasets import make_datasets
+from modeling_bert_crf.training.split_datasets import Datasets, make_datasets
 from modeling_bert_crf.training.splits import read_splits
 from modeling_bert_crf.training.starting_model import load_model
 from modeling_bert_crf.training.trainer import CRFTrainer
@@ -40,8 +41,6 @@ from modeling_bert_crf.training.trainer import CRFTrainer
 from .options import CommandLine, Program
 
 __all__ = ["finish", "run", "start"]
-
-Datasets = dict[str, TaggingDataset | StreamingTaggingDataset]
 
 
 @visible_logs()
@@ -58,7 +57,7 @@ def start(line: CommandLine | None, program: Program) -> None:
 def _run_alone(arguments: Arguments, options: dict[str, Any], program: Program) -> None:
     """Run while no other run has the output folder; end quietly if the user stops it."""
     training = arguments[2]
-    folder, is_first = training.output_dir, training.process_index == 0
+    folder, is_first = training.folder, training.process_index == 0
     try:
         with faults_in_words(folder, training.do_train), locked(folder, is_first):
             run(arguments, options, program)
@@ -81,7 +80,7 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
         show(push(training))
         return
     check_arguments(*arguments)
-    output = OutputFolder(training.output_dir, training.process_index == 0)
+    output = OutputFolder(training.folder, training.process_index == 0)
     trained = output.unfinished() if training.do_train else None
     checkpoint = find_checkpoint(training) if trained is None else None
     set_seed(training.seed)
@@ -113,12 +112,13 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
         say(f"{training.output_dir} holds the trained model: it is not trained again")
     elif training.do_train:
         say(recipe)
-        _train(trainer, datasets, output, checkpoint, record)
+        _train(trainer, model, datasets, output, checkpoint, record)
     finish(arguments, options, trainer, datasets, output, program)
 
 
 def _train(
     trainer: CRFTrainer,
+    model: BiLSTMCRFForTokenClassification,
     datasets: Datasets,
     output: OutputFolder,
     checkpoint: Path | None,
@@ -126,13 +126,13 @@ def _train(
 ) -> None:
     """Train from the beginning or from a checkpoint, and save the model before anything else can fail."""
     say = _sayer(output)
-    say(group_table(trainer.parameter_groups(trainer.model)))
+    say(group_table(trainer.parameter_groups(model)))
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    if "validation" in datasets:
-        trainer.calibrate(datasets["validation"])
+    if isinstance(held_out := datasets.get("validation"), TaggingDataset):
+        trainer.calibrate(held_out)
     output.save_model(trainer, {"run": record, **trainer.training_facts()})
     if not trainer.is_fsdp_enabled:
-        say(strongest_transitions(trainer.model))
+        say(strongest_transitions(model))
 
 
 def finish(
@@ -146,12 +146,15 @@ def finish(
     """Evaluate a model that is saved, write what there is to say of it, and push it if that was asked for."""
     training, say = arguments[2], _sayer(output)
     scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
-    for split in [split for split in ("validation", "test") if split in datasets]:
-        tags, scores[split], speed[split] = evaluate(trainer, datasets[split], split, seen)
+    for split in ("validation", "test"):
+        dataset = datasets.get(split)
+        if not isinstance(dataset, TaggingDataset):
+            continue
+        tags, scores[split], speed[split] = evaluate(trainer, dataset, split, seen)
         say(score_table(split, scores[split]))
         if split == "test":
-            output.write_predictions("predictions.conll", datasets[split].sentences, tags)
-            say(bracketed(datasets[split].sentences[:4], tags, datasets[split].scheme))
+            output.write_predictions("predictions.conll", dataset.sentences, tags)
+            say(bracketed(dataset.sentences[:4], tags, dataset.scheme))
 
     start = program.started(training.world_size)
     facts = run_facts(arguments, options, trainer, datasets, speed, start)

@@ -4,14 +4,18 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, verb
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # since importing these takes seconds
     import torch
+
+    from modeling_bert_crf import BiLSTMCRFPipeline
+
+    from .outputs import Result
 
 __all__ = ["COMMAND", "Decoding", "InputFormat", "OutputFormat", "tag"]
 
@@ -110,17 +114,17 @@ and a model that reads context: it reads a document, or a file without borders, 
 [cyan]terminal[/cyan]: entities in colour; in brackets where there is none, or NO_COLOR is set.
 [cyan]jsonl[/cyan]: an object a line: what the input said, `text`, and `entities`: each an
 `entity_group`, `score`, `word`, and `start` and `end` in characters of `text`.
-[cyan]conll[/cyan]: word and tag, an empty line after a sentence. Of a sentence with a
-word that holds a tab or a line break, all are JSON strings, and a comment says so.
+[cyan]conll[/cyan]: word and tag, an empty line after a sentence. If a word holds a tab or
+a line break, its sentence is written in JSON strings, and a comment says so.
 [cyan]html[/cyan]: one page that needs nothing else and runs no script.
 
 [bold]Exit codes:[/bold]
 
 [cyan]0[/cyan] done.
 [cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how;
-or what reads the output has gone.
+or the program that reads the output has ended.
 [cyan]2[/cyan] the command is wrong.
-[cyan]130[/cyan] stopped by Ctrl-C; [cyan]143[/cyan] by SIGTERM. Then, too, PATH is as it was.
+[cyan]130[/cyan] stopped by Ctrl-C; [cyan]143[/cyan] by SIGTERM. PATH is then as it was before.
 """
 
 
@@ -140,11 +144,9 @@ def tag(
     verbose: Verbose = False,
 ) -> None:
     """Find the entities of texts, as `HELP` says."""
-    texts, files = texts or [], files or []
-    files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
-    texts = [text for text in texts if text != "-"]
-    _check_command(texts, files)
+    texts, files = _sources(texts or [], files or [])
     inputs = [(path, _input_format(path, input_format)) for path in files]
+    form = _output_format(output, output_format)
     options: dict[str, Any] = {"threshold": threshold, "decoding": decoding.value}
     if batch_size is not None:
         options["batch_size"] = batch_size
@@ -153,31 +155,47 @@ def tag(
     from modeling_bert_crf.readers.sentences import DataError
 
     from .inputs import check_readable, read_items
-    from .outputs import find_entities, output_file, write_conll, write_jsonl
-    from .page import write_page
-    from .terminal import Screen, write_terminal
+    from .outputs import find_entities, output_file
 
-    writers = {"terminal": write_terminal, "jsonl": write_jsonl, "conll": write_conll, "html": write_page}
-    form = _output_format(output, output_format)
     with in_one_sentence("tag", DataError, OpeningError, verbose=verbose):
         check_readable(files)
         tagger = open_tagger(model, revision, None if device is None else _device(device))
         # JSON can write half a character, which other columns of a JSON line may hold.
         with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
-            results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
-            watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
-            writers[form](watched, tagger, Screen(file) if form != "terminal" and file.isatty() else file)
+            _write(find_entities(tagger, read_items(texts, inputs, text_column), **options), tagger, form, file)
 
 
-def _check_command(texts: list[str], files: list[str]) -> None:
-    """Refuse what cannot be meant."""
+def _sources(texts: list[str], files: list[str]) -> tuple[list[str], list[str]]:
+    """Part what was given into texts and files. Standard input is a file; it is read where nothing else is given."""
+    files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
+    texts = [text for text in texts if text != "-"]
     if files.count("-") > 1:
         raise typer.BadParameter("standard input can be read once only")
     if not texts and files == ["-"] and sys.stdin.isatty():
         raise typer.BadParameter("give a TEXT, a --file, or something on standard input")
-    for text in texts:
-        if len(text) < 256 and "\0" not in text and Path(text).is_file():
-            raise typer.BadParameter(f"{text} is a file: write --file {text}")
+    if (file := next(filter(_is_file, texts), None)) is not None:
+        raise typer.BadParameter(f"{file} is a file: write --file {file}")
+    return texts, files
+
+
+def _is_file(text: str) -> bool:
+    return len(text) < 256 and "\0" not in text and Path(text).is_file()
+
+
+def _write(results: "Iterator[Result]", tagger: "BiLSTMCRFPipeline", form: str, file: TextIO) -> None:
+    """Write what is found; say on the terminal how many texts are done, unless the results appear there."""
+    from modeling_bert_crf.doors.terminal import Screen
+
+    from .outputs import write_conll, write_jsonl
+    from .page import write_page
+    from .terminal import write_terminal
+
+    watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
+    if form == "terminal":
+        write_terminal(watched, tagger, file)
+    else:
+        writers = {"jsonl": write_jsonl, "conll": write_conll, "html": write_page}
+        writers[form](watched, tagger, Screen(file) if file.isatty() else file)
 
 
 def _input_format(path: str, asked: InputFormat | None) -> str:
@@ -213,13 +231,13 @@ def _device(name: str) -> "torch.device":
         raise CommandError(f"--device {name}: must be a device of torch's such as cpu, cuda:0 or mps") from error
     try:
         torch.empty(0, device=device)
-    except (AssertionError, RuntimeError, NotImplementedError) as error:  # as the device's own code pleases
+    except (AssertionError, RuntimeError, NotImplementedError) as error:  # each kind of device raises its own
         raise CommandError(f"--device {name}: cannot be used: {reason(error)}") from error
     return device
 
 
 def _watched(results: Iterator[Any]) -> Iterator[Any]:
-    """Count on the terminal what passes by."""
+    """Pass results on, and count them on the terminal."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

@@ -13,7 +13,9 @@ from modeling_bert_crf.doors.terminal import visible
 
 from .outputs import Result, colours, pieces
 
-# Of the sixteen that every terminal has; black is legible on them.
+__all__ = ["write_terminal"]
+
+# Of the sixteen colours that every terminal has, those on which black can be read.
 PALETTE = ("cyan", "yellow", "green", "magenta", "bright_blue", "red", "white", "bright_green")
 
 
@@ -46,25 +48,9 @@ def write_terminal(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: T
                 styles[kind],
                 coloured,
             )
-        # Where nobody looks at lines of a width, a text stays a line.
+        # Only on a terminal, where somebody looks at it, is a text broken into lines.
         console.print(line, soft_wrap=not console.is_terminal)
     console.print(_legend(counts, styles, texts, coloured), soft_wrap=not console.is_terminal)
-
-
-class Screen:
-    """A terminal that data are written to: for eyes, since no program reads it."""
-
-    def __init__(self, file: TextIO):
-        self.file = file
-
-    def write(self, text: str) -> None:
-        """Write a text as it can be shown."""
-        self.file.write(visible(text, breaks=True))
-
-    def writelines(self, texts: Iterable[str]) -> None:
-        """Write texts one after the other."""
-        for text in texts:
-            self.write(text)
 
 
 def _append(line: Text, words: str, kind: str, score: float, style: Style, coloured: bool) -> None:

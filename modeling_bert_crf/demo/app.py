@@ -1,6 +1,7 @@
 """The demo: a text in, its entities highlighted, with their probabilities, other readings, and JSON.
 
-Stays on this machine: no analytics, no share link, no font or script from elsewhere. Needs `[demo]` (gradio).
+The page stays on this machine: it has no analytics, no share link, and no font or script from elsewhere. It needs
+gradio, which the extra `[demo]` brings.
 """
 
 import os
@@ -14,11 +15,13 @@ from ..schemes import entity_types
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when gradio is imported, and by what it starts
 
 import gradio as gr
+from gradio.themes import Default
+
+__all__ = ["build_demo", "serve"]
 
 MOST_CHARACTERS = 20_000
 """A longer text would keep others waiting where many share one machine."""
 MOST_READINGS = 10
-_FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 _SAVE = """(found) => {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([JSON.stringify(found, null, 2)], {type: "application/json"}));
@@ -53,7 +56,7 @@ def build_demo(pipeline: BiLSTMCRFPipeline) -> gr.Blocks:
 
     with gr.Blocks(title="Named entities", analytics_enabled=False) as demo:
         found = gr.State()
-        gr.HTML(render("demo/heading.html", model=Path(pipeline.model.config.name_or_path).name, types=types))
+        gr.HTML(render("demo/heading.html", model=Path(config.name_or_path or "").name, types=types))
         with gr.Row():
             with gr.Column():
                 text = gr.Textbox(label="Text", lines=8, max_lines=20, placeholder="A text that names somebody.")
@@ -86,7 +89,7 @@ def serve(demo: gr.Blocks, port: int | None = None, **options: Any) -> tuple[Any
     return demo.launch(
         server_port=port,
         share=False,
-        theme=gr.themes.Default(primary_hue="blue", **_FONTS),
+        theme=Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css_paths=Path(__file__).with_name("page.css"),
         footer_links=[],
         ssr_mode=False,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
+__all__ = ["push_space", "write_space"]
+
 PACKAGE = Path(__file__).parent.parent
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "spiece.model")
 _MODEL_FILES = ("config.json", *_TOKENIZER_FILES, "*.safetensors", "*.index.json")

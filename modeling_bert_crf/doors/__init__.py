@@ -1,4 +1,6 @@
-"""The doors to the outside: what foreign text passes on its way to a terminal, and files that appear whole or not.
+"""The doors to the outside. They need the standard library only, so that every wing can use them.
 
-They need the standard library only, so that every wing can use them.
+terminal.py     makes foreign text safe for a terminal
+files.py        files and folders that appear whole or not at all
+lock.py         one run at a time in a folder
 """

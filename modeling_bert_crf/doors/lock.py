@@ -11,6 +11,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
+__all__ = ["LOCK", "FolderInUseError", "locked"]
+
 
 LOCK = ".lock"
 logger = logging.getLogger(__name__)
@@ -41,13 +43,13 @@ def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _lock(folder / LOCK)
-    except OSError:  # nothing can be written there: for those who want to write to say
+    except OSError:  # nothing can be written there, which is said where something is to be written
         file = None
     try:
         yield
     finally:
         if file is not None:
-            if os.fstat(file).st_nlink:  # else the folder was removed meanwhile, and what lies there now is another's
+            if os.fstat(file).st_nlink:  # if not, the folder was removed meanwhile, and a lock there is another run's
                 (folder / LOCK).unlink(missing_ok=True)
             os.close(file)
         for path in made:
@@ -74,7 +76,7 @@ def _lock(path: Path) -> int | None:
                 f"--output_dir {path.parent} is in use by another run, process {owner}: wait for its end, or choose "
                 "another folder"
             ) from None
-        except FileNotFoundError:  # the run that had it came to its end in between, and took the file with it
+        except FileNotFoundError:  # the other run ended in between, and removed the file
             pass
         except OSError as error:
             logger.warning(f"{path.parent} cannot be locked ({error}): see to it that no other run writes there")

@@ -1,13 +1,15 @@
-"""What foreign text passes on its way to a terminal or a log line: it is shown there, and steers nothing."""
+"""What makes foreign text safe for a terminal and for log lines: the text is shown, and steers nothing."""
 
 import logging
 import re
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, TextIO
+
+__all__ = ["Screen", "Writable", "show", "show_traceback", "visible", "visible_logs"]
 
 _UNREADABLE, _BREAK = "\ufffd", "\u2424"
 _MARKS = "\u061c\u200e\u200f"  # they have a direction, but no width
@@ -26,7 +28,8 @@ def _without(letters: str) -> dict[int, str]:
     return {code: shown for code, shown in _PICTURES.items() if chr(code) not in letters}
 
 
-# By `breaks`: what stands among words written from left to right, and among those from right to left.
+# What is replaced if `breaks` is false, and if it is true: around words that are written from right to left, and among
+# these words.
 _AROUND, _INSIDE = (_PICTURES, _without("\t\n")), (_without(_MARKS), _without(f"\t\n{_MARKS}"))
 
 # Words written from right to left, with the blanks, figures and punctuation between them. Brackets, bars and arrows
@@ -44,13 +47,13 @@ def visible(text: str, breaks: bool = False, alone: bool = False) -> str:
 
     Control characters become their pictures; those that set a direction of writing, and halves of characters, become
     `\ufffd`. What is written from right to left is isolated from what stands beside it, so that a label and a score
-    stay where they are put. Done twice, it is done once (but not with `alone`).
+    stay where they are put. Without `alone`, a text that is shown already is left as it is.
 
     Args:
-        text: something foreign, or a sentence that quotes it.
+        text: a foreign text, or a sentence that quotes one.
         breaks: whether line feeds and tabs are the layout of the text. By default they are shown as pictures, and no
-            text can look like a line of the program's.
-        alone: whether all of the text is one foreign thing, whose order of writing is then its own.
+            text can look like a line of the program.
+        alone: whether the whole text is foreign. It then keeps its own order of writing, which is that of each line.
 
     >>> visible("\x1b[2JAda\nLovelace")
     '␛[2JAda␊Lovelace'
@@ -77,6 +80,32 @@ def show(*parts: Any) -> None:
 def show_traceback(kind: type[BaseException], error: BaseException, trace: Any) -> None:
     """Write down an error that nobody expected, as `sys.excepthook` does."""
     print(visible("".join(traceback.format_exception(kind, error, trace)), breaks=True), end="", file=sys.stderr)
+
+
+class Writable(Protocol):
+    """What text can be written to: a file, or a `Screen`."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+    def writelines(self, texts: Iterable[str], /) -> object:
+        """Write texts one after the other."""
+
+
+class Screen:
+    """A terminal that data are written to, and that no program reads: there all text is written as it can be shown."""
+
+    def __init__(self, file: TextIO):
+        self._file = file
+
+    def write(self, text: str, /) -> None:
+        """Write a text as it can be shown."""
+        self._file.write(visible(text, breaks=True))
+
+    def writelines(self, texts: Iterable[str], /) -> None:
+        """Write texts one after the other."""
+        for text in texts:
+            self.write(text)
 
 
 class _VisibleRecord(logging.LogRecord):

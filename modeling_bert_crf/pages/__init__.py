@@ -1,0 +1,7 @@
+"""Pages of HTML: `render.py` fills in the templates that lie beside it.
+
+base.html       what all pages share
+entities.html   texts with their entities, as `bert-crf tag` writes them
+report.html     the report on a run
+demo/           the parts of the demo's page
+"""

@@ -8,6 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..doors.terminal import visible
 
+__all__ = ["render"]
+
 # HTML has no way to write a NUL, and UTF-8 none for half a character.
 _UNWRITABLE = {0: "\u2400"} | dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 _DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")

@@ -8,8 +8,9 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
+from ..doors.terminal import Writable
 from ..schemes import OUTSIDE, has_type, split_tag
 from ..words import unicode_fault
 from .sentences import DataError, Sentence
@@ -324,7 +325,7 @@ def _first_number(words: Sequence[str]) -> int | None:
     return first if words == [str(number) for number in range(first, first + len(words))] else None
 
 
-def write_rows(file: TextIO, rows: Sequence[Sequence[str]]) -> None:
+def write_rows(file: Writable, rows: Sequence[Sequence[str]]) -> None:
     """Write a sentence so that `read_columns` reads it again: each row on a line, and an empty line at the end.
 
     Args:
