@@ -17,7 +17,7 @@ ROOMS = {
     "core": [],
     "hub": ["doors"],
     "opening": ["core", "hub"],
-    "readers": ["core"],
+    "readers": ["core", "doors"],
     "scores": ["core", "readers"],
     "pages": ["doors"],
     "reports": ["core", "doors", "pages", "readers", "scores"],

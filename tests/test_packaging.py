@@ -20,8 +20,12 @@ EXTRAS = {"modeling_bert_crf/demo": "demo", "modeling_bert_crf/export": "onnx"}
 NEVER_IMPORTED = {"accelerate": "transformers' Trainer asks for it", "onnxscript": "torch.onnx asks for it"}
 
 
+def usual(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def names_of(requirements: list[str]) -> set[str]:
-    return {re.match(r"[\w.-]+", one)[0].lower() for one in requirements}
+    return {usual(re.match(r"[\w.-]+", one)[0]) for one in requirements}
 
 
 DECLARED = names_of(PROJECT["project"]["dependencies"])
@@ -40,7 +44,7 @@ def imported() -> dict[str, set[str]]:
                 modules = [node.module]
             for name in {module.partition(".")[0] for module in modules} - {*sys.stdlib_module_names, *PACKAGES}:
                 folder = path.parent.relative_to(ROOT).as_posix()
-                found.setdefault(folder, set()).update(one.lower() for one in known[name])
+                found.setdefault(folder, set()).update(map(usual, known[name]))
     return found
 
 
