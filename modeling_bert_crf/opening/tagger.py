@@ -75,7 +75,7 @@ def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClass
     if not is_tagger(kind):
         raise OpeningError(
             f"{name}: `model_type` in its config.json must be that of a tagger, such as 'bert_bilstm_crf', as "
-            f"run_ner.py trains it, got {quoted(kind)}"
+            f"bert-crf train makes it, got {quoted(kind)}"
         )
     tagger = tagger_class(kind)
     heads = tagger.config_class.attribute_map.get("num_attention_heads", "num_attention_heads")

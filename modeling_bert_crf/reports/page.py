@@ -45,7 +45,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(metrics, dict) or not isinstance(metrics.get("scores"), dict) or "labels" not in metrics:
-        raise ReportError(f"{path} must hold the `scores` and `labels` of a run of run_ner.py")
+        raise ReportError(f"{path} must hold the `scores` and `labels` of a run of bert-crf train")
     return metrics
 
 
@@ -70,7 +70,7 @@ def make_report(metrics: Mapping[str, Any]) -> str:
             percent=percent,
         )
     except (UndefinedError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ReportError(f"{METRICS} does not hold what run_ner.py writes: {' '.join(str(error).split())}") from error
+        raise ReportError(f"{METRICS} does not hold what bert-crf train writes: {' '.join(str(error).split())}") from error
 
 
 def _missing(metrics: Mapping[str, Any], plots: Collection[str]) -> list[str]:
