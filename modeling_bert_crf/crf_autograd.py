@@ -79,8 +79,8 @@ class Question(NamedTuple):
 class Sums(torch.autograd.Function):
     """The total and the reading of a question.
 
-    `torch.func` does not look into `forward`, and unwraps the tensors only that are its arguments. This is why the
-    question contains none of those.
+    `torch.func` does not look into `forward`. It unwraps the tensors that are arguments of it, and no others. This is
+    why the question must not contain a tensor that is to be differentiated.
     """
 
     @staticmethod

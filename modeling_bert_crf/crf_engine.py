@@ -38,8 +38,8 @@ that the largest weight is 1. Let * be the product entry by entry. Then
 step. So one batched matrix product and one product entry by entry do both directions at once, for every row: two
 operations a stop, where a recursion in logs takes the exponential of B K^2 numbers.
 
-Any vector may be divided by any number at any step. The logs of what the forward vectors were divided by are added to
-log Z. Everything else is normalised by its own sum, in which such factors cancel:
+Any vector may be divided by a positive number at any step. The logs of what the forward vectors were divided by are
+added to log Z. Everything else is normalised by its own sum, in which such factors cancel:
 
     c_t                          = sum_j before_t(j) onward_t(j)
     P(y_t = j | x)               = before_t(j) onward_t(j) / c_t

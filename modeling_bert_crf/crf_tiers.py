@@ -14,7 +14,8 @@ float64, which are slow and hold any size. The rest of this text is the reason w
     K   the number of tags; with the state outside there are K + 1 states
     R   the number of steps between two rescalings; each divides a vector by its largest entry, which becomes 1
     r   the spread of the moves: the largest score of a move less the smallest one
-    e   the spread of the emissions: the same among the tags at one position, at the position where it is largest
+    e   the spread of the emissions: the same among the tags at one position, at the position where it is largest; it
+        is infinite if an emission is -inf
     p   the mixing: the number of moves in which every tag can reach every tag; 1 if every move is allowed, also from
         and to outside, 2 under the rules of IOB2, 3 under those of BIOES
 
@@ -46,39 +47,43 @@ Not every move is allowed, but between any two tags there is a path of p moves. 
     p r + (p - 1) e  =  p l          with  l = r + (1 - 1/p) e,  the loss for each move.
 
 A long path is put together from such pieces: each leads to a best state, where the next piece begins, and no loss is
-to be added. Now take an entry of before_t that is not 0, at most R moves after the last rescaling. It is compared with
-the largest entry at that rescaling, which is 1 since then. There are two cases, and an addition to both.
+to be added. Now take an entry of before_t to which an allowed path leads, at most R moves after the last rescaling. It
+is compared with the largest entry at that rescaling, which is 1 since then. There are two cases, and an addition to
+both.
 
-    Near: less than p moves after the rescaling, a piece does not fit in. Then take the path that begins p moves before
-    t, at the largest entry there, or if the walk began later, any allowed path from its beginning. It loses p l. From
-    where it begins to the rescaling the largest entry may have grown by (K + 1)^p. In all: p l + p ln(K + 1).
+    Near: if there are fewer than p moves since the rescaling, no piece fits in. Then take a path that begins p moves
+    before t, at the largest entry there; or, if the walk began later, any allowed path from its beginning. It loses
+    p l. Between the beginning of this path and the rescaling the largest entry may have grown by (K + 1)^p, and the
+    comparison is with the larger one. In all: p l + p ln(K + 1).
 
-    Far: p or more moves after the rescaling, the path begins at the largest entry there. All pieces have p moves but
-    the last one, which is up to p - 1 moves longer. In these it may lose e at each position, and not just (1 - 1/p) e:
-    up to (p - 1) e/p more, which is at most l. In all: R l + l.
+    Far: if there are p moves or more, the path begins at the largest entry of the rescaling. All its pieces have p
+    moves, but the last one is up to p - 1 moves longer. There the path may lose e at each position, and not only
+    (1 - 1/p) e: up to (p - 1) e/p more, which is at most l. In all: R l + l.
 
     Outside: a walk begins with a move to a tag that may be first, and ends with a move from a tag that may be last.
     Such a tag need not be a best state, and a piece cannot end there without loss. The far case loses up to l more at
     either end, and the near case up to r + e, which is at most 2 l, at the one end that it can have.
 
-So in every case the loss is at most R l + (p + 2) l + p ln(K + 1). With d = l + ln(K + 1), and since p + 2 is at most
-4 (p - 1), this is at most (R + 4 (p - 1)) d. Section 3 says the same for p = 1, where l = r.
+So in every case the loss is at most R l + (p + 2) l + p ln(K + 1). Let d = l + ln(K + 1). Since p + 2 is at most
+4 (p - 1) if p is 2 or more, the loss is at most (R + 4 (p - 1)) d. Section 3 says the same for p = 1, where l = r.
 
 
 5. What the guard asks for
 
-By sections 2 to 4 each entry that is not 0 lies between exp(-(R + 4 (p - 1)) d) and exp(R d), if the largest one at
-the last rescaling is 1. What is computed from the vectors are products of an entry of before_t and one of onward_t,
-divided by the sum of these products, c_t. This sum is at least the product at a best state, and there both factors are
-entries of `before` and `after`. So c_t is in range, and each product that is not lost in the rounding of c_t, if
+By sections 2 to 4 each entry to which an allowed path leads lies between exp(-(R + 4 (p - 1)) d) and exp(R d). What is
+computed from the vectors are products of an entry of before_t and one of onward_t, divided by the sum of these
+products, c_t. The sum is at least the product at a best state, and there onward_t equals after_t, so that the bounds
+hold for both factors. The guard asks for
 
     2 (R + 4 (p - 1)) d  <  64 in float32,   where the smallest number is exp(-87)
                          < 640 in float64,   where it is exp(-708).
 
-(Quotients by c_t are in range, too: entries of one vector differ by a factor of at most exp(p d), as the near case
-shows, so that no quotient exceeds exp(2 (R + 4 (p - 1)) d).) The guard takes the largest R for which this holds. If it
-does not hold for R = 1, the next tier is tried. Float32 costs nothing but its rounding: the rounded weights move log Z
-by up to 1e-7 a position.
+So c_t is at least exp(-64) or exp(-640). A product that is smaller by a factor of exp(-17) in float32, or exp(-37) in
+float64, is lost in the rounding of c_t. All other products are in range. (So are quotients by c_t. The near case shows
+that entries of one vector differ by a factor of at most exp(p d); no quotient exceeds exp(2 (R + 4 (p - 1)) d).)
+
+The guard takes the largest R for which the condition holds. If it does not hold for R = 1, the next tier is tried.
+Float32 costs nothing but its rounding: the rounded weights move log Z by up to 1e-7 a position.
 
 If no p up to 3 is found, p = T + 1 is taken, the number of moves of the longest walk. It needs no pieces: a whole walk
 loses (T + 1) r + T e = p l, and the near case is the only one.
@@ -94,6 +99,9 @@ R times, although the loss in section 4 needs it p times only. In numbers: c_t i
 
     exp(-2 (4/3 R l + p l + p ln(K + 1)))  =  exp(-707)    for the worst R and l that the condition admits, p = K = 2.
 
+(Below exp(-708) numbers lose their digits one after the other, and are 0 below exp(-745). What gets lost on this way
+would be lost in the rounding of c_t as well.)
+
 A tag set that leaves a choice, but not every tag, may cut each of the paths that were used above. So where moves are
 forbidden as well, no p is safe but T + 1.
 
@@ -102,8 +110,9 @@ forbidden as well, no p is safe but T + 1.
 
 Many people write -1e4 for "forbidden". Such a score would make r large and the exp domain useless. So a move that
 scores SOFT = 1000 or more below the best one is left out of r and of the mixing, and its weight is 0. This is right to
-rounding as long as there is a path without such moves: by section 4 it loses less than 320, and a path with one more
-than 1000. If a row has no such path, its weight comes out as 0, and everything is computed again in logs.
+rounding as long as the row has a path without such moves. Then there is a way around each of them, which loses less
+than 320 by section 4, while the move itself loses 1000. If a row has no such path, its weight comes out as 0, and
+everything is computed again in logs.
 
 Such a move is allowed all the same, so the log of its probability must be finite. Where logs are asked for, the
 engine computes those entries again whose weight was lost (`crf_engine._mend`).
