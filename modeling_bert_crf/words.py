@@ -46,6 +46,7 @@ WORD_SHAPES = (
 
 
 PROBE = "a a"
+"""What tokenizers are asked to write, to see how they write words."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AddedToken
 
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.export.runtime import Tokenizer as ExportedTokenizer
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset
 from modeling_bert_crf.words import (
@@ -355,6 +356,20 @@ def test_the_words_of_a_text_with_added_tokens_are_those_that_the_model_finds(ki
 
     assert [text[start:end] for start, end in spans] == words
     assert sum(found_by_the_model(tokenizer, blank(kind) + text)[1]) == len(words)
+
+
+@pytest.mark.parametrize("kind", FAST)
+def test_an_export_reads_texts_and_words_as_the_tokenizer_does(kind, tmp_path):
+    tokenizer, text = with_added(kind), "AdaNEWTOK in  Zo\u00eb Neu Ort, Z\u0495e \u0495."
+    tokenizer.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    ids = {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "mask")}
+
+    exported = ExportedTokenizer(tmp_path / "tokenizer.json", ids)
+
+    spans = split_text(exported, text)
+    assert spans == split_text(tokenizer, text)
+    words = [*(text[start:end] for start, end in spans), "", "Neu Ort"]
+    assert encode_words(exported, words, 30) == encode_words(tokenizer, words, 30)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "characters, slow"])
