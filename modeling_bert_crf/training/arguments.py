@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from transformers import HfArgumentParser
+from transformers.hf_argparser import DataClassType
 
 from ..schemes import SCHEMES
 from .errors import UserError
@@ -200,4 +201,4 @@ class _Parser(HfArgumentParser):
 
 def option_parser() -> HfArgumentParser:
     """Return the parser of all options of a run."""
-    return _Parser((ModelArguments, DataArguments, CRFTrainingArguments))
+    return _Parser([DataClassType(kind) for kind in (ModelArguments, DataArguments, CRFTrainingArguments)])
