@@ -70,7 +70,8 @@ def make_report(metrics: Mapping[str, Any]) -> str:
             percent=percent,
         )
     except (UndefinedError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise ReportError(f"{METRICS} does not hold what bert-crf train writes: {' '.join(str(error).split())}") from error
+        said = " ".join(str(error).split())
+        raise ReportError(f"{METRICS} does not hold what bert-crf train writes: {said}") from error
 
 
 def _missing(metrics: Mapping[str, Any], plots: Collection[str]) -> list[str]:
