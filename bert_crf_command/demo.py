@@ -41,7 +41,7 @@ def _push(model: str, revision: str | None, space: str, private: bool) -> str:
     from huggingface_hub import HfApi
 
     from modeling_bert_crf.demo.space import push_space, write_space
-    from modeling_bert_crf.hub.pushing import hub_errors
+    from modeling_bert_crf.hub.answers import hub_errors
 
     try:
         with hub_errors(space), tempfile.TemporaryDirectory() as folder:

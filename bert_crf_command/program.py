@@ -14,7 +14,7 @@ from transformers import set_seed
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.doors.lock import FolderInUseError, locked
 from modeling_bert_crf.doors.terminal import show, visible, visible_logs
-from modeling_bert_crf.hub.pushing import HubError
+from modeling_bert_crf.hub.answers import HubError
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.reports.card import TEMPLATE, write_card
 from modeling_bert_crf.reports.plots import draw_plots

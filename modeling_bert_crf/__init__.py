@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 
-def tagger_class(model_type: str) -> type[BiLSTMCRFForTokenClassification]:
+def tagger_class(model_type: Any) -> type[BiLSTMCRFForTokenClassification]:
     """Import the tagger of a family, by the `model_type` of its encoders or of its taggers.
 
     Raises:

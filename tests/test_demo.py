@@ -20,7 +20,7 @@ import modeling_bert_crf
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.demo.space import push_space, write_space
-from modeling_bert_crf.hub.push import files_to_push
+from modeling_bert_crf.hub.folders import files_to_push
 from modeling_bert_crf.pages.render import render
 
 TEXT = "Ada Lovelace visited Paris.\n<b onclick=alert(1)>rain</b> & ${1+1} {{2+2}} <script>alert(2)</script>"

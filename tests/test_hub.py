@@ -25,8 +25,8 @@ import modeling_bert_crf
 import run_ner
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFPipeline
-from modeling_bert_crf.hub.push import files_to_push, push_folder
-from modeling_bert_crf.hub.pushing import HubError
+from modeling_bert_crf.hub.answers import HubError
+from modeling_bert_crf.hub.folders import files_to_push, push_folder
 from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.training.trainer import CRFTrainer, CRFTrainingArguments
 

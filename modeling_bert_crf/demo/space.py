@@ -54,7 +54,7 @@ def write_space(folder: Path, model: str, revision: str | None, title: str) -> N
         for path in sorted(path for pattern in _MODEL_FILES for path in Path(model).glob(pattern)):
             shutil.copy(path, folder / "model")
     package = folder / PACKAGE.name
-    parts = ("demo/*", "doors/*.py", "hub/__init__.py", "hub/pushing.py", "opening/*.py", "pages/*.py", "pages/demo/*")
+    parts = ("demo/*", "doors/*.py", "hub/*.py", "opening/*.py", "pages/*.py", "pages/demo/*")
     for pattern in ("*.py", *parts):
         for path in (path for path in PACKAGE.glob(pattern) if path.is_file()):
             (package / path.relative_to(PACKAGE)).parent.mkdir(parents=True, exist_ok=True)

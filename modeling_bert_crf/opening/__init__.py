@@ -1,0 +1,5 @@
+"""Opening: folders and repositories become taggers. No code of a checkpoint runs.
+
+tagger.py       finished taggers, their tokenizers, and what is wrong with those that cannot be opened
+building.py     a new head on a pretrained encoder; finds its way into the core by its name
+"""

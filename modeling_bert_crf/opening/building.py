@@ -1,4 +1,4 @@
-"""A new tagger: a head that knows nothing yet, on an encoder that somebody has pretrained."""
+"""A new tagger: an untrained head on a pretrained encoder."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,8 @@ from transformers import AutoTokenizer, PreTrainedConfig
 from .. import BiLSTMCRFForTokenClassification, tagger_class
 from ..words import loses_case
 
+__all__ = ["LOADING_ARGUMENTS", "WORD_SHAPE_SIZE", "build"]
+
 WORD_SHAPE_SIZE = 16
 """Width of the word shapes' embedding for an encoder that sees no capitals."""
 LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
@@ -19,22 +21,25 @@ LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subf
 
 
 def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any, config: dict[str, Any]) -> Any:
-    """Do what `BiLSTMCRFForTokenClassification.from_encoder` says; `tagger` is the class that it was called on."""
-    if isinstance(labels, str):
-        raise ValueError(f"labels must be a list of tags, got the string {labels!r}")
-    labels = list(labels)
-    if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
-        raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
-    if named := sorted(config.keys() & {"num_labels", "id2label", "label2id"}):
-        raise ValueError(f"{named[0]!r} must be left away: `labels` names the tags and their number")
+    """Make a new tagger.
+
+    Args:
+        tagger: the class that `from_encoder` was called on.
+        name_or_path, labels, tokenizer, config: the arguments of `BiLSTMCRFForTokenClassification.from_encoder`.
+
+    Returns:
+        The tagger, as `from_encoder` describes it.
+
+    Raises:
+        ValueError: as `from_encoder` says.
+    """
+    labels = _distinct(labels, config)
     loading = {name: config.pop(name) for name in LOADING_ARGUMENTS if name in config}
     hub = {name: value for name, value in loading.items() if name != "attn_implementation"}
     stored, _ = PreTrainedConfig.get_config_dict(name_or_path, **hub)
     if tagger is BiLSTMCRFForTokenClassification:
         tagger = tagger_class(stored.get("model_type"))
-    known = {field.name for field in fields(tagger.config_class)}
-    if unknown := sorted(config.keys() - known):
-        raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {LOADING_ARGUMENTS}")
+    _check_fields(tagger, config)
     # Before the tokenizer, which reads the file too, and may fail on it without naming it.
     full = tagger.config_class.for_encoder(stored, **config, id2label=dict(enumerate(labels)))
     if tokenizer is None:
@@ -44,12 +49,12 @@ def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any,
     if "word_splitter" not in config and not tokenizer.is_fast:
         full.word_splitter = "unicode_words"
     with _quiet_load_report():
-        # In float32, whatever the checkpoint's dtype: half-precision weights do not train.
+        # In float32, whatever the checkpoint's dtype: weights in half precision do not train.
         model = tagger.from_pretrained(
             name_or_path,
             config=full,
             dtype=torch.float32,
-            # Who names a number of layers may mean the first ones.
+            # A user who names a number of layers may mean the first ones; the weights of the others are left over.
             _unchecked=("left over",) if "num_hidden_layers" in config else (),
             **loading,
         )
@@ -57,9 +62,28 @@ def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any,
     return model
 
 
+def _distinct(labels: Any, config: dict[str, Any]) -> list[str]:
+    """Return the labels as a list. Refuse labels that are no distinct strings, and other names of them beside."""
+    if isinstance(labels, str):
+        raise ValueError(f"labels must be a list of tags, got the string {labels!r}")
+    labels = list(labels)
+    if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+        raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
+    if named := sorted(config.keys() & {"num_labels", "id2label", "label2id"}):
+        raise ValueError(f"{named[0]!r} must be left away: `labels` names the tags and their number")
+    return labels
+
+
+def _check_fields(tagger: Any, config: dict[str, Any]) -> None:
+    """Refuse a keyword that is no field of the family's configuration."""
+    known = {field.name for field in fields(tagger.config_class)}
+    if unknown := sorted(config.keys() - known):
+        raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {LOADING_ARGUMENTS}")
+
+
 @contextmanager
 def _quiet_load_report() -> Iterator[None]:
-    """Keep the host from listing a new head's weights as missing."""
+    """Keep the host from warning that the weights of a new head are missing."""
 
     def keep(record: logging.LogRecord) -> bool:
         return "LOAD REPORT" not in record.getMessage()

@@ -1,7 +1,7 @@
-"""A finished tagger, opened by this package's own classes: no code of the checkpoint runs.
+"""Opening finished taggers with the classes of this package, so that no code of the checkpoint runs.
 
-Every door of the package opens folders here, the command, the program, the export and the demo, so that what is wrong
-with one is said in the same words. Travels with a Space.
+The program, the command and the demo all open folders here, so that they say in the same words what is wrong with one.
+This file travels with a Space.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,18 @@ from transformers.utils import logging
 
 from .. import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline, is_tagger, tagger_class
 from ..configuration_crf import check_value, quoted
-from ..hub.pushing import hub_answers
+from ..hub.answers import hub_answers
 from ..words import check_tokenizer
+
+__all__ = [
+    "OpeningError",
+    "check_numbers",
+    "open_model",
+    "open_tagger",
+    "open_tokenizer",
+    "read_config",
+    "telling",
+]
 
 _TOKEN = (
     lambda value: value is None or (isinstance(value, str | dict) and value),
@@ -34,15 +44,15 @@ _TOKENIZER_RULES = {
     "tokenizer_class": (lambda value: isinstance(value, str | None), "a text or None"),
     "auto_map": (lambda value: isinstance(value, dict | list) and value != [], "a dictionary or a list"),
 }
-"""What a `tokenizer_config.json` may hold, where the host would fail without naming the field."""
+"""What fields of a `tokenizer_config.json` may hold. At other values the host would fail without naming the field."""
 _LONGEST = 600
-"""Characters of an error of the host's that are repeated: some of them show a file."""
+"""How many characters of a host's error are repeated. Some errors show a whole file."""
 
 
 class OpeningError(Exception):
-    """A folder or a repository that cannot be opened: one sentence that says which, what is wrong, and the cure.
+    """A folder or a repository cannot be opened; one sentence says which, what is wrong, and what helps.
 
-    Its `__cause__` is what was raised.
+    The error that was raised first is its `__cause__`.
     """
 
 
@@ -65,7 +75,7 @@ def open_tagger(name: str, revision: str | None = None, device: torch.device | N
 
 
 def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClassification:
-    """Open a finished tagger's model, and look whether its weights are numbers.
+    """Open the model of a finished tagger, and check that its weights are numbers.
 
     Raises:
         OpeningError: if there is no such tagger, or a file of it is damaged.
@@ -77,10 +87,11 @@ def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClass
             f"{name}: `model_type` in its config.json must be that of a tagger, such as 'bert_bilstm_crf', as "
             f"bert-crf train makes it, got {quoted(kind)}"
         )
-    tagger = tagger_class(kind)
+    tagger: Any = tagger_class(kind)  # its configuration class has two bases, for which Python has no one type
     heads = tagger.config_class.attribute_map.get("num_attention_heads", "num_attention_heads")
     with telling(f"{name}: its config.json cannot be used"):
-        # No weight's shape depends on these, and their defaults would be taken without a word.
+        # Without these fields the host would take its defaults and say nothing, since no weight's shape depends on
+        # them.
         for names in ((heads,), ("id2label", "label2id")):
             if not any(one in values for one in names):
                 raise ValueError(f"it must have `{names[0]}`, and has not")
@@ -134,13 +145,13 @@ def open_tokenizer(name: str, revision: str | None = None) -> Any:
 
 
 def check_numbers(name: str, model: torch.nn.Module) -> None:
-    """Look whether all weights are numbers: one that is not makes every score none, and paths nonsense.
+    """Check that all weights are numbers. A single NaN makes all scores NaN, and all paths arbitrary.
 
     Raises:
-        OpeningError: naming the first weight that has one that is none.
+        OpeningError: naming the first weight that is not finite.
     """
     for weight, values in model.named_parameters():
-        # A sum takes a third of the time, but is no number either where large ones are summed.
+        # The sum is three times as fast as looking at each number, but large numbers can also add up to infinity.
         if values.is_floating_point() and not values.sum().isfinite() and not values.isfinite().all():
             fault = values[~values.isfinite()][0].item()
             raise OpeningError(f"{name}: its weights must be finite numbers, got {fault} in {quoted(weight)}")
@@ -148,7 +159,11 @@ def check_numbers(name: str, model: torch.nn.Module) -> None:
 
 @contextmanager
 def telling(place: str) -> Iterator[None]:
-    """Turn whatever the host raises while it reads foreign files into one sentence that begins with the place."""
+    """Turn any error that the host raises while it reads foreign files into one sentence that begins with the place.
+
+    Raises:
+        OpeningError: with that sentence.
+    """
     try:
         with hub_answers():
             yield
@@ -159,7 +174,7 @@ def telling(place: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line why something failed; by the error's name, too, where its text alone would say nothing."""
+    """Say in one line why something failed, with the name of the error if its text alone would not tell."""
     said = (getattr(error, "strerror", None) or str(error).strip() or "no reason given").splitlines()[0].rstrip(".")
     said = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in said)
     said = said if len(said) <= _LONGEST else f"{said[:_LONGEST]}..."
@@ -169,7 +184,7 @@ def _reason(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the host's notes on loading off the terminal."""
+    """Keep the host from writing about its loading on the terminal."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

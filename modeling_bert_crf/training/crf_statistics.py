@@ -42,7 +42,7 @@ def crf_statistics(
     words, mask = model.encode(**inputs)
     emissions = model.emit(words, mask).float()
     model.train(training)
-    free = LinearChainCRF(model.config.num_labels).to(emissions.device)
+    free = LinearChainCRF(len(model.config.labels)).to(emissions.device)
     free.load_state_dict(state)
     free.temperature = model.config.temperature
     legal_share = (model.crf.log_partition(emissions, mask) - free.log_partition(emissions, mask)).exp()

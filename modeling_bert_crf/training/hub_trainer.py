@@ -9,8 +9,9 @@ from huggingface_hub import CommitInfo, HfApi, ModelCard
 from transformers import Trainer
 
 from ..doors.terminal import show
-from ..hub.push import list_push, push_folder
-from ..hub.pushing import bare_card, hub_errors
+from ..hub.answers import hub_errors
+from ..hub.folders import list_push, push_folder
+from ..hub.pushing import bare_card
 from .output_folder import OutputFolder
 from .training_arguments import CRFTrainingArguments
 
@@ -46,7 +47,7 @@ class HubTrainer(Trainer):
         private: bool | None = None,
         **metadata: Any,
     ) -> CommitInfo | Future[CommitInfo] | None:
-        """Save model and tokenizer in the output folder, and push what belongs on the Hub (`hub.push.GOES_UP`).
+        """Save model and tokenizer in the output folder, and push what belongs on the Hub (`hub.folders.GOES_UP`).
 
         The card of the folder is kept. A folder without a card gets one that says only what the model is.
 

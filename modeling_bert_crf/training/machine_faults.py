@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..doors.lock import FolderInUseError
-from ..hub.pushing import HubError
+from ..hub.answers import HubError
 from .errors import Stopped, TrainingError
 from .output_folder import is_finished, is_trained, way_on
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ..hub.push import list_push, push_folder
+from ..hub.folders import list_push, push_folder
 from .arguments import STEPS, Arguments
 from .facts import fingerprint
 from .output_folder import is_finished

@@ -9,7 +9,7 @@ from typing import cast
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
 from transformers.utils import logging
 
-from ..hub.pushing import hub_answers
+from ..hub.answers import hub_answers
 from ..readers.datasets import class_names, read_dataset
 from ..readers.files import read_file
 from ..readers.labelled import understand
@@ -74,7 +74,7 @@ def _open_dataset(data: DataArguments, name: str) -> Source:
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--dataset_name {name}: {str(error).strip().splitlines()[0]}") from None
     # Without a name of a split, the library returns all splits.
-    return DatasetDict(train=dataset) if isinstance(dataset, Dataset) else cast(Source, dataset)
+    return DatasetDict({"train": dataset}) if isinstance(dataset, Dataset) else cast(Source, dataset)
 
 
 def _read_split(name: str, data: DataArguments, dataset: Source | None) -> Split:

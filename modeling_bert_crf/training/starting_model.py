@@ -72,7 +72,8 @@ def _new_tagger(
     """Put a new head on an encoder; `stored` is what the encoder's `config.json` holds."""
     name = arguments.starts_from
     with telling(f"{name}: its config.json cannot be used"):
-        tagger_class(stored.get("model_type")).config_class.for_encoder(stored)
+        family: Any = tagger_class(stored.get("model_type"))
+        family.config_class.for_encoder(stored)
     tokenizer = _open_tokenizer(arguments)
     labels = choose_labels(splits["train"], data)
     splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)

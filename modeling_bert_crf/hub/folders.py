@@ -1,4 +1,4 @@
-"""The folder of a finished model on the Hub: what goes up, all of it in one commit or nothing."""
+"""Pushing the folder of a finished model: what of it belongs on the Hub goes there in one commit."""
 
 from pathlib import Path
 
@@ -6,11 +6,13 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
 from ..doors.lock import LOCK
-from .pushing import HubError, hub_errors
+from .answers import HubError, hub_errors
+
+__all__ = ["GOES_UP", "files_to_push", "list_push", "push_folder"]
 
 GOES_UP = ("README.md", "LICENSE", "*.safetensors", "*.json", "*.py", "vocab.txt", "spiece.model", "plots/*")
 """What of a model's folder belongs on the Hub. All else stays: checkpoints, pickles, and the predictions, which hold
-the text and the gold tags of a data set that may be licensed otherwise."""
+the text and the gold tags of a data set that may have another licence than the model."""
 
 
 def files_to_push(folder: str | Path) -> list[str]:
@@ -27,7 +29,7 @@ def files_to_push(folder: str | Path) -> list[str]:
 
 
 def list_push(folder: str | Path, repo_id: str, revision: str | None = None, tag: str | None = None) -> str:
-    """Say, without a network, what `push_folder` would push, and what would stay.
+    """Return a list of what `push_folder` would push, and of what would stay. It needs no network.
 
     Raises:
         HubError: if the folder holds no finished model.
@@ -55,8 +57,8 @@ def push_folder(
 ) -> CommitInfo:
     """Push a finished model in one commit; make the repository and the branch if need be.
 
-    Repeating it sends only what is missing: large files that arrived before it broke off are not sent again, and
-    nothing is committed where nothing has changed. The folder is only read.
+    A call that is repeated sends only what is missing: large files that have arrived before are not sent again, and
+    where nothing has changed nothing is committed. The folder is only read.
 
     Args:
         folder: the model's; see `GOES_UP`.
