@@ -1,4 +1,4 @@
-"""The options of a run, and those that are chosen where the user leaves them open.
+"""The options of a run, in three parts: of the model, of the data, and of the training.
 
 After a change of an option `python -m bert_crf_command.options` has to be run: `bert-crf train` knows its options from
 a list that this writes.
@@ -17,6 +17,18 @@ from ..schemes import SCHEMES
 from .errors import UserError
 from .settings import settings_of_command
 from .training_arguments import CRFTrainingArguments
+
+__all__ = [
+    "FILES",
+    "SHAPE",
+    "STEPS",
+    "Arguments",
+    "DataArguments",
+    "ModelArguments",
+    "given_options",
+    "option_parser",
+    "parse_arguments",
+]
 
 
 @dataclass
@@ -72,7 +84,7 @@ class ModelArguments:
 
 
 SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
-"""Options of a new model, which a finished tagger has decided."""
+"""The options that shape a new model. A finished tagger has its shape already."""
 
 
 @dataclass
@@ -140,7 +152,11 @@ class DataArguments:
     )
 
     def labels(self) -> list[str] | None:
-        """Return the tags of `label_list`, read from its file if it names one."""
+        """Return the tags of `label_list`, which are read from a file if it names one; None if it is not given.
+
+        Raises:
+            UserError: if there is no such file, or it cannot be read.
+        """
         if self.label_list is None or len(self.label_list) != 1:
             return self.label_list
         file = Path(self.label_list[0])
@@ -156,19 +172,21 @@ class DataArguments:
 
 
 Arguments = tuple[ModelArguments, DataArguments, CRFTrainingArguments]
+"""All options of a run."""
 FILES = {"train": "train_file", "validation": "validation_file", "test": "test_file"}
 STEPS = {"train": "do_train", "validation": "do_eval", "test": "do_predict"}
+"""Of each split the option that names its files, and the option that asks for the step that needs it."""
 
 
 def parse_arguments(words: Sequence[str], file: Path | None = None) -> Arguments:
-    """Read options as the command line has them.
+    """Read options as they stand on the command line.
 
     Args:
         words: the options and their values.
-        file: where they were read from, if not from the command line.
+        file: the file that they were read from, if they were not given on the command line.
 
     Raises:
-        UserError: if there is no such option, or a value is none that it can have.
+        UserError: if there is no such option, or an option cannot have such a value.
     """
     parser = option_parser()
     defaults = {one.name: one.default for one in fields(CRFTrainingArguments)}
@@ -193,7 +211,7 @@ def given_options(words: Sequence[str]) -> dict[str, Any]:
 
 
 class _Parser(HfArgumentParser):
-    """The host's parser, without its way to end the program."""
+    """The host's parser, but a mistake is an error and does not end the program."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(message)

@@ -1,4 +1,4 @@
-"""A small corpus of invented sentences, and an untrained BERT to go with it: a whole run without any download."""
+"""An example to train on without any download: a small corpus of invented sentences, and an untrained BERT."""
 
 import random
 import re
@@ -16,10 +16,13 @@ from ..doors.terminal import show
 from ..readers.conversion import spans_to_tags
 from ..readers.sentences import DataError
 
-SPLITS = {"train": 500, "validation": 150, "test": 300}
+__all__ = ["SPLITS", "example_arguments", "write_example"]
 
-# Names are made of the same stems whatever their type, and some words that look like names are none: only the context
-# can tell, and not always ("Brond hired Tair": a firm or a person?).
+SPLITS = {"train": 500, "validation": 150, "test": 300}
+"""How many sentences each split has."""
+
+# Names of all types are made of the same stems, and some words that look like names are none. So only the context
+# tells what a word is, and sometimes it does not: in "Brond hired Tair" either may be a firm or a person.
 _TEMPLATES = """
 {PER} moved from {LOC} to {LOC} last spring .
 The board of {ORG} elected {PER} as its new chair .
@@ -43,43 +46,17 @@ Fishermen near {LOC} caught little this winter .
 They drank {NONE} tea and played the {NONE} waltz .
 The {NONE} engine was sold to {ORG} in {LOC} .
 """
+# fmt: off
 _ONSETS = [
-    "b",
-    "br",
-    "c",
-    "ch",
-    "d",
-    "dr",
-    "f",
-    "fl",
-    "g",
-    "gr",
-    "h",
-    "j",
-    "k",
-    "kl",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pr",
-    "r",
-    "s",
-    "sh",
-    "st",
-    "t",
-    "tr",
-    "v",
-    "w",
-    "z",
+    "b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "kl", "l", "m", "n", "p", "pr", "r", "s",
+    "sh", "st", "t", "tr", "v", "w", "z",
 ]
+# fmt: on
 _NUCLEI = ["a", "e", "i", "o", "u", "ai", "ea", "ie", "oa", "ou"]
 _CODAS = ["l", "ll", "m", "n", "nd", "nt", "r", "rd", "rk", "rn", "s", "sk", "ss", "t", "th", "x", "ck"]
 _FIRST_NAMES = ["a", "o", "i", "en", "ah", "ia", "us", "el"]
 _PLACE_ENDINGS = ["ford", "ville", "burg", "ton", "mouth", "stad", "haven", "by"]
 _FIRM_ENDINGS = [["Group"], ["Holding"], ["Bank"], ["and", "Sons"], ["Airlines"], ["Labs"]]
-
-
 _MARK = ".demo"
 
 
@@ -126,7 +103,7 @@ def write_example(folder: Path, seed: int = 0) -> dict[str, Path]:
     """
     rng = random.Random(seed)
     stems = list(_stems(rng, 1400))
-    # Validation and test draw on stems that training never saw.
+    # The names of validation and test are made of stems that do not occur in training.
     shares = {"train": stems[:900], "validation": stems[900:1100], "test": stems[1100:]}
     places = {split: folder / f"{split}.conll" for split in SPLITS} | {"encoder": folder / "encoder"}
     corpus = {split: [_sentence(rng, shares[split]) for _ in range(count)] for split, count in SPLITS.items()}
@@ -138,7 +115,7 @@ def write_example(folder: Path, seed: int = 0) -> dict[str, Path]:
 
 
 def _stems(rng: random.Random, count: int) -> Iterator[str]:
-    """Yield distinct capitalised syllables."""
+    """Yield so many different capitalised syllables."""
     seen: set[str] = set()
     while len(seen) < count:
         stem = (rng.choice(_ONSETS) + rng.choice(_NUCLEI) + rng.choice(_CODAS)).capitalize()
@@ -148,6 +125,7 @@ def _stems(rng: random.Random, count: int) -> Iterator[str]:
 
 
 def _sentence(rng: random.Random, stems: list[str]) -> list[tuple[str, str]]:
+    """Fill the slots of a template with names; return words with their tags."""
     words: list[str] = []
     spans = []
     for piece in re.split(r"[{}]", rng.choice(_TEMPLATES.strip().splitlines())):
@@ -187,7 +165,9 @@ _NAMES = {"PER": _person, "LOC": _place, "ORG": _firm, "NONE": _thing}
 
 
 def _write_encoder(folder: Path, texts: list[str], seed: int) -> None:
-    # Frequent words and single letters: a trained WordPiece vocabulary would break its ties otherwise in every run.
+    """Write an untrained BERT, with a tokenizer for the words of these texts."""
+    # The vocabulary is the frequent words and single letters. A trained one would differ from run to run, since the
+    # trainer of WordPiece breaks ties by chance.
     counts = Counter(" ".join(texts).split())
     letters = sorted(set(string.ascii_letters).union(*counts))
     frequent = sorted(word for word, count in counts.items() if count >= 5 and len(word) > 1)
