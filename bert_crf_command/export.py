@@ -56,8 +56,8 @@ def export(
     from modeling_bert_crf.readers.sentences import DataError
 
     try:
-        from modeling_bert_crf.export.onnx import export as write
-        from modeling_bert_crf.export.parity import report
+        from modeling_bert_crf.export.parity import parity_lines
+        from modeling_bert_crf.export.writing import export as write
     except ImportError as error:
         fail("export", f"{reason(error)}: pip install 'modeling-bert-crf[onnx]'")
 
@@ -68,7 +68,7 @@ def export(
         tagger = cast(BiLSTMCRFForTokenClassification, pipeline.model)
         inputs, gold = _read(sentences, tagger.config)
         parity = write(tagger, pipeline.tokenizer, folder, inputs, gold, int8)
-    for line in report(parity):
+    for line in parity_lines(parity):
         say(line)
 
 

@@ -19,7 +19,7 @@ from transformers import AutoModel, AutoTokenizer, CanineTokenizer
 import modeling_bert_crf
 import run_ner
 from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
-from modeling_bert_crf.export.onnx import export
+from modeling_bert_crf.export.writing import export
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
-from modeling_bert_crf.export import onnx as writing
+from modeling_bert_crf.export import writing
 from modeling_bert_crf.export.numpy_crf import NumpyCRF
 from modeling_bert_crf.export.quantization import smooth
 from modeling_bert_crf.export.runtime import OnnxTagger

@@ -1,4 +1,4 @@
-"""Does an exported model tag as the model does? Asked of real sentences, before an export is called good."""
+"""The comparison of an exported model with the model itself, on real sentences. Only an export that passes is kept."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +14,17 @@ from ..scores.metrics import flat_scores, score_tags
 from ..words import Window
 from .runtime import OnnxTagger
 
+__all__ = ["EQUAL", "TIE", "Parity", "compare", "parity_lines"]
+
 EQUAL = 0.999
-"""Share of paths that must be equal in float32."""
+"""The share of paths that must be equal in float32."""
 TIE = 1e-3
-"""Of how many nats between two paths' scores float32 cannot be sure, after a whole encoder."""
+"""Two paths are a tie if their scores differ by less than so many nats: the rounding of a whole encoder in float32 can
+make such a difference."""
 
 Parity = dict[str, Any]
-"""`sentences` and `words`, how many were compared, `f1` of the model where gold tags are known, and under `float32`,
-and `int8`, what `_agreement` returns."""
+"""The result of a comparison: `sentences` and `words`, how many were compared; `f1` of the model, where gold tags are
+known; and under `float32`, and `int8`, what `_agreement` returns."""
 
 
 def compare(
@@ -35,7 +38,8 @@ def compare(
     """Tag sentences with a model in float32 on the CPU, and with its export.
 
     Raises:
-        ValueError: if there is no sentence, the export splits one otherwise, or in float32 it finds other paths.
+        ValueError: if there is no sentence, if the export splits a sentence otherwise than the model, or if too few of
+            its paths in float32 are the model's.
     """
     by_words = not isinstance(next(iter(sentences), ""), str)
     sentences = list(sentences)
@@ -68,8 +72,8 @@ def compare(
     return parity
 
 
-def report(parity: Parity) -> Iterator[str]:
-    """Write a parity as lines for a reader."""
+def parity_lines(parity: Parity) -> Iterator[str]:
+    """Write the result of a comparison as lines for a reader."""
     yield f"{parity['sentences']:,} sentences, {parity['words']:,} words"
     for name in ("float32", "int8"):
         if name not in parity:
@@ -87,7 +91,7 @@ def report(parity: Parity) -> Iterator[str]:
 
 @torch.inference_mode()
 def _emit(model: Any, chain: Sequence[Window]) -> Tensor:
-    """Return the model's own emissions for a chain of words, (1, T, K), with nothing batched."""
+    """Return the model's own emissions for a chain of words, (1, T, K); every window is encoded by itself."""
     states = []
     for window in chain:
         words, mask = model.encode(
@@ -124,8 +128,8 @@ def _agreement(
     """Compare emissions and paths.
 
     Returns:
-        `equal_paths` and `ties`, numbers of sentences; `largest_emission_difference`; and `differences`, for each
-        sentence with another path its number and the `margin`: by how many nats the model prefers its own path.
+        `equal_paths` and `ties`, which are numbers of sentences; `largest_emission_difference`; and `differences`, for
+        each sentence with another path its number and the `margin`, by how many nats the model prefers its own path.
     """
     largest, differences = 0.0, []
     for index, (own, path, (emissions, other)) in enumerate(zip(reference, paths, exported, strict=True)):
@@ -152,7 +156,7 @@ def _f1(model: Any, gold: Sequence[Sequence[str]] | None, paths: Sequence[list[i
 
 
 def _entity_agreement(own: Sequence[list[dict]], other: Sequence[list[dict]]) -> dict[str, Any]:
-    """Compare what the pipeline and the export find in each text: entities, and where they agree their scores."""
+    """Compare the entities that the pipeline and the export find in each text, and the scores of equal entities."""
     equal, largest = 0, 0.0
     for one, two in zip(own, other, strict=True):
         spans = [[(entity["entity_group"], entity["start"], entity["end"]) for entity in side] for side in (one, two)]

@@ -1,13 +1,13 @@
-"""Write an encoder's weights in 8 bits.
+"""Writing the weights of an encoder in 8 bits.
 
-A matrix product in 8 bits has one scale for all activations of a window, so a channel of large values costs the others
-their digits. Such channels stand where the gain of a layer norm is large, which is known without sentences. Half of
-the difference between channels is moved from the activations into the weights (which have a scale per output)
-beforehand, an exact rewriting: x W = (x / s) (s W).
+A matrix product in 8 bits has one scale for all activations of a window. So if one channel has large values, few
+digits are left for the others. Which channels are large can be known without sentences: those where the gain of a
+layer norm is large. Before the weights are rounded, half of the difference between channels is therefore moved from
+the activations into the weights, which have one scale for each output. This changes no result: x W = (x / s) (s W).
 
 References:
-    G. Xiao et al., "SmoothQuant", ICML 2023, eq. 4 with alpha 1/2; their maxima of activations on sample sentences are
-    here |bias| + 3 |gain|, three standard deviations of what a layer norm writes.
+    G. Xiao et al., "SmoothQuant", ICML 2023, eq. 4 with alpha 1/2. They take the largest activation on sample
+    sentences; here it is |bias| + 3 |gain|, three standard deviations of what a layer norm writes.
 """
 
 from pathlib import Path
@@ -18,13 +18,21 @@ from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+__all__ = ["DEVIATIONS", "quantize", "smooth"]
+
 DEVIATIONS = 3
+"""How many standard deviations of its output a layer norm is taken to reach."""
 
 
 def quantize(encoder: Path, target: Path) -> None:
-    """Quantize weights now, each matrix with a scale per output channel, and activations when the encoder runs.
+    """Round the weights to 8 bits now, and let the encoder round the activations when it runs.
 
-    One scale per matrix would cost WNUT-17 two and a half points of F1; embeddings in 8 bits cost nothing.
+    Each matrix has one scale for each output channel: one scale for the whole matrix would cost two and a half points
+    of F1 on WNUT-17. Embeddings in 8 bits cost nothing.
+
+    Args:
+        encoder: the graph to read.
+        target: where to write the new graph.
     """
     prepared = target.with_suffix(".prepared")
     quant_pre_process(encoder, prepared, skip_symbolic_shape=True)
@@ -40,7 +48,7 @@ def quantize(encoder: Path, target: Path) -> None:
 
 
 def smooth(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Even out the channels that matrix products read off layer norms; the outputs stay what they are."""
+    """Even out the channels where a matrix product reads the output of a layer norm. The results stay the same."""
     graph = model.graph
     constants = {constant.name: constant for constant in graph.initializer}
     norms = {node.output[0]: node for node in graph.node if node.op_type == "LayerNormalization"}

@@ -1,6 +1,7 @@
-"""Tag texts with an exported model, with neither torch nor transformers.
+"""Tag texts with an exported model, without torch and transformers.
 
-Travels with an export. `pip install numpy onnxruntime regex tokenizers` is all that it needs. In its folder:
+This file travels with an export. It needs no more than `pip install numpy onnxruntime regex tokenizers`. In its
+folder:
 
     python runtime.py . "Ada Lovelace wrote to Babbage."
 
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import onnxruntime
@@ -27,8 +28,10 @@ from ..text_layout import Found, Text, join_given_words, lay_out, split_into_cha
 from ..words import Window
 from .numpy_crf import NumpyCRF
 
+__all__ = ["BATCH_TOKENS", "OnnxTagger"]
+
 BATCH_TOKENS = 512
-"""Positions, padding included, that the graphs read at once. On a CPU more gains nothing."""
+"""How many positions, padding included, the graphs read at once. On a CPU more are not faster."""
 Emissions = NDArray[np.float32]
 _Reading = TypeVar("_Reading")
 
@@ -38,7 +41,8 @@ class OnnxTagger:
 
     Args:
         folder: what `bert-crf export` wrote.
-        int8: read the encoder whose weights are 8-bit integers, if the export has one: faster, not quite as exact.
+        int8: whether to read the encoder whose weights are 8-bit integers. It is faster and not quite as exact, and an
+            export has it only if it was asked for.
         threads: how many the graphs may use; None leaves it to onnxruntime.
 
     Raises:
@@ -49,14 +53,15 @@ class OnnxTagger:
         folder = Path(folder)
         settings = json.loads((folder / "tagger.json").read_text("utf-8"))
         self.labels: list[str] = settings["labels"]
-        # Exports of 0.1 do not say it.
+        # Exports of version 0.1 do not name the scheme.
         self.scheme: str | None = settings["scheme"] if "scheme" in settings else span_scheme(None, self.labels)
         self.crf = NumpyCRF(**np.load(folder / "crf.npz"))
         self._settings = settings
         self._tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])
         self._encoder = _session(folder / ("encoder.int8.onnx" if int8 else "encoder.onnx"), threads)
         self._head = _session(folder / "head.onnx", threads)
-        # An 8-bit encoder scales a batch by its largest value: alone, a window gets the same result in every batch.
+        # An 8-bit encoder scales the values of a batch by the largest one. So each window is read by itself; its
+        # result would otherwise depend on the others in the batch.
         self._batch_tokens = 1 if int8 else BATCH_TOKENS
         self._apart = np.array([[not continues(one, two, self.scheme) for two in self.labels] for one in self.labels])
 
@@ -69,13 +74,13 @@ class OnnxTagger:
         """Return what was found in each of the inputs, in their order.
 
         Args:
-            inputs: texts; with `is_split_into_words` lists of words, or documents, which are lists of those; their
-                offsets count in the words joined by blanks.
+            inputs: texts; with `is_split_into_words` lists of words, or documents, which are lists of such lists. The
+                offsets of given words count in the words joined by blanks.
             is_split_into_words: whether sentences come as lists of words.
-            aggregation_strategy: `"simple"` gives one dictionary per entity, `entity_group, score, word, start, end`,
-                `"none"` one per word that is in one, `entity, score, word, start, end, index`. The score is the exact
-                probability that these words, no more and no fewer, are one entity of this type; or that of a word's
-                tag.
+            aggregation_strategy: `"simple"` gives one dictionary for each entity, `entity_group, score, word, start,
+                end`. Its score is the exact probability that these words, no more and no fewer, are one entity of this
+                type. `"none"` gives one for each word in an entity, `entity, score, word, start, end, index`. Its
+                score is the probability of the word's tag.
 
         Raises:
             ValueError: if an input is not what `is_split_into_words` says, or the strategy is neither of the two.
@@ -88,7 +93,7 @@ class OnnxTagger:
         is_split_into_words: bool = False,
         aggregation_strategy: str = "simple",
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yield what `__call__` returns, while the inputs are read."""
+        """Yield what `__call__` returns, one after the other, while the inputs are read."""
         if aggregation_strategy not in ("simple", "none"):
             raise ValueError(f"aggregation_strategy must be 'simple' or 'none', got {aggregation_strategy!r}")
         if isinstance(inputs, str):
@@ -109,7 +114,7 @@ class OnnxTagger:
                 yield text.entries(list(islice(readings, len(text.chains))), by_word)
 
     def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
-        """Split inputs into words and chains, and lay those out in windows."""
+        """Split inputs into words and chains, and lay the chains out in windows."""
         settings = self._settings
         if is_split_into_words:
             texts = join_given_words(inputs, " ")
@@ -145,7 +150,7 @@ class OnnxTagger:
         """Read windows; return the encoder's output for each one's scored words, (words, H)."""
         rows = [np.array(window.input_ids, dtype=np.int64) for window in windows]
         feed = {"input_ids": _pad(rows), "attention_mask": _pad([np.ones_like(row) for row in rows])}
-        hidden = self._encoder.run(None, feed)[0]  # (B, S, H)
+        hidden = _run(self._encoder, feed)  # (B, S, H)
         return [state[np.flatnonzero(window.word_mask)] for state, window in zip(hidden, windows, strict=True)]
 
     def _score(
@@ -162,7 +167,7 @@ class OnnxTagger:
             "lengths": lengths,
         }
         taken = {one.name: feed[one.name] for one in self._head.get_inputs()}
-        return self._head.run(None, taken)[0], mask
+        return _run(self._head, taken), mask
 
     def _read_words(self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64]) -> Iterator[Found]:
         marginals = self.crf.marginals(emissions, mask)
@@ -178,7 +183,7 @@ class OnnxTagger:
         found = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, self.scheme)]
         if not found:
             return
-        rows = sorted({row for row, *_ in found})  # the others are spared the sums
+        rows = sorted({row for row, *_ in found})  # rows without an entity need no sums
         index = {row: number for number, row in enumerate(rows)}
         spans = [(index[row], start, end) for row, start, end, _ in found]
         scores = self.crf.span_probabilities(emissions[rows], mask[rows], paths[rows], spans, self._apart)
@@ -186,9 +191,9 @@ class OnnxTagger:
 
 
 class Tokenizer:
-    """What `words.py` asks of a tokenizer."""
+    """A tokenizer with those attributes and methods that `words.py` asks for."""
 
-    is_fast = True  # it knows where its words stand
+    is_fast = True  # it knows where its words stand in a text
 
     def __init__(self, file: Path, special_ids: dict[str, int | None]):
         self._tokenizer = tokenizers.Tokenizer.from_file(str(file))
@@ -210,7 +215,7 @@ class Tokenizer:
 
 
 class Encodings:
-    """Texts in sub-tokens, read as transformers' `BatchEncoding` is."""
+    """Texts in sub-tokens, with those methods of transformers' `BatchEncoding` that `words.py` calls."""
 
     def __init__(self, encodings: list[tokenizers.Encoding]):
         self._encodings = encodings
@@ -234,8 +239,13 @@ def _session(file: Path, threads: int | None) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
+def _run(graph: onnxruntime.InferenceSession, feed: dict[str, NDArray]) -> Emissions:
+    """Return the one output of a graph, which is an array of floats."""
+    return cast(Emissions, graph.run(None, feed)[0])
+
+
 def _pad(rows: Sequence[NDArray]) -> NDArray:
-    """Put rows (n, ...) of unequal lengths one above the other, (B, T, ...)."""
+    """Put rows (n, ...) of unequal lengths into one array (B, T, ...), with zeros past each row's end."""
     grid = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
     for line, row in zip(grid, rows, strict=True):
         line[: len(row)] = row
@@ -243,6 +253,7 @@ def _pad(rows: Sequence[NDArray]) -> NDArray:
 
 
 def _marked(window: Window, values: Sequence[int]) -> Iterator[int]:
+    """Yield those of a window's values that stand at a scored word."""
     return (value for value, marked in zip(values, window.word_mask, strict=True) if marked)
 
 

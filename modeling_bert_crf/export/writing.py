@@ -1,13 +1,16 @@
-"""Write a model as a folder that tags without torch: two ONNX graphs, the CRF's tables, and the code that reads them.
+"""Writing a model as a folder that tags without torch: two ONNX graphs, the CRF's tables, and the code that reads
+them.
 
     encoder.onnx        input_ids, attention_mask (B, S)                               -> hidden (B, S, H)
     head.onnx           words (B, T, H), word_shape_ids (B, T), lengths (B,)           -> emissions (B, T, K)
     encoder.int8.onnx   the encoder with weights of 8 bits, if asked for
     crf.npz             start_transitions, end_transitions, transitions; -inf where forbidden
-    tagger.json, tokenizer.json, and the modules `runtime.py` and what it imports
-    parity.json         how far this agrees with the model, on real sentences
+    tagger.json         the settings of the tagger
+    tokenizer.json      the tokenizer
+    *.py                `runtime.py`, and the modules that it imports
+    parity.json         how far all this agrees with the model, on real sentences
 
-Two graphs, since what is between them has no fixed shape: windows of long texts become one chain of words.
+There are two graphs, since a long text is read in several windows, whose words then become one chain.
 """
 
 import copy
@@ -26,10 +29,13 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..crf import LinearChainCRF
 from ..doors.files import whole
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from .parity import Parity, compare
 from .quantization import quantize
+
+__all__ = ["MODULES", "OPSET", "export"]
 
 OPSET, IR_VERSION = 20, 10
 MODULES = ("export/runtime.py", "export/numpy_crf.py", "batching.py", "text_layout.py", "words.py", "schemes.py")
@@ -44,22 +50,22 @@ def export(
     gold: Sequence[Sequence[str]] | None = None,
     int8: bool = False,
 ) -> Parity:
-    """Write a model as a folder that tags without torch, once it is seen to tag real sentences as the model does.
+    """Write a model as a folder that tags without torch; it is kept if it tags real sentences as the model does.
 
     Args:
         model: a trained tagger; it stays as it is.
         tokenizer: its tokenizer, a fast one.
         folder: where to write; must not exist, or be empty.
-        sentences: what to compare on, texts or lists of words: at least one, better a thousand.
-        gold: the tags of the words of each sentence, if known, in the model's scheme.
-        int8: write an encoder with weights of 8 bits, too.
+        sentences: those to compare on, texts or lists of words; at least one, better a thousand.
+        gold: the tags of the words of each sentence, in the model's scheme, if they are known.
+        int8: whether to write an encoder with weights of 8 bits, too.
 
     Returns:
-        What `parity.json` holds.
+        The result of the comparison, which `parity.json` holds.
 
     Raises:
-        ValueError: if an argument is not as above, or fewer than 99.9 % of the paths in float32 are the model's own,
-            but for ties. The folder is then not there.
+        ValueError: if an argument is not as described, or if fewer than 99.9 % of the paths in float32 are the model's
+            own or ties with them. Then there is no folder.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -81,7 +87,7 @@ def _write(model: BiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path)
     config = model.config
     _write_encoder(model, folder / "encoder.onnx")
     onnx.save(_head(model), folder / "head.onnx")
-    np.savez(folder / "crf.npz", **_tables(model.crf))
+    np.savez(folder / "crf.npz", allow_pickle=False, **_tables(model.crf))
     settings = {
         "labels": config.labels,
         "scheme": config.span_scheme,
@@ -96,7 +102,7 @@ def _write(model: BiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path)
     package = Path(__file__).parents[1]
     for module in MODULES:
         code = (package / module).read_text("utf-8")
-        # In the export all modules are siblings, and no package.
+        # In an export the modules stand side by side and are no package.
         code = re.sub(r"^from \.+(\w+) import", r"from \1 import", code, flags=re.MULTILINE)
         (folder / Path(module).name).write_text(code, "utf-8")
 
@@ -112,7 +118,7 @@ class _Encoder(nn.Module):
 
 def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
     model = copy.deepcopy(model)
-    model.set_attn_implementation("eager")  # a graph of a quarter fewer nodes than sdpa's, and quicker
+    model.set_attn_implementation("eager")  # its graph has a quarter fewer nodes than that of sdpa, and is faster
     input_ids = torch.zeros(2, 3, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with _quiet_exporter():
@@ -132,7 +138,7 @@ def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
 
 @contextmanager
 def _quiet_exporter() -> Iterator[None]:
-    """Keep the exporter's notes about its own parts to itself: what it wrote is tried afterwards."""
+    """Hide what torch's exporter logs about its own parts. What it has written is tried afterwards in any case."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -147,8 +153,8 @@ def _quiet_exporter() -> Iterator[None]:
 def _head(model: BiLSTMCRFForTokenClassification) -> onnx.ModelProto:
     """Write `BiLSTMCRFForTokenClassification.emit`, and the word shapes before it, as a graph.
 
-    By hand, for ONNX's LSTM reads each row within its length and in both directions; torch's exporter writes two LSTMs
-    between two gathers, and freezes the batch's size in their first state.
+    It is written by hand, since ONNX has an LSTM that reads each row within its length and in both directions. Torch's
+    exporter would write two LSTMs between two gathers, and fix the size of the batch in their first state.
     """
     config, weights = model.config, {name: _array(tensor) for name, tensor in model.named_parameters()}
     words = helper.make_tensor_value_info("words", TensorProto.FLOAT, ["batch", "words", config.hidden_size])
@@ -167,7 +173,7 @@ def _head(model: BiLSTMCRFForTokenClassification) -> onnx.ModelProto:
         flow = graph.add("Transpose", flow, perm=[1, 0, 2])
     flow = graph.add("MatMul", flow, graph.constant(weights["classifier.weight"].T))
     flow = graph.add("Add", flow, graph.constant(weights["classifier.bias"]))
-    graph.add("Div", flow, graph.constant(np.float32(config.temperature)), output="emissions")
+    graph.add("Div", flow, graph.constant(np.array(config.temperature, dtype=np.float32)), output="emissions")
     inputs = [words, *([shapes] if config.word_shape_size else []), *([lengths] if config.num_lstm_layers else [])]
     written = helper.make_graph(graph.nodes, "head", inputs, [emissions], graph.constants)
     written = helper.make_model(written, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
@@ -176,7 +182,7 @@ def _head(model: BiLSTMCRFForTokenClassification) -> onnx.ModelProto:
 
 
 class _Graph:
-    """Nodes and constants, named by their number."""
+    """The nodes and constants of a graph, named by their numbers."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
@@ -197,7 +203,7 @@ def _add_lstm(graph: _Graph, flow: str, weights: dict[str, np.ndarray], layer: i
     """Add a layer of the BiLSTM: (T, B, H) -> (T, B, 2 * units)."""
 
     def stack(*names: str) -> str:
-        """Lay a weight of both directions one above the other; torch's gates are i f g o, ONNX's i o f g."""
+        """Put the weights of both directions into one array. Torch orders the gates i f g o, and ONNX i o f g."""
         sides = []
         for side in ("left_to_right", "right_to_left"):
             blocks = [weights[f"lstm.{side}.{layer}.{name}"].reshape(4, units, -1)[[0, 3, 1, 2]] for name in names]
@@ -210,8 +216,8 @@ def _add_lstm(graph: _Graph, flow: str, weights: dict[str, np.ndarray], layer: i
     return graph.add("Reshape", states, graph.constant(np.array([0, 0, 2 * units])))
 
 
-def _tables(crf: nn.Module) -> dict[str, np.ndarray]:
-    """Return the CRF's scores, divided by its temperature, -inf where its rules forbid a move."""
+def _tables(crf: LinearChainCRF) -> dict[str, np.ndarray]:
+    """Return the scores of the CRF, divided by its temperature; -inf where its rules forbid a move."""
     names = {
         "start_transitions": crf.allowed_starts,
         "end_transitions": crf.allowed_ends,
