@@ -315,19 +315,22 @@ def test_a_report_of_less_says_what_is_missing(tmp_path, metrics):
         assert name in missing
 
 
+ODD = "does not hold what bert-crf train writes"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "holds no metrics.json: name the --output_dir of a finished run"),
         ("{", "metrics.json cannot be read: "),
         ("[]", "metrics.json must hold the `scores` and `labels` of a run of bert-crf train"),
-        ('{"scores": {"test": {"strict": 3}}, "labels": []}', "metrics.json does not hold what bert-crf train writes: "),
-        ('{"scores": {"test": {"accuracy": "x"}}, "labels": []}', "metrics.json does not hold what bert-crf train writes"),
-        ('{"scores": {"test": 3}, "labels": []}', "metrics.json does not hold what bert-crf train writes: "),
+        ('{"scores": {"test": {"strict": 3}}, "labels": []}', f"metrics.json {ODD}: "),
+        ('{"scores": {"test": {"accuracy": "x"}}, "labels": []}', f"metrics.json {ODD}"),
+        ('{"scores": {"test": 3}, "labels": []}', f"metrics.json {ODD}: "),
         ("[" * 100_000, "metrics.json cannot be read: "),
         (
             f'{{"scores": {{"test": {{"accuracy": {10**400}}}}}, "labels": []}}',
-            "does not hold what bert-crf train writes: ",
+            f"{ODD}: ",
         ),
     ],
     ids=[
