@@ -33,6 +33,7 @@ pyt_crf = import_module("pyt_crf") if find_spec("pyt_crf") else None
 
 SIZES = [(1, 32, 9), (8, 128, 9), (32, 128, 9), (32, 512, 9), (32, 128, 37), (16, 512, 37), (32, 128, 128)]
 HERE = Path(__file__).parent
+Program = tuple[torch.nn.Module, Callable[..., Tensor], Callable[..., Any]]
 
 
 class Count(TorchDispatchMode):
@@ -58,12 +59,12 @@ def make_batch(shape: tuple[int, int, int], scale: float = 2.0) -> tuple[Tensor,
     return emissions.requires_grad_(), torch.randint(num_tags, mask.shape), mask
 
 
-def make_programs(num_tags: int) -> dict[str, tuple[torch.nn.Module, Callable[..., Tensor], Callable[..., Any]]]:
+def make_programs(num_tags: int) -> dict[str, Program]:
     """Return each program's module, its summed NLL and its decoding, all with the same scores."""
     ours = LinearChainCRF(num_tags)
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    programs = {"ours": (ours, lambda e, y, m: ours(e, y, m).sum(), ours.decode)}
+    programs: dict[str, Program] = {"ours": (ours, lambda e, y, m: ours(e, y, m).sum(), ours.decode)}
     peers = {"pytorch-crf": torchcrf.CRF} | ({"pyt-crf": pyt_crf.CRF} if pyt_crf else {})
     for name, peer in peers.items():
         crf = peer(num_tags, batch_first=True)
