@@ -1,4 +1,4 @@
-"""One run at a time in an output folder: two would mix their files."""
+"""A lock that lets one run at a time use an output folder, since two would mix their files."""
 
 import logging
 import os
@@ -19,18 +19,19 @@ logger = logging.getLogger(__name__)
 
 
 class FolderInUseError(RuntimeError):
-    """Another run has the folder; the message says which process."""
+    """Another run uses the folder; the message says which process it is."""
 
 
 @contextmanager
 def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
-    """Keep other runs out of an output folder; the system lets go of the lock when the process ends, however it does.
+    """Keep other runs out of an output folder.
 
-    A folder that had to be made for it, and that stays empty, is removed again.
+    The system opens the lock when the process ends, in whatever way it ends. A folder that had to be made for the lock
+    is removed again if it stays empty.
 
     Args:
         folder: the output folder.
-        is_first: whether this is the process of the run that locks; for the others nothing is done.
+        is_first: whether this is the process of the run that locks. In its other processes nothing is done.
 
     Raises:
         FolderInUseError: if another run has the folder.
