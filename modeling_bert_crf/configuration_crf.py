@@ -2,16 +2,15 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import inf
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, configuration_utils
 from transformers.activations import ACT2FN
-from transformers.configuration_utils import strict
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from .schemes import SCHEMES, resolve_scheme, span_scheme
@@ -23,10 +22,10 @@ CUSTOM_PIPELINES = {
     for task in ("token-classification", "ner")
 }
 _MOST_LABELS = 4_096
-"""The transitions are as many as the square of the labels."""
+"""More would need too much memory: there are as many transitions as the square of the number of labels."""
 
 _Rule = tuple[Callable[[Any], bool], str]
-"""Whether a value is right, and what it must be, in words."""
+"""What says whether a value is right; and what it must be, in words."""
 
 
 def _integer(fewest: int, most: int) -> _Rule:
@@ -57,8 +56,8 @@ _FOREIGN = (lambda value: value is None, "left away, since the encoder has none"
 _BIDIRECTIONAL = (lambda value: value is False, "False, since a tagger reads what stands on both sides of a word")
 _DTYPES = ("float32", "float16", "bfloat16", "float64")
 _RULES: dict[str, _Rule] = {
-    # Sizes end far above every encoder there is: a forged configuration must not fill the memory before its weights
-    # are compared.
+    # The limits lie far above every encoder there is. Without any, a forged configuration could fill the memory before
+    # its sizes are compared with the weights.
     "vocab_size": _integer(1, 10_000_000),
     "hidden_size": _integer(1, 65_536),
     "intermediate_size": _integer(1, 1_000_000),
@@ -100,7 +99,7 @@ _RULES: dict[str, _Rule] = {
     "architectures": _or_none(_kind(list, "a list")),
     "transformers_version": _or_none(_TEXT),
 }
-"""What a field must be, where a family has it: the head's, those that most encoders share, and the host's own."""
+"""What a field must be, if a family has it: fields of the head, those that most encoders share, and the host's own."""
 _MORE_RULES: dict[str, _Rule] = {
     "num_labels": _or_none(_integer(1, _MOST_LABELS)),
     "output_attentions": _or_none(_FLAG),
@@ -113,13 +112,7 @@ _MORE_RULES: dict[str, _Rule] = {
     ),
     **dict.fromkeys(("layer_types", "per_layer_config", "rope_parameters", "rope_scaling", "fusion_config"), _FOREIGN),
 }
-"""What may stand beside the fields, as far as the host reads it."""
-
-_TAGGER = "_bilstm_crf"
-"""What every tagger's `model_type` ends in."""
-_OF_A_TASK = {"model_type", "architectures", "id2label", "label2id", "num_labels", "problem_type", "auto_map"}
-_OF_A_TASK |= {"custom_pipelines", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
-"""What a tagger does not take over from the configuration of its encoder."""
+"""What the host reads beside the fields, and what that must be."""
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
@@ -132,9 +125,10 @@ def quoted(value: Any) -> str:
     return text if len(text) <= 160 else f"{text[:157]}..."
 
 
-def tagger_config(cls: type) -> type:
+def tagger_config(cls: Any) -> Any:
     """Make a family's configuration a strict one, whose errors are `ValueError`s that name field, rule and value."""
-    cls = strict(cls)
+    # The decorator that the host uses. It takes it from another library, which what travels must not import.
+    cls = vars(configuration_utils)["strict"](cls)
     set_value = cls.__setattr__
 
     def __setattr__(self: Any, name: str, value: Any) -> None:
@@ -158,7 +152,7 @@ def tagger_config(cls: type) -> type:
 
 
 def _in_words(error: Exception, place: str = "") -> Exception:
-    """Return the `ValueError` that says what the host's error of a strict class says; any other error as it is."""
+    """Return a `ValueError` in place of the host's error of a strict class; return any other error as it is."""
     if not type(error).__name__.startswith("StrictDataclass"):
         return error
     return ValueError(place + " ".join(str(error.__cause__ or error).split()))
@@ -171,8 +165,23 @@ def check_value(name: str, value: Any, rule: _Rule) -> None:
         raise ValueError(f"`{name}` must be {words}, got {quoted(value)}")
 
 
-@dataclass(kw_only=True, init=False, repr=False, eq=False)  # those are the host's
-class BiLSTMCRFFields:
+if TYPE_CHECKING:
+
+    class _Encoder(PreTrainedConfig):
+        """What the fields of the head find beside them: the configuration of a family's encoder."""
+
+        hidden_size: int
+        id2label: dict[int, str] = field(default_factory=dict)
+        label2id: dict[str, int] = field(default_factory=dict)
+        num_attention_heads: int
+        pad_token_id: int | None
+        vocab_size: int
+else:  # a family inherits from its encoder's configuration itself
+    _Encoder = object
+
+
+@dataclass(kw_only=True, init=False, repr=False, eq=False)  # the host makes these methods
+class BiLSTMCRFFields(_Encoder):
     r"""What a tagger's configuration says beside its encoder's: the nine fields of the head.
 
     A family's configuration inherits them before its encoder's: `class RobertaBiLSTMCRFConfig(BiLSTMCRFFields,
@@ -196,18 +205,18 @@ class BiLSTMCRFFields:
             the validation data are split: one of `"tokenizer"`, `"unicode_words"`, `"unicode_clitics"`, `"blanks"`
             (see `split_text`). Taggers of version 0.1 may say `"words"` or `"clitics"`, and keep what they learnt.
         temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
-            the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here; since then one
-            that was fitted is folded into the weights, and this stays 1.
+            the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here. Today a fitted
+            temperature is folded into the weights, and this stays 1.
 
     Every other argument is the encoder's. Name the labels with `id2label` or `label2id`; the other one follows from
-    it, also when one of them is set later. The model reads labels, `tag_scheme` and `temperature` where it uses them.
+    it, also when one of them is set later. The model reads labels, `tag_scheme` and `temperature` anew at every call.
 
     Raises:
         ValueError: if a value is of a wrong type or out of range, `id2label`, `label2id` and `num_labels` contradict
             each other, or the labels do not fit the scheme. It names the field, the rule and the value.
     """
 
-    # What is left is `paths`: the one prediction that the Trainer gathers.
+    # So the Trainer gathers `paths` alone as predictions.
     keys_to_ignore_at_inference: ClassVar[list[str]] = ["logits", "emissions", "hidden_states", "attentions"]
 
     lstm_hidden_size: int | None = None
@@ -219,28 +228,6 @@ class BiLSTMCRFFields:
     context_size: int = 0
     word_splitter: str = "tokenizer"
     temperature: float | int = 1.0
-
-    @classmethod
-    def for_encoder(cls, stored: dict[str, Any], **given: Any) -> Any:
-        """Make a new tagger's configuration from an encoder's.
-
-        Args:
-            stored: what the encoder's `config.json` says. What it says of its task, or of a head, is left away.
-            **given: fields that come on top, or in place of the encoder's.
-
-        Raises:
-            ValueError: if it is of another family, or as by the constructor.
-        """
-        host, kind = cls.host_config(), stored.get("model_type")
-        if isinstance(kind, str) and kind.endswith(_TAGGER):
-            raise ValueError(
-                "the encoder must be pretrained and no more, got a finished tagger: from_pretrained loads it, with "
-                "id2label, label2id and ignore_mismatched_sizes=True for other tags"
-            )
-        if kind != host.model_type:
-            raise ValueError(f"the encoder must be of the family {host.model_type!r}, got model_type {quoted(kind)}")
-        own = {field.name for field in fields(cls)} - {field.name for field in fields(host)}
-        return cls(**{name: value for name, value in stored.items() if name not in _OF_A_TASK | own} | given)
 
     @classmethod
     def host_config(cls) -> type[PreTrainedConfig]:
@@ -255,14 +242,18 @@ class BiLSTMCRFFields:
 
     @property
     def scheme(self) -> str | None:
-        """The scheme that paths obey, by its name in `SCHEMES`; None if nothing is forbidden. The one answer to this
-        question: read it here, do not guess it from tags."""
+        """The scheme that paths obey, by its name in `SCHEMES`; None if nothing is forbidden.
+
+        Ask here, and do not guess the scheme from tags: these may lack some of the labels.
+        """
         return resolve_scheme(self.tag_scheme, self.labels)
 
     @property
     def span_scheme(self) -> str | None:
-        """The scheme by which paths are read as entities: `scheme`, and where nothing is forbidden that of the labels'
-        prefixes; None if each label is a type of its own. The one answer to this question, too."""
+        """The scheme by which paths are read as entities; None if each label is a type of its own.
+
+        It is `scheme`, or where nothing is forbidden the scheme of the labels' prefixes.
+        """
         return span_scheme(self.tag_scheme, self.labels)
 
     @property
@@ -274,8 +265,9 @@ class BiLSTMCRFFields:
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Make a configuration of stored fields and others in their place, checked together.
 
-        The host sets the others one after the other upon the finished configuration, each against stored ones that it
-        is to replace. Labels that are given replace both stored names of them.
+        The host would make the configuration of the stored fields first, and then set the others one by one, so that
+        some would be checked against stored fields that another is to replace. Given labels replace both stored
+        `id2label` and `label2id`.
         """
         kind = config_dict.get("model_type", cls.model_type)
         if kind not in (cls.model_type, cls.host_config().model_type):
@@ -283,7 +275,7 @@ class BiLSTMCRFFields:
                 f"`model_type` must be {cls.model_type!r}, got {quoted(kind)}: another family's class loads it, or "
                 "from_encoder makes a tagger of it; BiLSTMCRFForTokenClassification finds the class by itself"
             )
-        own = ({field.name for field in fields(cls)} - {"dtype"}) & kwargs.keys()
+        own = ({one.name for one in fields(cls)} - {"dtype"}) & kwargs.keys()
         given = {name: kwargs.pop(name) for name in own}
         labels = ("id2label", "label2id")
         given = {name: value for name, value in given.items() if not (name in labels and value is None)}
@@ -292,7 +284,7 @@ class BiLSTMCRFFields:
         return super().from_dict({**config_dict, **given} if given else config_dict, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set a field. Of `id2label` and `label2id`, once they are made, each changes the other with it."""
+        """Set a field. Whoever sets `id2label` or `label2id`, once both are there, sets the other with it."""
         if name in ("id2label", "label2id") and None not in (vars(self).get("id2label"), vars(self).get("label2id")):
             vars(self).update(zip(("id2label", "label2id"), _names_of_labels({name: value}), strict=True))
         else:
@@ -311,7 +303,8 @@ class BiLSTMCRFFields:
             raise ValueError(
                 f"`num_attention_heads` must divide `hidden_size` {self.hidden_size}, got {self.num_attention_heads}"
             )
-        # A family's default may lie outside of a vocabulary that somebody makes smaller: that is for the host to say.
+        # A family's default may lie outside of a vocabulary that somebody makes smaller. The host itself refuses that
+        # where it matters.
         padding = None if self.pad_token_id == type(self).pad_token_id else self.pad_token_id
         if padding is not None and not -self.vocab_size <= padding < self.vocab_size:
             raise ValueError(
@@ -320,14 +313,14 @@ class BiLSTMCRFFields:
         resolve_scheme(self.tag_scheme, self.labels)
 
     def _check_name(self, name: str, value: Any) -> None:
-        """Refuse what would hide a part of the class, such as a method: the host makes every unknown name a value."""
+        """Refuse a name that is a part of the class, such as a method: the host would put the value in its place."""
         part = getattr(type(self), name, None)
         settable = isinstance(part, property) and part.fset is not None
         if part is not None and not settable and name not in ("model_type", "dtype"):
             raise ValueError(f"`{name}` must be left away, it is no field of a configuration, got {quoted(value)}")
 
     def _name_labels(self, num_labels: int | None) -> None:
-        """Make `id2label` and `label2id` each other's inverse: the host would rename labels that disagree."""
+        """Make `id2label` and `label2id` each other's inverse. Where they disagree the host would rename labels."""
         given = {name: names for name in ("id2label", "label2id") if (names := getattr(self, name)) is not None}
         if not given:
             _check_count(num_labels)
@@ -342,15 +335,16 @@ class BiLSTMCRFFields:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values, with the names of the code that travels along.
 
-        Written here, not where a model is saved, so that every way to save leaves the same names: a process that
-        loaded the classes by remote code too, where the host would keep names that point to another repository.
+        The names are written here and not where a model is saved, so that every way to save leaves the same ones. In a
+        process that loaded the classes by remote code the host would keep names that point to another repository.
         """
         saved = super().to_dict()
         saved.pop("custom_pipelines", None)
         stored = saved.pop("auto_map", None)
         own = self._auto_map()
         stored = own | (stored if isinstance(stored, dict) else {})
-        # In this folder, whichever they came from; and the class, not the one that FSDP makes of it.
+        # The code lies beside the configuration, wherever it was loaded from. FSDP makes classes of its own, whose
+        # names stand for ours.
         names = {auto: str(stored[auto]).rpartition("--")[2].replace(".FSDP", ".") for auto in own if stored[auto]}
         saved |= {"auto_map": names, "label2id": {label: index for index, label in self.id2label.items()}}
         if "AutoModelForTokenClassification" in names:
@@ -361,7 +355,7 @@ class BiLSTMCRFFields:
 
     @classmethod
     def _auto_map(cls) -> dict[str, str]:
-        """Name the classes by the files that they are in: the configuration's own, and its tagger's."""
+        """Name the class of the configuration and that of its tagger, each with the file that holds it."""
         file, name = cls.__module__.rpartition(".")[2], cls.__name__
         tagger = file.replace("configuration_", "modeling_") + "." + name.replace("Config", "ForTokenClassification")
         return {
@@ -379,14 +373,14 @@ class BiLSTMCRFFields:
 def check_code_can_travel(cls: type, base: type) -> None:
     """Refuse to save a subclass whose code would stay behind, or arrive without what it builds on.
 
-    The host copies the file of a class and what that imports as a sibling. It would not copy ours for a file that
-    imports them from an installed package, nor any file for a class of `__main__`.
+    The host copies the file of a class, and the siblings that this file imports. It does not copy our files for one
+    that imports them from an installed package, and for a class of `__main__` it copies nothing.
 
     Raises:
         ValueError: if the file of `cls` does not import the one of `base`, directly or not, as a sibling.
     """
-    base = next((one for one in cls.__mro__[1:] if issubclass(one, base)), base)  # the nearest that is ours
-    needed = base.__module__.rpartition(".")[2]  # the last part alone: code of a checkpoint is loaded under several
+    base = next((one for one in cls.__mro__[1:] if issubclass(one, base)), base)  # the nearest class of ours
+    needed = base.__module__.rpartition(".")[2]  # the package before it depends on where the code was loaded from
     if cls._auto_class is None or cls.__module__.rpartition(".")[2] == needed:
         return
     file = getattr(sys.modules[cls.__module__], "__file__", None)
@@ -404,30 +398,12 @@ def check_code_can_travel(cls: type, base: type) -> None:
 
 
 def _names_of_labels(given: Mapping[str, Any]) -> tuple[dict[int, str], dict[str, int]]:
-    """Read `id2label`, `label2id` or both, with numbers as JSON writes keys, too; return both.
+    """Read `id2label`, `label2id` or both, and return both.
 
     Raises:
         ValueError: if they are no names numbered from 0, or contradict each other.
     """
-    read = []
-    for field, names in given.items():
-        if not isinstance(names, Mapping):
-            raise ValueError(f"`{field}` must be a dictionary, got {quoted(names)}")
-        _check_count(len(names))
-        pairs = names.items() if field == "id2label" else [(index, label) for label, index in names.items()]
-        for index, label in pairs:
-            if not isinstance(label, str) or not str(index).isdecimal():
-                raise ValueError(
-                    f"`{field}` must give numbers their labels' names, got {quoted(index)}: {quoted(label)}"
-                )
-            if fault := unicode_fault(label):
-                raise ValueError(f"`{field}`: the name of label {index} {fault}")
-        id2label = {int(index): label for index, label in pairs}
-        if sorted(id2label) != list(range(len(names))):
-            raise ValueError(f"`{field}` must number the labels from 0 without a gap, got {quoted(names)}")
-        if len(set(id2label.values())) < len(names):
-            raise ValueError(f"`{field}` must give every number a name of its own, got {quoted(names)}")
-        read.append(dict(sorted(id2label.items())))
+    read = [_read_names(name, names) for name, names in given.items()]
     if read[0] != read[-1]:
         raise ValueError(
             f"`label2id` must be the inverse of `id2label`, got {quoted(given['label2id'])} and "
@@ -436,9 +412,29 @@ def _names_of_labels(given: Mapping[str, Any]) -> tuple[dict[int, str], dict[str
     return read[0], {label: index for index, label in read[0].items()}
 
 
+def _read_names(name: str, names: Any) -> dict[int, str]:
+    """Read one of the two fields as the names of numbers, in order; numbers may be texts, as JSON writes keys."""
+    if not isinstance(names, Mapping):
+        raise ValueError(f"`{name}` must be a dictionary, got {quoted(names)}")
+    _check_count(len(names))
+    pairs = names.items() if name == "id2label" else [(index, label) for label, index in names.items()]
+    for index, label in pairs:
+        if not isinstance(label, str) or not str(index).isdecimal():
+            raise ValueError(f"`{name}` must give numbers their labels' names, got {quoted(index)}: {quoted(label)}")
+        if fault := unicode_fault(label):
+            raise ValueError(f"`{name}`: the name of label {index} {fault}")
+    id2label = {int(index): label for index, label in pairs}
+    if sorted(id2label) != list(range(len(names))):
+        raise ValueError(f"`{name}` must number the labels from 0 without a gap, got {quoted(names)}")
+    if len(set(id2label.values())) < len(names):
+        raise ValueError(f"`{name}` must give every number a name of its own, got {quoted(names)}")
+    return dict(sorted(id2label.items()))
+
+
 def _check_count(count: int | None) -> None:
+    """Refuse a number of labels that no tagger can have."""
     if count is not None and not (isinstance(count, int) and 1 <= count <= _MOST_LABELS):
         raise ValueError(f"there must be from 1 to {_MOST_LABELS} labels, got {count}")
 
 
-__all__ = ["BiLSTMCRFFields"]
+__all__ = ["BiLSTMCRFFields", "check_code_can_travel", "check_value", "quoted", "tagger_config"]

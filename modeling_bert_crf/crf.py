@@ -121,6 +121,7 @@ class LinearChainCRF(nn.Module):
             paths as it is. A tagger's CRF gets it from the configuration, at every use.
         allowed_starts, allowed_ends, allowed_transitions: bool, same shapes. A path with a move that is False here has
             probability 0 and is never decoded. All True at first; not in the `state_dict`.
+        written_for: what they were written for, in the words of whoever writes them; None at first.
 
     A score may also be -inf, which forbids its tag or move. A score that is +inf or nan makes the sums nan, and is an
     error where paths are searched. A finite score forbids nothing, however low it is: every path that has finite
@@ -135,6 +136,7 @@ class LinearChainCRF(nn.Module):
     allowed_ends: Tensor
     allowed_transitions: Tensor
     temperature: float = 1.0
+    written_for: object = None
     _is_fetched = False
 
     def __init__(self, num_tags: int):

@@ -1,19 +1,22 @@
-"""What paths say: words with their tags, entities with their types, and how probable each is. Ships with every
-checkpoint."""
+"""What paths say: words with their tags, entities with their types, and how probable each is.
 
-from collections.abc import Callable
-from typing import Any
+Shapes use three letters: B chains, T words, K tags. Ships with every checkpoint.
+"""
+
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
+from .crf import LinearChainCRF
+from .modeling_crf import BiLSTMCRFForTokenClassification
 from .schemes import continues, tags_to_spans
 from .text_layout import Found, Ranking
 
 
 @torch.inference_mode()
-def read_words(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
-    """Return each word of paths (B, T) with its tag and the tag's probability."""
+def read_words(model: BiLSTMCRFForTokenClassification, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
+    """Return each word of paths, (B, T), with its tag and the tag's probability."""
     labels = model.config.labels
     marginals = model.crf.marginals(emissions, mask).gather(2, paths.clamp_min(0)[..., None]).squeeze(2)
     return [
@@ -25,41 +28,63 @@ def read_words(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> li
 
 
 @torch.inference_mode()
-def read_entities(model: Any, emissions: Tensor, mask: Tensor, paths: Tensor) -> list[Found]:
-    """Return the entities of paths (B, T), each with its type and the probability that exactly its words are one."""
+def read_entities(
+    model: BiLSTMCRFForTokenClassification, emissions: Tensor, mask: Tensor, paths: Tensor
+) -> list[Found]:
+    """Return the entities of paths, (B, T), each with its type and the probability that exactly its words are one."""
     labels, scheme = model.config.labels, model.config.span_scheme
-    paths = paths.tolist()
-    tags = [[labels[tag] for tag in path if tag >= 0] for path in paths]
-    spans = [(row, *span) for row, names in enumerate(tags) for span in tags_to_spans(names, scheme)]
-    if not spans:
+    rows = [[tag for tag in path if tag >= 0] for path in paths.tolist()]
+    found = [
+        (row, *span) for row, path in enumerate(rows) for span in tags_to_spans([labels[tag] for tag in path], scheme)
+    ]
+    if not found:
         return []
-    # The entity's tags; and beside them, where there are words, every tag that does not make it longer.
+    spans = [(start, end, rows[row][start:end]) for row, start, end, _ in found]
+    firsts, tag_sets = _tag_sets(spans, labels, scheme)
+    row_numbers = torch.tensor([row for row, *_ in found])
+    log_probabilities = model.crf.span_log_probs(
+        emissions, mask, *(tensor.to(mask.device) for tensor in (row_numbers, firsts, tag_sets))
+    )
+    return [Found(*one, score) for one, score in zip(found, log_probabilities.exp().tolist(), strict=True)]
+
+
+def _tag_sets(
+    spans: Sequence[tuple[int, int, list[int]]], labels: Sequence[str], scheme: str | None
+) -> tuple[Tensor, Tensor]:
+    """Say which taggings hold an entity: those with its tags, and beside it no tag that makes it longer.
+
+    Args:
+        spans: first word, word after the last, and tags of each of N entities.
+
+    Returns:
+        int64 (N,): the first word that an entity says something of, the one before it if there is one.
+        bool (N, L, K): the tags that each word from there on may have; all of them past the word after the entity.
+    """
     apart = ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
-    one = torch.eye(len(labels)).bool()
-    firsts = [max(start - 1, 0) for _, start, _, _ in spans]
-    sets = torch.ones(len(spans), max(end - start for _, start, end, _ in spans) + 2, len(labels)).bool()
-    for allowed, first, (row, start, end, _) in zip(sets, firsts, spans, strict=True):
-        path = paths[row][start:end]
+    one_hot = torch.eye(len(labels)).bool()
+    firsts = [max(start - 1, 0) for start, _, _ in spans]
+    sets = torch.ones(len(spans), max(end - start for start, end, _ in spans) + 2, len(labels)).bool()
+    for allowed, first, (start, end, path) in zip(sets, firsts, spans, strict=True):
         if first < start:
             allowed[0] = apart[:, path[0]]
-        allowed[start - first : end - first] = one[path]
+        allowed[start - first : end - first] = one_hot[path]
         allowed[end - first] = apart[path[-1]]
-    rows = torch.tensor([row for row, *_ in spans])
-    log_probabilities = model.crf.span_log_probs(
-        emissions, mask, *(tensor.to(mask.device) for tensor in (rows, torch.tensor(firsts), sets))
-    )
-    return [Found(*span, score) for span, score in zip(spans, log_probabilities.exp().tolist(), strict=True)]
+    return torch.tensor(firsts), sets
 
 
 @torch.inference_mode()
-def rank(
-    crf: Any,
+def most_probable_paths(
+    crf: LinearChainCRF,
     emissions: Tensor,
     mask: Tensor,
     num_paths: int,
     read: Callable[[Tensor, Tensor, Tensor], list[list[Found]]],
 ) -> list[Ranking]:
-    """Return the most probable paths of each row; `read` reads one path of each, (B, T)."""
+    """Return the most probable paths of each chain, each with what `read` reads off it.
+
+    Args:
+        read: is given the emissions, the mask, and one path of each chain, (B, T); returns what it found in each.
+    """
     paths, scores = crf.nbest(emissions, mask, num_paths)
     probabilities = (scores - crf.log_partition(emissions, mask)[:, None]).exp().tolist()
     entropies = crf.entropy(emissions, mask).tolist()
@@ -70,4 +95,4 @@ def rank(
     ]
 
 
-__all__ = ["rank", "read_entities", "read_words"]
+__all__ = ["most_probable_paths", "read_entities", "read_words"]

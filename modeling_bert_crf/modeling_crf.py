@@ -1,96 +1,120 @@
-"""Encoder -> BiLSTM -> CRF. Where the Transformers world and the CRF world meet; ships with every checkpoint.
+"""Encoder -> BiLSTM -> CRF: the head, where the world of Transformers and the world of the CRF meet.
 
-Outside, in the shapes of Transformers: B sentences of S sub-tokens, `labels` with -100, an int64 `attention_mask`.
-Inside, in the CRF's: B sentences of T words out of K tags, `tags`, a bool prefix `mask`. `WordGrid` is the way in and
-out.
+Transformers counts sub-tokens: B sentences of S sub-tokens, with `labels` that are -100 where there is none, and an
+int64 `attention_mask`. The CRF counts words: B sentences of T words with one of K tags each, with `tags` and a bool
+`mask`, True on a prefix of each row. `WordGrid` is the way from sub-tokens to words and back. The chain of a sentence
+is the sequence of its words that the CRF runs over.
+
+Ships with every checkpoint.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import signature
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple, logging
+from transformers.utils import logging
+from transformers.utils.generic import ModelOutput, TransformersKwargs, can_return_tuple
 
 from .configuration_crf import BiLSTMCRFFields, check_code_can_travel
 from .crf import UNKNOWN, LinearChainCRF
-from .pipeline_crf import PushesToHub  # its pipeline travels with the model, since this is imported
 from .schemes import OUTSIDE, constraints
 from .weights import ChecksWeights
 from .word_lstm import BiLSTM, WordGrid
 from .words import BEGINS, BLANK, OPEN, SPECIAL, UNMARKED, WORD_SHAPES, check_tokenizer, token_roles
+
+if __package__ == "modeling_bert_crf":
+    PushesToHub = import_module("modeling_bert_crf.hub.pushing").PushesToHub
+else:  # what this package adds to the host's `push_to_hub` does not travel
+
+    class PushesToHub:
+        """Add nothing: the model and its pipeline are pushed as the host does it."""
+
 
 logger = logging.get_logger(__name__)
 
 LOG_ZERO = -1e4
 """Stands for log 0 in `logits`: finite, and its exponential is exactly 0."""
 ROLES_UNSET = -1
+"""Stands in `token_roles` until `set_tokenizer` fills it."""
 WORD_SHAPE_DROPOUT = 0.1
-"""Share of training sentences whose word shapes are withheld, so that the model can do without: most calls do."""
-_OF_SOME = ("position_ids", "token_type_ids")
+"""Share of training sentences whose word shapes are withheld. Most calls pass no shapes, so the model must learn to do
+without them."""
+_OPTIONAL_INPUTS = ("position_ids", "token_type_ids")
 """Inputs that only some encoders have."""
-# What the host may pass to any model's `forward`.
+# What the host may pass to the `forward` of any model.
 _HOST_ARGUMENTS = TransformersKwargs.__required_keys__ | TransformersKwargs.__optional_keys__ | {"return_dict"}
 
 
 @dataclass
 class BiLSTMCRFOutput(ModelOutput):
-    """What the model returns.
+    """What the model returns. A word's values stand at its first sub-token.
 
     Args:
         loss (`torch.FloatTensor` of shape `()`, returned when `labels` is given): negative log likelihood of the
             labels in nats, summed over the batch and divided by `num_items_in_batch` if given, else by the number of
             labels that are not -100.
-        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): for a word, at its first
-            sub-token, the log of the **exact posterior** P(tag | sentence), so that `softmax(logits)` is a calibrated
-            probability; elsewhere all weight on `O` (on label 0 if there is no `O`). Its argmax is the tagging of
-            largest word-by-word probability, not the best path: it may break the scheme's rules. Use `paths` for tags.
+        logits (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): for a word the log of the
+            **exact posterior** P(tag | sentence), so that `softmax(logits)` is a calibrated probability; where no word
+            is, all weight is on `O` (on label 0 if there is no `O`). The argmax gives each word its most probable tag.
+            That is not the best path, and may break the scheme's rules: use `paths` for tags.
         paths (`torch.LongTensor` of shape `(batch_size, sequence_length)`, not returned in training mode with labels):
-            the best path (Viterbi), at each word's first sub-token; -100 elsewhere.
+            the best path (Viterbi); -100 where no word is.
         emissions (`torch.FloatTensor` of shape `(batch_size, sequence_length, num_labels)`): the scores that the CRF
-            adds its transitions to, 0 off the chain. Their argmax is **not** a tagging.
+            adds its transitions to; 0 where no word is. Their argmax is **not** a tagging.
         hidden_states, attentions: as the encoder's.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    paths: torch.LongTensor | None = None
-    emissions: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    paths: Tensor | None = None
+    emissions: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Tensor, ...] | None = None
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _not_compiled(function: _Function) -> _Function:
+    """Keep `torch.compile` off a function that loops over words: it would be compiled anew for every length."""
+    return cast(_Function, torch.compiler.disable(function))
 
 
 class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
     """An encoder, a BiLSTM over words, and a linear-chain CRF over their tags.
 
     Start a new tagger with [`from_encoder`]; load a trained one with `from_pretrained`. Both choose the class of the
-    encoder's family, which inherits this one and the family's `PreTrainedModel`.
+    encoder's family, which inherits from this class and from the family's `PreTrainedModel`.
     """
 
     encoder_class: ClassVar[type[PreTrainedModel]]
     """The family's encoder."""
     # A pooler or a language model's head may stand in an encoder's checkpoint; a tagger has no use for either.
-    _keys_to_ignore_on_load_unexpected = [r"pooler", r"^cls\."]  # noqa: RUF012  (the host's type)
-    _keep_in_fp32_modules_strict = frozenset({"crf"})
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"pooler", r"^cls\."]
+    _keep_in_fp32_modules_strict: ClassVar[list[str]] = ["crf"]
+
+    word_shapes: nn.Embedding | None
+    lstm: BiLSTM | None
+    token_roles: Tensor
 
     def __init__(self, config: Any):
         super().__init__(config)
         self.num_labels = config.num_labels
-        # Where the family's own checkpoints have it; without a pooler, of which a tagger has no use.
+        # The encoder's name is the one that it has in the family's own checkpoints. A tagger has no use for a pooler.
         options = {"add_pooling_layer": False} if _takes(self.encoder_class.__init__, "add_pooling_layer") else {}
         setattr(self, self.base_model_prefix, self.encoder_class(config, **options))
-        self._unknown_inputs = [name for name in _OF_SOME if not _takes(self.encoder_class.forward, name)]
+        self._unknown_inputs = [name for name in _OPTIONAL_INPUTS if not _takes(self.encoder_class.forward, name)]
         self.word_shapes = nn.Embedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size else None
         word_size = config.hidden_size + config.word_shape_size
-        self.dropout = nn.Dropout(_dropout(config))
+        self.dropout = nn.Dropout(_dropout_of(config))
         self.lstm = (
             BiLSTM(word_size, config.lstm_units, config.num_lstm_layers, config.lstm_dropout)
             if config.num_lstm_layers
@@ -98,25 +122,26 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         )
         width = 2 * config.lstm_units if config.num_lstm_layers else word_size
         self.classifier = nn.Linear(width, config.num_labels)
-        self.crf = LinearChainCRF(config.num_labels)
-        self._write_rules(self._modules["crf"])
+        crf = LinearChainCRF(config.num_labels)
+        super().__setattr__("crf", crf)  # the module behind the property below
+        self._write_rules(crf)
         self.register_buffer("token_roles", torch.full((config.vocab_size,), ROLES_UNSET, dtype=torch.int8))
         self.post_init()
 
     @property
     def crf(self) -> LinearChainCRF:
         """The CRF, with the rules and the temperature that the configuration asks for by now."""
-        crf = self._modules["crf"]
-        for module in crf.modules():  # adapters keep copies
+        crf = cast(LinearChainCRF, self._modules["crf"])
+        for module in crf.modules():  # an adapter keeps copies of the CRF
             if isinstance(module, LinearChainCRF):
                 module.temperature = self.config.temperature
-                if getattr(module, "rules", None) != (self.config.tag_scheme, self.config.id2label):
+                if module.written_for != (self.config.tag_scheme, self.config.labels):
                     self._write_rules(module)
         return crf
 
     @property
     def device(self) -> torch.device:
-        """Where inputs belong. Of a model that accelerate has offloaded that is not where the weights wait."""
+        """Where inputs belong. The weights of a model that accelerate has offloaded may lie elsewhere meanwhile."""
         hook = vars(self.get_input_embeddings()).get("_hf_hook")
         device = getattr(hook, "execution_device", None)
         return super().device if device is None else torch.device(device)
@@ -136,7 +161,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
         Raises:
             ValueError: if the encoder is of no family or of another one than the class, is a decoder, lacks weights or
-                has some that its configuration knows nothing of, or the labels are not distinct strings.
+                has some that its configuration does not describe, or the labels are not distinct strings.
             ImportError: where this package is not installed: its code that makes new taggers does not travel.
         """
         return import_module("modeling_bert_crf.opening.building").build(cls, name_or_path, labels, tokenizer, config)
@@ -145,7 +170,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Load a tagger, see `ChecksWeights.from_pretrained`; called on this class, as one of the tagger's family."""
+        """Load a tagger, see `ChecksWeights.from_pretrained`. Called on this class, it finds the family by itself."""
         if cls is BiLSTMCRFForTokenClassification:
             cls = import_module("modeling_bert_crf").class_for(pretrained_model_name_or_path, kwargs)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
@@ -182,20 +207,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         self.config.auto_map = (getattr(self.config, "auto_map", None) or {}) | named
         super().save_pretrained(save_directory, *args, **kwargs)
 
-    @torch.no_grad()
-    def fold_temperature(self, temperature: float) -> None:
-        """Divide all scores by `temperature`, for a calibration after training: paths stay as they are.
-
-        The weights are divided, and the configuration's temperature, which would come on top, becomes 1. Where an
-        adapter has taken the place of a weight the configuration's temperature does it alone.
-        """
-        plain = type(self.classifier) is nn.Linear and isinstance(self.crf, LinearChainCRF)
-        if plain:
-            for parameter in (*self.classifier.parameters(), *self.crf.parameters()):
-                parameter.div_(temperature)
-        self.config.temperature = 1.0 if plain else float(temperature)
-
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Do what the host does, and give new ids a role: each begins a word, if the roles of the others are known."""
         embeddings = super().resize_token_embeddings(*args, **kwargs)
         added = embeddings.num_embeddings - self.token_roles.shape[0]
         if added > 0:
@@ -208,8 +221,11 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
     @classmethod
     def is_custom_code(cls) -> bool:
-        """Answer no: of custom code the host believes that `_init_weights` overwrites what was loaded, which ours does
-        not, and passes over modules that own no tensor, where ModernBERT initialises what is below them."""
+        """Answer no, since the host expects of custom code what does not hold here.
+
+        It would expect that `_init_weights` overwrites what was loaded. And it would pass over modules that own no
+        tensor, from which ModernBERT initialises the modules below them.
+        """
         return False
 
     @torch.no_grad()
@@ -219,14 +235,14 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             for parameter in module.parameters():
                 init.zeros_(parameter)
             self._write_rules(module)
-        elif module is self.word_shapes:
-            init.normal_(module.weight)  # as large as the encoder's output beside it
+        elif self.word_shapes is not None and module is self.word_shapes:
+            init.normal_(self.word_shapes.weight)  # as large as the encoder's output beside it
         elif module is self:
             init.constant_(self.token_roles, ROLES_UNSET)
 
     @torch.no_grad()
     def _write_rules(self, crf: LinearChainCRF) -> None:
-        """Tell the CRF what the scheme forbids: not in the checkpoint, and memory garbage after every load."""
+        """Tell the CRF what the scheme forbids. No checkpoint holds the rules: after a load anything stands there."""
         labels, scheme = self.config.labels, self.config.scheme
         if len(labels) != crf.num_tags:
             raise ValueError(
@@ -238,7 +254,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         buffers = (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions)
         for buffer, rule in zip(buffers, constraints(labels, scheme), strict=True):
             buffer.copy_(torch.tensor(rule))
-        crf.rules = (self.config.tag_scheme, dict(self.config.id2label))
+        crf.written_for = (self.config.tag_scheme, labels)
 
     @can_return_tuple
     def forward(
@@ -251,7 +267,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         word_mask: torch.Tensor | None = None,
         word_shape_ids: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
-        **kwargs: Unpack[TransformersKwargs],
+        **kwargs: Any,
     ) -> BiLSTMCRFOutput:
         r"""Tag the words of a batch of sentences, and score the labels if they are given.
 
@@ -275,43 +291,23 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             ValueError: if a label is off the chain or out of range, or (in training mode) no tagging that obeys the
                 scheme agrees with a row's labels.
         """
-        for name in kwargs:
-            if name not in _HOST_ARGUMENTS:
-                raise TypeError(_unknown_argument(name))
+        _check_names(kwargs)
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
         if self.training and labels is None and torch.is_grad_enabled():
             logger.warning_once(
                 "Called in training mode without labels: there is no CRF loss. A Trainer takes the labels away if "
                 "label_smoothing_factor is not 0; call model.eval() to predict."
             )
-        outputs = self._run_encoder(
-            input_ids,
-            attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            **kwargs,
+        kwargs |= {"token_type_ids": token_type_ids, "inputs_embeds": inputs_embeds}
+        outputs = self._run_encoder(input_ids, attention_mask, position_ids, **kwargs)
+        hidden = outputs.last_hidden_state
+        tagged = self._tag_words(
+            hidden, input_ids, attention_mask, word_mask, word_shape_ids, labels, num_items_in_batch
         )
-        loss, logits, paths, emissions = self._tag(
-            outputs.last_hidden_state,
-            input_ids,
-            attention_mask,
-            word_mask,
-            word_shape_ids,
-            labels,
-            num_items_in_batch,
-        )
-        return BiLSTMCRFOutput(
-            loss=loss,
-            logits=logits,
-            paths=paths,
-            emissions=emissions,
-            hidden_states=outputs.hidden_states,
-            attentions=outputs.attentions,
-        )
+        return BiLSTMCRFOutput(*tagged, outputs.hidden_states, outputs.attentions)
 
-    @torch.compiler.disable  # its loops run over words: unrolled, they would be compiled anew for every length
-    def _tag(
+    @_not_compiled
+    def _tag_words(
         self,
         hidden: Tensor,
         input_ids: Tensor | None,
@@ -321,23 +317,24 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         labels: Tensor | None,
         num_items_in_batch: Tensor | int | None,
     ) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
-        """Do all that follows the encoder, word by word.
+        """Do all that follows the encoder, whose output is `hidden`, (B, S, H).
 
         Returns:
             loss, logits, paths and emissions, as `BiLSTMCRFOutput` describes them.
         """
-        grid, tags, partial = self._compact(hidden, input_ids, attention_mask, word_mask, labels)
-        emissions = self.emit(self._words(hidden, grid, word_shape_ids), grid.mask)  # (B, T, K)
+        grid, tags, some_unknown = self._lay_out(hidden, input_ids, attention_mask, word_mask, labels)
+        emissions = self.emit(self._word_features(hidden, grid, word_shape_ids), grid.mask)  # (B, T, K)
 
         loss = paths = None
         if tags is None:
             log_marginals = self.crf.log_marginals(emissions, grid.mask)
         else:
             nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask)  # (B,), (B, T, K)
-            if partial and self.training and nll.isinf().any():  # `_compact` compares neighbours only
+            # `_lay_out` has compared neighbours only; over a gap of unknown tags the CRF alone sees what can be.
+            if some_unknown and self.training and nll.isinf().any():
                 row = int(nll.isinf().nonzero()[0])
                 raise ValueError(f"labels must leave a tagging that obeys the scheme, got none in row {row}")
-            count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
+            count = (tags != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
         if tags is None or not self.training:
             paths = grid.scatter(self.crf.decode(emissions, grid.mask)[0], fill=UNKNOWN)
@@ -350,14 +347,13 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         position_ids: Tensor | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Run the encoder; positions count from each row's first attended token: left padding changes nothing."""
-        encoder = self.base_model
+        """Run the encoder; each row's positions count from its first attended token, whatever padding is before it."""
         if position_ids is None and attention_mask is not None and attention_mask.dim() == 2:
             position_ids = (attention_mask.long().cumsum(1) - 1).clamp_min(0) + self._first_position
         kwargs["position_ids"] = position_ids
-        # Not every encoder has these: what it does not know it must not get.
+        # An encoder that does not know an input must not be given it, not even as None.
         known = {name: value for name, value in kwargs.items() if name not in self._unknown_inputs}
-        return encoder(input_ids, attention_mask=attention_mask, return_dict=True, **known)
+        return self.base_model(input_ids, attention_mask=attention_mask, return_dict=True, **known)
 
     @property
     def _positions(self) -> nn.Embedding | None:
@@ -379,20 +375,6 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             return self.config.max_position_embeddings
         return positions.num_embeddings - self._first_position
 
-    def _words(self, hidden: Tensor, grid: WordGrid, word_shape_ids: Tensor | None) -> Tensor:
-        """Lay out by words, (B, T, H), what is known of each: the encoder's output and the word's shape."""
-        words = grid.gather(hidden, fill=0.0)
-        if self.word_shapes is None:
-            return words
-        if word_shape_ids is None:
-            shapes = torch.zeros_like(grid.position)
-        else:
-            shapes = grid.gather(_of_shape("word_shape_ids", word_shape_ids, hidden.shape[:2]).long(), fill=0)
-        if self.training:
-            withheld = torch.rand(len(shapes), 1, device=shapes.device) < WORD_SHAPE_DROPOUT
-            shapes = shapes.masked_fill(withheld, 0)
-        return torch.cat([words, self.word_shapes(shapes)], dim=2)
-
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor, word_shape_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -410,11 +392,11 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             bool (B, T): the mask, True on each row's words, a prefix.
         """
         hidden = self._run_encoder(input_ids, attention_mask).last_hidden_state
-        grid = self._compact(hidden, input_ids, attention_mask, word_mask, None)[0]
-        return self._words(hidden, grid, word_shape_ids), grid.mask
+        grid = self._lay_out(hidden, input_ids, attention_mask, word_mask, None)[0]
+        return self._word_features(hidden, grid, word_shape_ids), grid.mask
 
     def emit(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Score the tags of words by what is known of each: all that lies between encoder and CRF.
+        """Do the second part of `forward`, as far as the CRF: run the BiLSTM, and score the tags of each word.
 
         Args:
             words, mask: float (B, T, H) and bool (B, T), as `encode` returns them.
@@ -426,14 +408,29 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         emissions = self.classifier(words if self.lstm is None else self.lstm(words, mask))
         return emissions if self.config.temperature == 1.0 else emissions / self.config.temperature
 
+    def _word_features(self, hidden: Tensor, grid: WordGrid, word_shape_ids: Tensor | None) -> Tensor:
+        """Lay out what `encode` returns of each word, (B, T, H); in training some sentences' shapes are withheld."""
+        words = grid.gather(hidden, fill=0.0)
+        if self.word_shapes is None:
+            return words
+        if word_shape_ids is None:
+            shapes = torch.zeros_like(grid.position)
+        else:
+            shapes = grid.gather(_in_shape("word_shape_ids", word_shape_ids, hidden.shape[:2]).long(), fill=0)
+        if self.training:
+            withheld = torch.rand(len(shapes), 1, device=shapes.device) < WORD_SHAPE_DROPOUT
+            shapes = shapes.masked_fill(withheld, 0)
+        return torch.cat([words, self.word_shapes(shapes)], dim=2)
+
     def _logits(self, log_marginals: Tensor, grid: WordGrid) -> Tensor:
+        """Write log posteriors (B, T, K) as `BiLSTMCRFOutput.logits`, (B, S, K)."""
         log_marginals = log_marginals.clamp_min(LOG_ZERO)
         outside = self.config.labels.index(OUTSIDE) if OUTSIDE in self.config.labels else 0
         off_chain = torch.full_like(log_marginals[0, 0], LOG_ZERO)
         off_chain[outside] = 0.0
         return torch.where(grid.scored[..., None], grid.scatter(log_marginals, fill=0.0), off_chain)
 
-    def _compact(
+    def _lay_out(
         self,
         hidden: Tensor,
         input_ids: Tensor | None,
@@ -441,49 +438,70 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         word_mask: Tensor | None,
         labels: Tensor | None,
     ) -> tuple[WordGrid, Tensor | None, bool]:
-        """Find the chain, check the labels against it, lay both out by words; look at the device's data once."""
-        shape, device = hidden.shape[:2], hidden.device
-        attended = torch.ones(shape, dtype=torch.bool, device=device)
-        if attention_mask is not None:
-            attended = _of_shape("attention_mask", attention_mask, shape).bool()
-        guessed = False
-        if word_mask is not None:
-            chain = _of_shape("word_mask", word_mask, shape).bool() & attended
-        elif input_ids is not None:
-            roles = self.token_roles[input_ids]
-            behind = nn.functional.pad(roles[:, :-1], (1, 0), value=SPECIAL)
-            alone = (roles == UNMARKED) & ((behind == SPECIAL) | (behind == BLANK))
-            begins = ((roles == BEGINS) | (roles == OPEN)) & (behind != OPEN)
-            chain = attended & (begins | alone | (roles == ROLES_UNSET))
-            guessed = (roles == ROLES_UNSET).any()
-        else:
-            chain, guessed = attended, True
+        """Find the words of the chain, and check the labels.
 
-        grid = WordGrid.of(chain)
-        facts = [grid.mask.sum(1).max(), torch.as_tensor(guessed, device=device)]
-        tags = None
+        What must be known of them here is read back from the device all at once, since every reading makes it wait.
+
+        Returns:
+            The grid; the labels as tags (B, T), -100 where unknown, if there are labels; and whether one is unknown.
+        """
+        scored, is_unset = self._scored_positions(hidden, input_ids, attention_mask, word_mask)
+        grid = WordGrid.of(scored)
+        facts = [grid.mask.sum(1).max(), is_unset]
+        tags = faults = None
         if labels is not None:
-            labels = _of_shape("labels", labels, shape).long()
+            labels = _in_shape("labels", labels, hidden.shape[:2]).long()
             tags = grid.gather(labels, fill=UNKNOWN)
-            known = labels != UNKNOWN
-            off_chain = known & ~chain
-            out_of_range = known & ((labels < 0) | (labels >= self.num_labels))
-            facts += [(chain & ~known).any(), off_chain.any(), out_of_range.any()]
-            if self.training:
-                illegal = self._illegal(tags.clamp(UNKNOWN, self.num_labels - 1), grid.mask)
-                facts.append(illegal.any())
+            faults = self._label_faults(labels, tags, grid)
+            facts += [(grid.mask & (tags == UNKNOWN)).any(), *(fault.any() for fault in faults)]
 
-        longest, guessed, *label_facts = torch.stack([fact.long() for fact in facts]).tolist()
-        if guessed:
+        longest, unset, *label_facts = torch.stack([fact.long() for fact in facts]).tolist()
+        if unset:
             logger.warning_once(
                 "No word_mask, and no word to sub-token map: every attended position is tagged, [CLS] and [SEP] too. "
                 "Call model.set_tokenizer(tokenizer) once, or pass word_mask."
             )
-        partial, *faults = label_facts or [False]
-        if any(faults):
-            self._refuse(labels, off_chain, out_of_range, grid, tags)
         words = max(longest, 1)  # an LSTM needs a step to take
-        return grid.cut(words), None if tags is None else tags[:, :words], bool(partial)
+        if labels is None or tags is None or faults is None:
+            return grid.cut(words), None, False
+        some_unknown, *found = label_facts
+        if any(found):
+            raise self._label_error(labels, tags, faults, grid.mask)
+        return grid.cut(words), tags[:, :words], bool(some_unknown)
+
+    def _scored_positions(
+        self, hidden: Tensor, input_ids: Tensor | None, attention_mask: Tensor | None, word_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Mark the sub-tokens that stand for words of the chain; and say whether nothing is known of words.
+
+        These are the ones that `word_mask` marks; or else those that begin a word, by the tokenizer's roles; or else
+        all. Padding is never among them.
+
+        Returns:
+            bool (B, S) and bool ().
+        """
+        shape, device = hidden.shape[:2], hidden.device
+        attended = torch.ones(shape, dtype=torch.bool, device=device)
+        if attention_mask is not None:
+            attended = _in_shape("attention_mask", attention_mask, shape).bool()
+        if word_mask is not None:
+            return _in_shape("word_mask", word_mask, shape).bool() & attended, torch.zeros_like(attended[0, 0])
+        if input_ids is None:
+            return attended, torch.ones_like(attended[0, 0])
+        roles = self.token_roles[input_ids]
+        is_unset = roles == ROLES_UNSET
+        return attended & (_first_pieces(roles) | is_unset), is_unset.any()
+
+    def _label_faults(self, labels: Tensor, tags: Tensor, grid: WordGrid) -> "_LabelFaults":
+        known = labels != UNKNOWN
+        illegal = torch.zeros_like(grid.mask)
+        if self.training:  # in evaluation such labels cost infinity
+            illegal = self._illegal(tags.clamp(UNKNOWN, self.num_labels - 1), grid.mask)
+        return _LabelFaults(
+            off_chain=known & ~grid.scored,
+            out_of_range=known & ((labels < 0) | (labels >= self.num_labels)),
+            illegal=illegal,
+        )
 
     def _illegal(self, tags: Tensor, mask: Tensor) -> Tensor:
         """Mark, bool (B, T), the words whose tag may not follow the one before, start, or end the sentence."""
@@ -495,51 +513,71 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         illegal[:, 1:] |= known[:, 1:] & known[:, :-1] & ~self.crf.allowed_transitions[tag[:, :-1], tag[:, 1:]]
         return illegal
 
-    def _refuse(self, labels: Tensor, off_chain: Tensor, out_of_range: Tensor, grid: WordGrid, tags: Tensor) -> None:
-        """Raise the error that names the first bad label."""
-        if off_chain.any():
-            row, position = off_chain.nonzero()[0].tolist()
-            raise ValueError(
+    def _label_error(self, labels: Tensor, tags: Tensor, faults: "_LabelFaults", mask: Tensor) -> ValueError:
+        """Return the error that names the first bad label."""
+        if faults.off_chain.any():
+            row, position = faults.off_chain.nonzero()[0].tolist()
+            return ValueError(
                 f"labels must be {UNKNOWN} off the chain of words, got {labels[row, position]} in row {row}, position "
                 f"{position}: word_mask or attention_mask is 0 there, or the token does not begin a word"
             )
-        if out_of_range.any():
-            row, position = out_of_range.nonzero()[0].tolist()
-            raise ValueError(
+        if faults.out_of_range.any():
+            row, position = faults.out_of_range.nonzero()[0].tolist()
+            return ValueError(
                 f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, got {labels[row, position]} in row {row}, "
                 f"position {position}"
             )
-        row, word = self._illegal(tags, grid.mask).nonzero()[0].tolist()
+        row, word = faults.illegal.nonzero()[0].tolist()
         names = self.config.labels
-        tag = names[tags[row, word]]
-        previous = int(tags[row, word - 1]) if word > 0 else None
-        before = {None: "the start", UNKNOWN: "an unknown tag"}.get(previous) or repr(names[previous])
-        raise ValueError(
-            f"labels must obey {self.config.scheme}, got {tag!r} after {before} in row {row}, word {word}"
-            + ("" if word + 1 < int(grid.mask[row].sum()) else ", at the end of the sentence")
+        before = "the start"
+        if word > 0:
+            previous = int(tags[row, word - 1])
+            before = "an unknown tag" if previous == UNKNOWN else repr(names[previous])
+        return ValueError(
+            f"labels must obey {self.config.scheme}, got {names[tags[row, word]]!r} after {before} in row {row}, "
+            f"word {word}" + ("" if word + 1 < int(mask[row].sum()) else ", at the end of the sentence")
         )
 
 
-def _unknown_argument(name: str) -> str:
-    own = list(signature(BiLSTMCRFForTokenClassification.forward).parameters)[1:-1]  # without self and kwargs
-    near = get_close_matches(name, [*own, *sorted(_HOST_ARGUMENTS)], n=1)
-    return f"forward() has no argument {name!r}" + (f", did you mean {near[0]!r}?" if near else "")
+class _LabelFaults(NamedTuple):
+    """Where labels are wrong, and how."""
+
+    off_chain: Tensor  # bool (B, S): a label where no word is
+    out_of_range: Tensor  # bool (B, S): no tag's number
+    illegal: Tensor  # bool (B, T): a tag that breaks the scheme's rules
+
+
+def _first_pieces(roles: Tensor) -> Tensor:
+    """Mark the sub-tokens that begin a word, bool (B, S), by what each token of a row is (see `token_roles`)."""
+    before = nn.functional.pad(roles[:, :-1], (1, 0), value=SPECIAL)
+    begins = ((roles == BEGINS) | (roles == OPEN)) & (before != OPEN)
+    return begins | ((roles == UNMARKED) & ((before == SPECIAL) | (before == BLANK)))
+
+
+def _check_names(arguments: Collection[str]) -> None:
+    """Refuse an argument of `forward` that neither it nor the host knows, with the name that may be meant."""
+    for name in arguments:
+        if name not in _HOST_ARGUMENTS:
+            own = list(signature(BiLSTMCRFForTokenClassification.forward).parameters)[1:-1]  # without self and kwargs
+            near = get_close_matches(name, [*own, *sorted(_HOST_ARGUMENTS)], n=1)
+            raise TypeError(f"forward() has no argument {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:
     return name in signature(function).parameters
 
 
-def _dropout(config: Any) -> float:
+def _dropout_of(config: Any) -> float:
     """Return the dropout before the classifier, under whatever name the family has it."""
     names = ("classifier_dropout", "classifier_dropout_prob", "hidden_dropout_prob", "dropout")
     return next((value for name in names if (value := getattr(config, name, None)) is not None), 0.0)
 
 
-def _of_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
+def _in_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
+    """Return the values, if they have the shape."""
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
     return values
 
 
-__all__ = ["BiLSTMCRFForTokenClassification", "BiLSTMCRFOutput"]
+__all__ = ["BiLSTMCRFForTokenClassification", "BiLSTMCRFOutput", "PushesToHub"]

@@ -1,42 +1,34 @@
 """Text or words in, entities out: the pipeline that decodes with the CRF. Ships with every checkpoint."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers import TokenClassificationPipeline
+from transformers import PreTrainedTokenizerBase, TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
 from .batching import chunks, run_by_length
 from .dataset_columns import is_data_set, tag_data_set
-from .entities import rank, read_entities, read_words
+from .entities import most_probable_paths, read_entities, read_words
+from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
 from .processes import share
 from .text_layout import Found, Text, join_given_words, lay_out, split_into_chains
 from .words import Window, check_tokenizer
 
-if __package__ == "modeling_bert_crf":  # elsewhere the host pushes as it does
-    PushesToHub = import_module("modeling_bert_crf.hub.pushing").PushesToHub
-else:
-
-    class PushesToHub:
-        """Nothing to add: what this package adds to the host's `push_to_hub` does not travel."""
-
-
 FOUND = "entities"
-"""The column that a data set gets."""
+"""The name of the column that a data set gets."""
 BATCH_TOKENS, CPU_BATCH_TOKENS = 16_384, 512
-"""Sub-tokens that are read at once. On a CPU more gains nothing."""
+"""Sub-tokens that the encoder reads at once. On a CPU more would gain nothing."""
 CRF_WORDS = 2**14
-"""Words, padding included, that are decoded at once: a step of the CRF's costs the same for one chain or hundreds."""
+"""Words that the CRF decodes at once, padding included: its step costs the same for one chain as for hundreds."""
 
 
 class Steps(NamedTuple):
-    """Arguments of the three steps of a call."""
+    """The arguments of a call, by the step that takes them."""
 
     preprocess: dict[str, Any]
     forward: dict[str, Any]
@@ -52,7 +44,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     Arguments of a call (or of the constructor, as defaults):
         inputs: a text, or with `is_split_into_words` a list of words; a list of them, for a list of results; whatever
             else yields them, such as a generator or a torch data set, for a generator of results; or a data set of the
-            `datasets` library, streaming or not, which comes back with one column more, `"entities"`.
+            `datasets` library, whether it streams or not, which comes back with one column more, `"entities"`.
         aggregation_strategy (`str`): `"none"` gives one dictionary per word that is not ignored, `entity, score,
             index, word, start, end`; anything else one per entity, `entity_group, score, word, start, end`.
         ignore_labels (`list[str]`, defaults to `["O"]`): labels or entity types to leave out.
@@ -62,41 +54,45 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         stride (`int`, *optional*): sub-tokens that neighbouring windows of a long text share; by default a quarter of
             a window.
         threshold (`float`, defaults to 0.0): leave out what is less probable, for more precision and less recall.
-        decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` that with
-            the most right tags to be expected. Both obey the scheme.
-        batch_tokens (`int`, *optional*): sub-tokens that the encoder reads at once and words that the BiLSTM does,
+        decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` the one
+            with the largest expected number of right tags. Both obey the scheme.
+        batch_tokens (`int`, *optional*): how many sub-tokens the encoder reads at once, and how many words the BiLSTM,
             padding included; by default 512 on a CPU, where more gains nothing, and 16,384 elsewhere.
         batch_size (`int`, *optional*): windows that the encoder reads at once, whatever their length.
         num_paths (`int`, *optional*): return the most probable taggings instead of the best one's entities: for each
             chain of the text a dictionary `start, end, entropy, paths`. `entropy` (in nats) says how unsure the model
-            is of the chain as a whole; `paths` holds up to `num_paths` dictionaries `probability, entities`.
+            is of the whole chain; `paths` holds up to `num_paths` dictionaries `probability, entities`.
         num_workers: the host's argument, without effect here.
 
     Arguments of a call alone:
         progress (`bool`, defaults to `False`): show a progress bar (`datasets` shows its own).
         column (`str`, *optional*): the column of a data set to tag; by default `"text"`, or `"tokens"` with
             `is_split_into_words`.
-        split_between_processes (`bool`, defaults to `False`): under `torchrun` or `accelerate launch`, where every
-            process makes the same call with the same list: each tags a share of it, and all return all results, in
-            order. Needs `accelerate.PartialState()` beforehand.
+        split_between_processes (`bool`, defaults to `False`): for calls under `torchrun` or `accelerate launch`. Every
+            process must make the same call with the same list; then each tags a share of it, and all return all
+            results, in order. Needs `accelerate.PartialState()` beforehand.
 
-    Inputs are read in chunks of at most 1,024 texts. Within a chunk windows, and then chains, of like length make a
-    batch; results come in the order of the inputs, and do not depend on the batches.
+    Inputs are read in chunks of at most 1,024 texts. Of a chunk first windows of like length are read in batches, and
+    then chains of like length. Results come in the order of the inputs, and do not depend on the batches.
 
-    `word` is always `text[start:end]`. `score` is a probability given the sentence: of a word's tag; or of an entity,
+    `word` is always `text[start:end]`. `score` is a probability given the sentence: that the word has this tag; or
     that exactly these words are one entity of this type. Both are exact sums over all taggings.
 
-    A text may be of any length. The encoder reads it in windows; each word's state is taken from the window where the
-    word has the most context, and BiLSTM and CRF then run **once** over all words. One chain is what one chain was in
-    training: a sentence (`config.text_unit == "sentence"`: texts are then split into sentences), or a whole text.
-    Given words are one chain. With `config.context_size` the encoder sees a text's sentences among their neighbours.
+    A text may be of any length. The encoder reads it in windows, and each word is taken from the window where it has
+    the most context; BiLSTM and CRF then run **once** over all words of a chain. A chain is what a chain was in
+    training: a sentence if `config.text_unit` is `"sentence"`, for which texts are split into sentences; or else a
+    whole text. Given words are one chain. With `config.context_size` the encoder sees each sentence of a text among
+    its neighbours.
     """
+
+    model: BiLSTMCRFForTokenClassification
+    tokenizer: PreTrainedTokenizerBase
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.model.eval()  # it may come from training
         roles = self.model.token_roles
-        learnt = None if roles.is_meta else roles.tolist()  # they may wait elsewhere, with offloaded weights
+        learnt = None if roles.is_meta else roles.tolist()  # those of an offloaded model are not at hand
         check_tokenizer(self.tokenizer, self.model.config.vocab_size, learnt)
         if learnt is not None and max(learnt) < 0:
             self.model.set_tokenizer(self.tokenizer)
@@ -115,17 +111,18 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     ) -> Any:
         steps = self._steps(**kwargs)
         by_words = steps.preprocess.get("is_split_into_words", False)
-
-        def run(sentences: Iterable[Any], numbers: Sequence[int] = ()) -> list[Any]:
-            return list(self._stream(sentences, steps, progress, numbers))
-
         if split_between_processes and not isinstance(inputs, list | tuple):
             raise ValueError(
                 f"split_between_processes needs a list, got {type(inputs).__name__}: split a data set by "
                 "datasets.distributed.split_dataset_by_node"
             )
-        if is_data_set(inputs):
-            progress = False  # `datasets` shows its own
+        by_rows = is_data_set(inputs)
+        progress = progress and not by_rows  # `datasets` shows its own
+
+        def run(some: Iterable[Any], numbers: Sequence[int] = ()) -> list[Any]:
+            return list(self._stream(*_readable(some), steps, progress, numbers))
+
+        if by_rows:
             column = column or ("tokens" if by_words else "text")
             return tag_data_set(inputs, column, FOUND, self._fields(**steps.postprocess), run)
         if isinstance(inputs, str):
@@ -134,10 +131,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             if by_words and any(isinstance(one, str) for one in inputs):
                 inputs = [inputs]
             return share(inputs, run) if split_between_processes else run(inputs)
-        readable = isinstance(inputs, Iterable) or (hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__"))
-        if not readable or isinstance(inputs, Mapping | bytes):
-            raise ValueError(f"inputs must be a text, a list of texts or an iterator over texts, got {inputs!r}")
-        return self._stream(inputs, steps, progress)
+        return self._stream(*_readable(inputs), steps, progress)
 
     def _steps(self, batch_size: int | None = None, num_workers: int | None = None, **kwargs: Any) -> Steps:
         """Put the arguments of a call in the place of the constructor's."""
@@ -186,15 +180,17 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         return Steps(*({name: value for name, value in step.items() if value is not None} for step in steps))
 
     def _stream(
-        self, sentences: Iterable[Any], steps: Steps, progress: bool, numbers: Sequence[int] = ()
+        self, inputs: Iterable[Any], total: int | None, steps: Steps, progress: bool, numbers: Sequence[int] = ()
     ) -> Iterator[list[dict[str, Any]]]:
-        """Tag a chunk at a time; an error names an input by its number."""
-        total = len(sentences) if hasattr(sentences, "__len__") else None
-        if not hasattr(sentences, "__iter__"):  # a torch data set
-            sentences = map(sentences.__getitem__, range(total))
+        """Tag a chunk at a time.
+
+        Args:
+            total: how many inputs there are, for the progress bar; None if nobody knows.
+            numbers: what an error calls each input; by default they are counted from 1.
+        """
         by_words = steps.preprocess.get("is_split_into_words", False)
         with logging.tqdm(total=total, desc="tagging", unit="text", disable=not progress) as bar:
-            for chunk in chunks(sentences, by_words, numbers):
+            for chunk in chunks(inputs, by_words, numbers):
                 texts = self.preprocess(chunk, **steps.preprocess)
                 emissions = self._forward(texts, bar.update, **steps.forward)
                 yield from self.postprocess(texts, emissions, **steps.postprocess)
@@ -225,22 +221,12 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     ) -> list[Tensor]:
         """Score the tags: return for each chain of the texts its emissions (n, K).
 
-        `advance` is told of each batch how many texts begin in it.
+        Args:
+            advance: is told after each batch of windows how many texts begin in it, for the progress bar.
         """
         default = CPU_BATCH_TOKENS if self.device.type == "cpu" else BATCH_TOKENS
-        windows = [window for text in texts for chain in text.chains for window in chain]
-        firsts = {0, *accumulate(sum(map(len, text.chains)) for text in texts)}  # the first window of each text
-
-        def read(batch: list[int]) -> list[Tensor]:
-            states = self._encode([windows[index] for index in batch])
-            if advance:
-                advance(sum(index in firsts for index in batch))
-            return states
-
-        size = batch_tokens or (None if batch_size else default)
-        states = iter(run_by_length([len(window.input_ids) for window in windows], read, size, batch_size))
-        words = [torch.cat(list(islice(states, len(chain)))) for text in texts for chain in text.chains]
-        del states  # it holds as much memory as the words do
+        windows = batch_tokens or (None if batch_size else default)
+        words = self._read_windows(texts, advance, windows, batch_size)
 
         def score(batch: list[int]) -> list[Tensor]:
             grid, mask = pad([words[index] for index in batch])
@@ -248,6 +234,27 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             return [scores[: len(words[index])] for index, scores in rows]
 
         return run_by_length(list(map(len, words)), score, batch_tokens or default)
+
+    def _read_windows(
+        self,
+        texts: Sequence[Text],
+        advance: Callable[[int], Any] | None,
+        batch_tokens: int | None,
+        batch_size: int | None,
+    ) -> list[Tensor]:
+        """Run the encoder; return for each chain of the texts what `model.encode` returns for its words, (n, H)."""
+        windows = [window for text in texts for chain in text.chains for window in chain]
+        firsts = {0, *accumulate(sum(map(len, text.chains)) for text in texts)}  # the first window of each text
+
+        def read(batch: list[int]) -> list[Tensor]:
+            words = self._encode([windows[index] for index in batch])
+            if advance:
+                advance(sum(index in firsts for index in batch))
+            return words
+
+        lengths = [len(window.input_ids) for window in windows]
+        words = iter(run_by_length(lengths, read, batch_tokens, batch_size))
+        return [torch.cat(list(islice(words, len(chain)))) for text in texts for chain in text.chains]
 
     def _encode(self, windows: Sequence[Window]) -> list[Tensor]:
         """Return for each window what `model.encode` returns for its words, (n, H)."""
@@ -277,7 +284,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         threshold: float = 0.0,
         decoding: str = "viterbi",
     ) -> list[list[dict[str, Any]]]:
-        """Decode chains, and write what is found as each text's dictionaries."""
+        """Decode the chains of the texts, and return what was found in each text, as dictionaries."""
         crf = self.model.crf
         by_word = aggregation_strategy == AggregationStrategy.NONE
         decode = crf.decode if decoding == "viterbi" else crf.decode_by_marginals
@@ -293,7 +300,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             grid, mask = pad([emissions[index] for index in batch])
             if num_paths is None:
                 return read(grid, mask, decode(grid, mask)[0])
-            return rank(crf, grid, mask, num_paths, read)
+            return most_probable_paths(crf, grid, mask, num_paths, read)
 
         readings = iter(run_by_length(list(map(len, emissions)), read_batch, CRF_WORDS))
         write = Text.entries if num_paths is None else Text.rankings
@@ -305,7 +312,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         num_paths: int | None = None,
         **others: Any,
     ) -> list[Any]:
-        """Name the types of a text's result, for a data set."""
+        """Return the type of a text's result, as `tag_data_set` takes it."""
         by_word = aggregation_strategy == AggregationStrategy.NONE
         entry = {"entity" if by_word else "entity_group": "string", "score": "float64"}
         entry |= {"word": "string", "start": "int64", "end": "int64"} | ({"index": "int64"} if by_word else {})
@@ -313,6 +320,17 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             return [entry]
         path = {"probability": "float64", "entities": [entry]}
         return [{"start": "int64", "end": "int64", "entropy": "float64", "paths": [path]}]
+
+
+def _readable(inputs: Any) -> tuple[Iterable[Any], int | None]:
+    """Return inputs as something to iterate over, and how many they are, if they say so."""
+    total = len(inputs) if hasattr(inputs, "__len__") else None
+    if not isinstance(inputs, Mapping | bytes):
+        if isinstance(inputs, Iterable):
+            return inputs, total
+        if total is not None and hasattr(inputs, "__getitem__"):
+            return map(inputs.__getitem__, range(total)), total  # a torch data set
+    raise ValueError(f"inputs must be a text, a list of texts or an iterator over texts, got {inputs!r}")
 
 
 def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -329,4 +347,4 @@ def pad(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return grid, mask.to(grid.device)
 
 
-__all__ = ["BiLSTMCRFPipeline"]
+__all__ = ["BiLSTMCRFPipeline", "pad"]

@@ -1,10 +1,13 @@
-"""Weights: from safetensors alone, and all of those that the configuration describes. Ships with every checkpoint."""
+"""Weights are read from safetensors alone, and only if they are all those that the configuration describes.
+
+Ships with every checkpoint.
+"""
 
 import os
 import re
 from collections.abc import Collection
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -12,8 +15,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from .configuration_crf import quoted
 
 HEAD = ("word_shapes", "lstm", "classifier", "crf")
-"""The modules that a new tagger starts with untrained; one that is left out is None."""
-_UNCHECKED: ContextVar[Collection[str]] = ContextVar("what the caller of from_pretrained looks at himself", default=())
+"""The modules that are untrained in a new tagger; one that a tagger does without is None."""
+_FAULTS = ("missing", "left over")
+_UNCHECKED: ContextVar[Collection[str]] = ContextVar("those of _FAULTS that are no errors", default=())
 
 
 class ChecksWeights(PreTrainedModel):
@@ -25,25 +29,27 @@ class ChecksWeights(PreTrainedModel):
     ) -> Any:
         """Load a tagger, or an encoder for a new one, as the host does: but from safetensors alone.
 
-        The host falls back to pickles, files that are able to run code when they are read. With other labels and
-        `ignore_mismatched_sizes=True` classifier and CRF start anew, and the temperature, which was theirs, is 1.
+        The host falls back to pickles, which can run code when they are read. With other labels and
+        `ignore_mismatched_sizes=True` classifier and CRF start anew; the temperature was made for the old ones, and
+        becomes 1.
 
         Raises:
             ValueError: if other weights are asked for, by `use_safetensors=False` or a `gguf_file`; or if weights that
                 the configuration describes are missing, or others left over, unless `output_loading_info=True` asks
-                for a list of them. Of an encoder, for a new tagger, only its own weights count.
-            RuntimeError: if their shapes are others, and `ignore_mismatched_sizes=True` does not say to start such
-                weights anew.
+                for a list of them. For a new tagger only the encoder's own weights are looked at.
+            RuntimeError: if a shape is another than the configuration describes, and `ignore_mismatched_sizes=True`
+                does not say to start such weights anew.
             OSError: if there are no safetensors.
         """
         if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
-        told = kwargs.pop("output_loading_info", False)
-        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", _FAULTS if told else ()))
+        with_info = kwargs.pop("output_loading_info", False)
+        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", _FAULTS if with_info else ()))
         try:
-            model, info = super().from_pretrained(
+            loaded = super().from_pretrained(
                 pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
             )
+            model, info = cast(tuple[Any, dict[str, Any]], loaded)
         except OSError as error:
             if "file named model" not in str(error):
                 raise
@@ -57,7 +63,7 @@ class ChecksWeights(PreTrainedModel):
             _UNCHECKED.reset(unchecked)
         if any(name.split(".")[0] in HEAD for name, *_ in info["mismatched_keys"]):
             model.config.temperature = 1.0
-        return (model, info) if told else model
+        return (model, info) if with_info else model
 
     @staticmethod
     def _load_pretrained_model(
@@ -67,10 +73,10 @@ class ChecksWeights(PreTrainedModel):
         load_config: Any,
         **kwargs: Any,
     ) -> Any:
-        """Read the files of weights, unless one is no safetensors or lies elsewhere; check that they are the model's.
+        """Check the files, let the host read them, and check the weights.
 
-        `use_safetensors` alone does not see to it: the index of a sharded checkpoint names what it likes, and so does
-        the configuration (`transformers_weights`).
+        `use_safetensors` alone does not make the files safe: the index of a sharded checkpoint can name any file, and
+        so can the configuration (`transformers_weights`).
         """
         folder = load_config.pretrained_model_name_or_path
         for file in checkpoint_files or []:
@@ -86,8 +92,8 @@ class ChecksWeights(PreTrainedModel):
         return loaded
 
 
-_FAULTS = ("missing", "left over")
-# Parts of the weights' names, and the fields that say how many of them there are, or how large they are.
+# Parts of the weights' names, and the fields of the configuration that say how many such weights there are, or of what
+# size.
 _COUNTED_BY = {".layer.": "num_hidden_layers", "lstm.": "num_lstm_layers", "word_shapes.": "word_shape_size"}
 _SIZED_BY = {
     ".LayerNorm.": "hidden_size",
@@ -102,29 +108,18 @@ _SIZED_BY = {
 
 
 def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) -> None:
-    """Refuse weights that are not what the configuration describes, and those of a head that is not a tagger's.
+    """Refuse weights that are not those that the configuration describes.
 
-    The host would start anew what is missing and drop what is left over, for no more than a line in the log. Of an
-    encoder for a new tagger the weights of other heads are rightly dropped; an adapter brings few of the weights.
+    The host would start anew what is missing and drop what is left over, and say so in one line of the log.
     """
     name = load_config.pretrained_model_name_or_path
     if name is None:
         return  # the caller's own weights, as a `state_dict`
-    missing = _without(model._keys_to_ignore_on_load_missing, info.missing_keys)
-    # The positions' numbers were weights once.
-    left_over = _without([*model._keys_to_ignore_on_load_unexpected, r"(^|\.)position_ids$"], info.unexpected_keys)
-    if load_config.is_quantized:
-        left_over = []  # a quantizer has weights of its own
     is_tagger = is_adapter or _holds_a_tagger(model, info, load_config)
-    if is_adapter:
-        missing = []
-    elif not is_tagger:
-        prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
-        missing = [key for key in missing if key.startswith(prefix)]
-        left_over = [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
-        _forget_head(model, info, prefix)
-    faults = zip(_FAULTS, (missing, left_over), strict=True)
-    if faults := {fault: keys for fault, keys in faults if keys and fault not in _UNCHECKED.get()}:
+    faults = dict(zip(_FAULTS, _missing_and_left_over(model, info, load_config, is_adapter, is_tagger), strict=True))
+    if not is_tagger:
+        _forget_head(model, info)
+    if faults := {fault: keys for fault, keys in faults.items() if keys and fault not in _UNCHECKED.get()}:
         listed = " and ".join(
             f"{len(keys)} {fault}, {quoted(keys[0])}" + " first" * (len(keys) > 1) for fault, keys in faults.items()
         )
@@ -142,9 +137,32 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         )
 
 
-def _forget_head(model: Any, info: Any, prefix: str) -> None:
-    """Let the host start the head anew: what an encoder's checkpoint calls so is a classifier for something else."""
-    head = {key for key in model.state_dict() if not key.startswith(prefix)}
+def _missing_and_left_over(
+    model: Any, info: Any, load_config: Any, is_adapter: bool, is_tagger: bool
+) -> tuple[list[str], list[str]]:
+    """List the weights that the model has and the files have not, and the other way round, as far as that is a fault.
+
+    An adapter brings few of the weights. An encoder's files rightly lack the head, and may hold that of another task.
+    """
+    missing = _without(model._keys_to_ignore_on_load_missing, info.missing_keys)
+    # In old checkpoints the numbers of the positions are weights.
+    left_over = _without([*model._keys_to_ignore_on_load_unexpected, r"(^|\.)position_ids$"], info.unexpected_keys)
+    if load_config.is_quantized:
+        left_over = []  # a quantizer has weights of its own
+    if is_adapter:
+        return [], left_over
+    if is_tagger:
+        return missing, left_over
+    prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
+    return (
+        [key for key in missing if key.startswith(prefix)],
+        [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts],
+    )
+
+
+def _forget_head(model: Any, info: Any) -> None:
+    """Let the host start the head anew: what has these names in an encoder's checkpoint was made for another task."""
+    head = {key for key in model.state_dict() if not key.startswith(f"{model.base_model_prefix}.")}
     for key in head:
         model.get_parameter_or_buffer(key)._is_hf_initialized = False
     info.missing_keys |= head
@@ -152,24 +170,27 @@ def _forget_head(model: Any, info: Any, prefix: str) -> None:
 
 
 def _value_of(config: Any, fields: dict[str, str], keys: Collection[str]) -> str:
-    """Say what the configuration says, in the field that is most likely at fault for these weights."""
-    field = next((field for part, field in fields.items() if any(part in key for key in keys)), None)
-    return "" if not hasattr(config, field or "") else f"; its `{field}` is {getattr(config, field)}"
+    """Name the field of the configuration that is most likely wrong where these weights are, with its value."""
+    for part, field in fields.items():
+        if any(part in key for key in keys):
+            return f"; its `{field}` is {getattr(config, field)}" if hasattr(config, field) else ""
+    return ""
 
 
 def _without(patterns: Collection[str] | None, keys: Collection[str]) -> list[str]:
+    """Return the keys that no pattern matches, sorted."""
     return sorted(key for key in keys if not any(re.search(pattern, key) for pattern in patterns or ()))
 
 
 def _holds_a_tagger(model: Any, info: Any, load_config: Any) -> bool:
-    """Say whether a checkpoint is a finished tagger, not an encoder for a new one."""
+    """Say whether a checkpoint is a finished tagger, rather than an encoder for a new one."""
     try:
         saved, _ = PreTrainedConfig.get_config_dict(
             load_config.pretrained_model_name_or_path, **load_config.download_kwargs
         )
-    except OSError:  # weights alone
+    except OSError:  # there are weights alone
         return not {f"crf.{name}" for name, _ in model.crf.named_parameters()} <= info.missing_keys
     return saved.get("model_type") == model.config_class.model_type
 
 
-__all__ = ["ChecksWeights"]
+__all__ = ["HEAD", "ChecksWeights"]

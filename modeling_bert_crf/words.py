@@ -324,21 +324,6 @@ def _window(
     return Window([*input_ids, *habits.closing], word_mask + [False] * closing, shapes + [0] * closing, own)
 
 
-def join_windows(windows: Sequence[Window], rows: Sequence[Sequence[Any]]) -> list[Any]:
-    """Undo `encode_words`: read one value per word off rows that hold one value per sub-token.
-
-    Args:
-        windows: of one sentence.
-        rows: for each window a sequence at least as long as its `input_ids`, padding at the end.
-    """
-    return [
-        value
-        for window, row in zip(windows, rows, strict=True)
-        for value, scored in zip(row, window.word_mask, strict=False)
-        if scored
-    ]
-
-
 def word_shape(word: str) -> int:
     """Say how a word is written, for an encoder that does not see it: one of `WORD_SHAPES`, by its index.
 

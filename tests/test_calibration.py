@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.scores.calibration import calibration_error
-from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature
+from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature, fold_temperature
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.trainer import CRFTrainer
 from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
@@ -168,7 +168,7 @@ def test_a_folded_temperature_is_that_of_the_configuration_in_the_weights(sample
     divided.config.temperature = 2.5
 
     model.config.temperature = 1.7  # a tagger of version 0.1 that is trained on and fitted anew
-    model.fold_temperature(2.5)
+    fold_temperature(model, 2.5)
 
     assert model.config.temperature == 1.0
     for name, value in model.named_parameters():
@@ -228,7 +228,7 @@ def test_a_temperature_that_adapters_stand_in_the_way_of_stays_in_the_configurat
     batch = TaggingCollator(tokenizer.pad_token_id)([dataset[index] for index in range(9)])
     weights = {name: value.clone() for name, value in adapted.named_parameters()}
 
-    model.fold_temperature(2.0)
+    fold_temperature(model, 2.0)
 
     assert adapted.config.temperature == 2.0
     assert all(value.equal(weights[name]) for name, value in adapted.named_parameters())

@@ -17,7 +17,7 @@ from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import continues, tags_to_spans
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.words import encode_words, join_windows
+from modeling_bert_crf.words import encode_words
 
 SENTENCES = [["Ada", "Lovelace", "visited", "Paris", "."], ["rain"], ["in", "the", "\ufe0f", "rain", ",", "Ada"], []]
 
@@ -31,7 +31,7 @@ def tags_of(model, tokenizer, words):
     """By hand: what the model says of a sentence's words."""
     (window,) = encode_words(tokenizer, words)
     output = model(torch.tensor([window.input_ids]), word_mask=torch.tensor([window.word_mask]))
-    path = join_windows([window], output.paths.tolist())
+    path = [tag for tag, scored in zip(output.paths[0].tolist(), window.word_mask, strict=True) if scored]
     scores = [output.logits[0].softmax(-1)[position] for position in torch.tensor(window.word_mask).nonzero()[:, 0]]
     return [LABELS[tag] for tag in path], [row[tag].item() for row, tag in zip(scores, path, strict=True)]
 
