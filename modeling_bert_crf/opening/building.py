@@ -10,14 +10,18 @@ import torch
 from transformers import AutoTokenizer, PreTrainedConfig
 
 from .. import BiLSTMCRFForTokenClassification, tagger_class
+from ..configuration_crf import quoted
 from ..words import loses_case
 
-__all__ = ["LOADING_ARGUMENTS", "WORD_SHAPE_SIZE", "build"]
+__all__ = ["LOADING_ARGUMENTS", "WORD_SHAPE_SIZE", "build", "configuration_for"]
 
 WORD_SHAPE_SIZE = 16
 """Width of the word shapes' embedding for an encoder that sees no capitals."""
 LOADING_ARGUMENTS = ("revision", "token", "cache_dir", "local_files_only", "subfolder", "attn_implementation")
 """Arguments of `from_encoder` that say where to load from; every other keyword is a field of the configuration."""
+_OF_A_TASK = {"model_type", "architectures", "id2label", "label2id", "num_labels", "problem_type", "auto_map"}
+_OF_A_TASK |= {"custom_pipelines", "dtype", "torch_dtype", "transformers_version", "_name_or_path"}
+"""What a tagger does not take over from the configuration of its encoder."""
 
 
 def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any, config: dict[str, Any]) -> Any:
@@ -41,7 +45,7 @@ def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any,
         tagger = tagger_class(stored.get("model_type"))
     _check_fields(tagger, config)
     # Before the tokenizer, which reads the file too, and may fail on it without naming it.
-    full = tagger.config_class.for_encoder(stored, **config, id2label=dict(enumerate(labels)))
+    full = configuration_for(tagger.config_class, stored, **config, id2label=dict(enumerate(labels)))
     if tokenizer is None:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
     if "word_shape_size" not in config and loses_case(tokenizer):
@@ -79,6 +83,29 @@ def _check_fields(tagger: Any, config: dict[str, Any]) -> None:
     known = {field.name for field in fields(tagger.config_class)}
     if unknown := sorted(config.keys() - known):
         raise ValueError(f"{unknown[0]!r} must be a field of the configuration or one of {LOADING_ARGUMENTS}")
+
+
+def configuration_for(family: Any, stored: dict[str, Any], **given: Any) -> Any:
+    """Make a new tagger's configuration from that of an encoder.
+
+    Args:
+        family: the class of the tagger's configuration.
+        stored: what the encoder's `config.json` holds. What it says of a task or a head is not taken over.
+        **given: fields that come on top, or in place of the encoder's.
+
+    Raises:
+        ValueError: if the encoder is of another family, or a field has a value that it cannot have.
+    """
+    host, kind = family.host_config(), stored.get("model_type")
+    if isinstance(kind, str) and kind.endswith("_bilstm_crf"):
+        raise ValueError(
+            "the encoder must be pretrained and no more, got a finished tagger: from_pretrained loads it, with "
+            "id2label, label2id and ignore_mismatched_sizes=True for other tags"
+        )
+    if kind != host.model_type:
+        raise ValueError(f"the encoder must be of the family {host.model_type!r}, got model_type {quoted(kind)}")
+    own = {field.name for field in fields(family)} - {field.name for field in fields(host)}
+    return family(**{name: value for name, value in stored.items() if name not in _OF_A_TASK | own} | given)
 
 
 @contextmanager

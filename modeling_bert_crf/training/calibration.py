@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import torch
 from scipy.optimize import minimize_scalar
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..batching import batches_by_length
-from ..crf import UNKNOWN
+from ..crf import UNKNOWN, LinearChainCRF
 from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, tags_to_spans
 from .dataset import TaggingCollator, TaggingDataset
 
-__all__ = ["entity_confidences", "fit_temperature"]
+__all__ = ["entity_confidences", "fit_temperature", "fold_temperature"]
 
 TINY = 1e-6
 """The smallest probability that the loss reckons with. With 0 the loss of one entity would outweigh all others."""
@@ -52,6 +52,20 @@ def fit_temperature(model: BiLSTMCRFForTokenClassification, dataset: TaggingData
         return -math.fsum(map(math.log, chances)) / len(chances)
 
     return math.exp(minimize_scalar(loss, bounds=(-math.log(10), math.log(10)), method="bounded").x)
+
+
+@torch.no_grad()
+def fold_temperature(model: BiLSTMCRFForTokenClassification, temperature: float) -> None:
+    """Divide all scores of a model by a temperature; its paths stay as they are.
+
+    The weights are divided, and the configuration's temperature, which would come on top, becomes 1. Where an adapter
+    has taken the place of a weight, the configuration's temperature does it alone.
+    """
+    plain = type(model.classifier) is nn.Linear and isinstance(model.crf, LinearChainCRF)
+    if plain:
+        for parameter in (*model.classifier.parameters(), *model.crf.parameters()):
+            parameter.div_(temperature)
+    model.config.temperature = 1.0 if plain else float(temperature)
 
 
 def entity_confidences(

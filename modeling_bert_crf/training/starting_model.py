@@ -8,6 +8,7 @@ from transformers.utils import logging
 
 from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
+from ..opening.building import configuration_for
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
 from ..words import blank_mark, check_tokenizer
 from .arguments import SHAPE, DataArguments, ModelArguments
@@ -73,7 +74,7 @@ def _new_tagger(
     name = arguments.starts_from
     with telling(f"{name}: its config.json cannot be used"):
         family: Any = tagger_class(stored.get("model_type"))
-        family.config_class.for_encoder(stored)
+        configuration_for(family.config_class, stored)
     tokenizer = _open_tokenizer(arguments)
     labels = choose_labels(splits["train"], data)
     splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)

@@ -15,7 +15,7 @@ from ..scores.calibration import calibration_error, reliability_bins
 from ..scores.metrics import flat_scores, score_tags
 from ..weights import HEAD
 from .batch_order import EpochLengthSampler
-from .calibration import entity_confidences, fit_temperature
+from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
 from .dataset import TaggingDataset
 from .hub_trainer import HubTrainer
@@ -150,7 +150,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         if (model := self._tagger()) is not None:
             folded = self.temperature / model.config.temperature
             fitted = fit_temperature(model, dataset)
-            model.fold_temperature(fitted)
+            fold_temperature(model, fitted)
             self.state.log_history.append({"temperature": folded * fitted, "step": self.state.global_step})
 
     def training_facts(self) -> dict[str, Any]:
