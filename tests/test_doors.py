@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import random
+import re
 import subprocess
 import sys
 import unicodedata
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import modeling_bert_crf
 from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
 from modeling_bert_crf.training.output_folder import OutputFolder
@@ -155,6 +157,17 @@ def test_a_file_or_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="not empty"), whole(tmp_path / "folder") as place:
         place.mkdir()
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_only_one_file_moves_things_into_place():
+    package = Path(modeling_bert_crf.__file__).parent
+    moving = [
+        path.relative_to(package).as_posix()
+        for path in [*package.rglob("*.py"), *(package.parent / "bert_crf_command").rglob("*.py")]
+        if re.search(r"\b(os\.(replace|rename|renames)|shutil\.move)\(|\.rename\(", path.read_text(encoding="utf-8"))
+    ]
+
+    assert moving == ["doors/files.py"]
 
 
 def test_a_model_is_saved_without_what_a_killed_saving_of_another_left(tmp_path):

@@ -116,3 +116,13 @@ def test_no_function_is_longer_than_a_screen():
     long = {place for place, lines in functions() if lines > LONGEST}
 
     assert long == set(LONG)
+
+
+@pytest.mark.parametrize("room", [*sorted({*ROOMS} - {"core", "command"}), "command"])
+def test_a_room_says_at_its_top_what_each_of_its_files_holds(room):
+    folder = TOP / ("bert_crf_command" if room == "command" else f"modeling_bert_crf/{room}")
+    said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+
+    files = {path.name for path in folder.glob("*.py") if not path.name.startswith("__")}
+
+    assert {name for name in files if name not in said} == set()

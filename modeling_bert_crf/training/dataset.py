@@ -24,6 +24,7 @@ Row = dict[str, list[int]]
 """One row of a batch: values for each sub-token, by the names of the model's arguments."""
 
 
+@dataclass
 class RowMaker:
     """Turns sentences into rows: `input_ids`, `word_mask`, `word_shape_ids` and `labels`.
 
@@ -40,20 +41,16 @@ class RowMaker:
             same scheme unless the model's `tag_scheme` says otherwise.
     """
 
-    def __init__(
-        self,
-        tokenizer: Any,
-        labels: Sequence[str],
-        max_length: int | None = None,
-        context_size: int = 0,
-        scheme: str | None = "auto",
-    ):
-        self.tokenizer = tokenizer
-        self.labels = list(labels)
-        self.scheme = detect_scheme(labels) if scheme == "auto" else scheme
-        self.max_length = max_length
-        self.context_size = context_size
-        self._ids = {label: index for index, label in enumerate(labels)}
+    tokenizer: Any
+    labels: Sequence[str]
+    max_length: int | None = None
+    context_size: int = 0
+    scheme: str | None = "auto"
+
+    def __post_init__(self) -> None:
+        self.labels = list(self.labels)
+        self.scheme = detect_scheme(self.labels) if self.scheme == "auto" else self.scheme
+        self._ids = {label: index for index, label in enumerate(self.labels)}
 
     def rows(self, document: Iterable[Sentence]) -> Iterator[list[Row]]:
         """Yield the rows of each sentence of a document."""
@@ -112,7 +109,7 @@ class TaggingDataset(Dataset):
         places = tag_places(self.sentences)
         if not all(tag in labels or has_type(tag) for tag in places):
             check_spelling(places)
-        self.labels, self.scheme = maker.labels, maker.scheme
+        self.labels, self.scheme = list(labels), maker.scheme
         self.rows: list[Row] = []
         self._rows_of: list[range] = []  # for each sentence
         for _, document in groupby(self.sentences, key=attrgetter("source", "document")):

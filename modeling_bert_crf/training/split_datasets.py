@@ -1,9 +1,9 @@
 """The splits as data sets for the model: tags in its scheme, sentences in windows. And what the log says of data that
 do not fit the model."""
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any
 
 from transformers.utils import logging
@@ -120,7 +120,7 @@ def _warn_of_joined_entities(name: str, split: Split, dataset: TaggingDataset) -
 
 def _warn_of_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[str], scheme: str | None) -> None:
     types, unknown = set(entity_types(labels, scheme)), Counter()
-    for tag, count in Counter(chain.from_iterable(sentence.tags for sentence in sentences)).items():
+    for tag, count in Counter(itertools.chain.from_iterable(sentence.tags for sentence in sentences)).items():
         kind = _type(tag, scheme)
         if tag not in labels and (tag == OUTSIDE or kind in types):
             logger.warning(f"{name}: the model has no tag {tag!r}: whatever it says of {count} words is wrong")

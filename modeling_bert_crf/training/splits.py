@@ -1,8 +1,8 @@
 """The splits of the data (train, validation, test) as they are read: in one spelling, with tags that obey a scheme."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import cast
 
@@ -96,7 +96,7 @@ def _reader(name: str, data: DataArguments, dataset: Source | None, labels: list
     columns = data.text_column_name, data.label_column_name, labels, data.document_column_name
     if dataset is not None:
         return lambda: read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns)
-    return lambda: chain.from_iterable(read_file(path, *columns) for path in getattr(data, FILES[name]))
+    return lambda: itertools.chain.from_iterable(read_file(path, *columns) for path in getattr(data, FILES[name]))
 
 
 def _streamed_split(
