@@ -14,7 +14,8 @@ from transformers.activations import ACT2FN
 from transformers.dynamic_module_utils import get_relative_import_files
 
 from .schemes import SCHEMES, resolve_scheme, span_scheme
-from .words import SPLITTERS, unicode_fault
+from .splitters import SPLITTERS
+from .words import unicode_fault
 
 # Where the auto classes and `pipeline` find the code that travels beside the weights.
 CUSTOM_PIPELINES = {

@@ -17,6 +17,7 @@ from .modeling_crf import BiLSTMCRFForTokenClassification
 from .pipeline_crf import BiLSTMCRFPipeline  # noqa: F401
 from .processes import share  # noqa: F401
 from .schemes import SCHEMES  # noqa: F401
+from .splitters import split_texts  # noqa: F401
 from .text_layout import Text  # noqa: F401
 from .weights import ChecksWeights  # noqa: F401
 from .word_lstm import BiLSTM  # noqa: F401

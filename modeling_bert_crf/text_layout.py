@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from .words import Window, encode_documents, split_sentences, split_texts
+from .splitters import split_sentences, split_texts
+from .words import Window, encode_documents
 
 
 class Found(NamedTuple):

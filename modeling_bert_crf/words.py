@@ -1,36 +1,38 @@
 """Words and sub-tokens: the one place that knows tokenizers.
 
-The CRF's chain runs over words, the encoder reads sub-tokens. Collator, evaluation and pipeline all go through
-`encode_document`, so that training and inference see the same chain: every word has exactly one position in it, that
+The CRF's chain runs over words, and the encoder reads sub-tokens. Collator, evaluation and pipeline all call
+`encode_documents`, so that training and inference see the same chain: every word has exactly one position in it, that
 of the word's first sub-token.
 
-Ships with every checkpoint: the standard library and `regex` only; a tokenizer comes in as an argument.
+Ships with every checkpoint and every export: standard library only; a tokenizer comes in as an argument.
 """
 
-import logging
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import accumulate, groupby, pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-import regex
-
-logger = logging.getLogger(__name__)
-
 SPECIAL, BEGINS, CONTINUES, BLANK, UNMARKED, OPEN = range(6)
-"""What a token of the vocabulary is: no part of a word; the first piece of one; a later piece. Where tokenizers mark
-the blank before a word instead of later pieces: a blank by itself; a piece without a blank before it, which continues
-a word, or begins one right behind a blank or a special token. Where they mark all pieces but the last: a piece after
-which the word goes on."""
+"""What a token of the vocabulary is, for the words of a row:
+
+    SPECIAL    no part of a word
+    BEGINS     the first piece of a word
+    CONTINUES  a later piece of a word
+
+Some tokenizers do not mark later pieces, but the blank before a word, or the pieces after which a word goes on:
+
+    BLANK      the blank before a word, as a token by itself
+    UNMARKED   a piece without a blank before it: right behind a blank or a special token it is the first one of a
+               word, elsewhere a later one
+    OPEN       a piece after which the word goes on
+"""
 MARKS = {"\u2581": "", "\u0120": "\u010a\u010d\u0109", " ": ""}
-"""How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE, characters by themselves;
-and how they write line feed, carriage return and tab, which are letters to the others."""
+"""How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE, those that write characters
+as they are. And what they write for line feed, carriage return and tab, if that is something else."""
 GOES_ON = "@@"
-"""At the end of a piece: the word goes on. Of subword-nmt and its kin."""
+"""How subword-nmt and its kin mark, at the end of a piece, that the word goes on."""
 WORD_SHAPES = (
     "unknown",
     "number",
@@ -42,8 +44,8 @@ WORD_SHAPES = (
     "mixed",
     "other",
 )
-"""How a word is written: the names of `word_shape_ids`. No word's shape is `"unknown"`; a call without them has it."""
-
+"""How a word is written: what the numbers in `word_shape_ids` mean. No word's own shape is `"unknown"`; it stands in
+calls that do not give the shapes."""
 
 PROBE = "a a"
 """What tokenizers are asked to write, to see how they write words."""
@@ -51,12 +53,12 @@ PROBE = "a a"
 
 @dataclass(frozen=True)
 class Habits:
-    """How a tokenizer writes a row of words: asked of the tokenizer, not known by its name.
+    """How a tokenizer writes a row of words. This is found out by trying, so that no tokenizer need be known by name.
 
     Attributes:
         opening, closing: the special tokens that it puts around a row, `[CLS]` and `[SEP]` or others or none.
         mark: the sign of `MARKS` that it writes for the blank before a word, `""` if it writes none.
-        probe: `PROBE` as a row. As long as it is written so, the habits are these.
+        probe: `PROBE` as a row. As long as the tokenizer writes it like this, the habits are these.
     """
 
     opening: list[int]
@@ -66,7 +68,7 @@ class Habits:
 
     @classmethod
     def of(cls, tokenizer: Any) -> "Habits":
-        """Find out by trying."""
+        """Ask a tokenizer for its habits."""
         bare = tokenizer([PROBE], add_special_tokens=False)["input_ids"][0]
         row = tokenizer([PROBE], add_special_tokens=True)["input_ids"][0]
         count = len(bare)
@@ -75,7 +77,7 @@ class Habits:
 
 
 _HABITS: WeakKeyDictionary[Any, Habits] = WeakKeyDictionary()
-"""What was asked of tokenizers that are in use."""
+"""The habits of the tokenizers that are in use."""
 
 
 def blank_mark(tokenizer: Any) -> str:
@@ -90,10 +92,10 @@ class Window:
 
     Attributes:
         input_ids: the sub-tokens, special tokens included.
-        word_mask: True at the first sub-token of each word that is scored here (a lone blank before a word is no part
-            of it). Words around them are context only.
+        word_mask: True at the first sub-token of each word that is scored here. (A blank that is a sub-token by itself
+            is no part of a word.) Other words are context only.
         word_shape_ids: the `word_shape` of each scored word where `word_mask` is True, 0 elsewhere.
-        words: the scored words' indices in the sentence, as many as `word_mask` has True.
+        words: the scored words' indices in the sentence; there are as many as `word_mask` has True.
     """
 
     input_ids: list[int]
@@ -102,10 +104,22 @@ class Window:
     words: range
 
 
-def unicode_fault(text: str) -> str:
-    """Say what is wrong with a text that holds half a character; an empty string if nothing is.
+class Pieces(NamedTuple):
+    """A word in sub-tokens."""
 
-    JSON can escape half a surrogate pair, and a shell can pass one; no tokenizer reads it, and no file holds it.
+    ids: list[int]
+    head: int  # which of them stands for the word
+
+    def cut(self, capacity: int) -> "Pieces":
+        """Return as many of them as there is room for."""
+        return self if len(self.ids) <= capacity else Pieces(self.ids[:capacity], min(self.head, capacity - 1))
+
+
+def unicode_fault(text: str) -> str:
+    """Say what is wrong with a text that holds half a character; return an empty string if nothing is wrong.
+
+    Half of a surrogate pair can come from an escape in JSON, or from a shell. No tokenizer can read it, and no file
+    can hold it.
     """
     try:
         text.encode()
@@ -115,6 +129,7 @@ def unicode_fault(text: str) -> str:
 
 
 def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
+    """Raise an error if one of the words, or texts, holds half a character."""
     if fault := next(filter(None, map(unicode_fault, texts)), ""):
         raise ValueError(f"a {what} {fault}")
 
@@ -122,10 +137,10 @@ def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
 def encode_words(
     tokenizer: Any, words: Sequence[str], max_length: int | None = None, stride: int | None = None
 ) -> list[Window]:
-    """Turn a sentence's words into the encoder's input: one row, or several where it is too long for one.
+    """Turn a sentence's words into the encoder's input: one row, or several if the sentence is too long for one.
 
-    Rows break at word borders and overlap; each word is scored in one row, the one where it has the most context. A
-    word that the tokenizer deletes (a lone variation selector, say) is fed as the unknown token.
+    Rows break between words and overlap; each word is scored in one row, the one where it has the most context. If the
+    tokenizer deletes a word (a variation selector by itself, say), the unknown token stands for it.
 
     Args:
         tokenizer: the encoder's, fast or slow.
@@ -137,7 +152,7 @@ def encode_words(
         The windows in order. Their `words` are the sentence's words, each once.
 
     Raises:
-        ValueError: if `max_length` leaves no room for a word, or `stride` none for progress, or a word holds half a
+        ValueError: if `max_length` leaves no room for a word, or `stride` is as large as a row, or a word holds half a
             character.
     """
     return encode_document(tokenizer, [words], max_length, stride)[0]
@@ -150,12 +165,13 @@ def encode_document(
     stride: int | None = None,
     context_size: int = 0,
 ) -> list[list[Window]]:
-    """Turn a document's sentences into the encoder's input, each with the words around it as unscored context.
+    """Turn a document's sentences into the encoder's input, each with the words around it as context, not scored.
 
     Args:
         sentences: consecutive sentences, already split into words.
-        context_size: most sub-tokens of the neighbouring sentences on each side of a sentence, as far as there is
-            room. A sentence that fills more than one row gets none: its rows are each other's context.
+        context_size: how many sub-tokens of the neighbouring sentences stand on each side of a sentence, at most and
+            as far as there is room. A sentence that fills more than one row gets none: its rows are each other's
+            context.
         tokenizer, max_length, stride: as for `encode_words`.
 
     Returns:
@@ -179,77 +195,82 @@ def encode_documents(
     capacity = limit - special
     if capacity < 1:
         raise ValueError(f"max_length must be at least {special + 1}, got {limit}")
-    stride = capacity // 4 if stride is None else stride
-    if not 0 <= stride < capacity:
-        raise ValueError(f"stride must be at least 0 and below {capacity}, got {stride}")
+    shared = capacity // 4 if stride is None else stride
+    if not 0 <= shared < capacity:
+        raise ValueError(f"stride must be at least 0 and below {capacity}, got {shared}")
     pieces_of = {word: pieces.cut(capacity) for word, pieces in pieces_of.items()}
+    room = _Room(capacity, shared, context_size)
     for document in documents:
-        words = [word for sentence in document for word in sentence]
-        pieces = [pieces_of[word] for word in words]
-        borders = [0, *accumulate(len(one.ids) for one in pieces)]  # sub-tokens before each word, and in all
-        ends = [0, *accumulate(map(len, document))]
-        yield [
-            [
-                _window(habits, words, pieces, stretch, scored, sentence.start)
-                for stretch, scored in _rows(borders, sentence, capacity, stride, context_size)
-            ]
-            for sentence in (range(*pair) for pair in pairwise(ends))
+        yield _windows_of_document(habits, pieces_of, document, room)
+
+
+class _Room(NamedTuple):
+    """What fits into a row, in sub-tokens."""
+
+    capacity: int  # most in a row, the special ones not included
+    stride: int  # shared by neighbouring rows of a sentence
+    context_size: int  # most of the neighbouring sentences on each side
+
+
+def _windows_of_document(
+    habits: Habits, pieces_of: Mapping[str, Pieces], document: Sequence[Sequence[str]], room: _Room
+) -> list[list[Window]]:
+    """Lay the sentences of a document out in windows."""
+    words = [word for sentence in document for word in sentence]
+    pieces = [pieces_of[word] for word in words]
+    borders = [0, *accumulate(len(one.ids) for one in pieces)]  # sub-tokens before each word, and in all
+    ends = [0, *accumulate(map(len, document))]
+    return [
+        [
+            _window(habits, words, pieces, stretch, scored, sentence.start)
+            for stretch, scored in _rows(borders, sentence, room)
         ]
+        for sentence in (range(*pair) for pair in pairwise(ends))
+    ]
 
 
-def _rows(
-    borders: list[int], sentence: range, capacity: int, stride: int, context_size: int
-) -> Iterator[tuple[range, range]]:
-    """Lay a sentence out in rows: the words that each shows, and those of them that it scores."""
-    stretches = list(_stretches(borders, sentence, capacity, stride))
+def _rows(borders: list[int], sentence: range, room: _Room) -> Iterator[tuple[range, range]]:
+    """Lay a sentence out in rows: yield the words that each row shows, and those of them that it scores."""
+    stretches = list(_stretches(borders, sentence, room))
     if len(stretches) == 1:
-        yield _widen(borders, sentence, capacity, context_size), sentence
+        yield _widen(borders, sentence, room), sentence
         return
     inner = (_cut(borders, left, right) for left, right in pairwise(stretches))
     cuts = pairwise([sentence.start, *inner, sentence.stop])
     yield from ((stretch, range(*scored)) for stretch, scored in zip(stretches, cuts, strict=True))
 
 
-class Pieces(NamedTuple):
-    """A word in sub-tokens."""
-
-    ids: list[int]
-    head: int  # which of them stands for the word
-
-    def cut(self, capacity: int) -> "Pieces":
-        """Keep as many as there is room for."""
-        return self if len(self.ids) <= capacity else Pieces(self.ids[:capacity], min(self.head, capacity - 1))
-
-
 def _pieces(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]]:
-    """Write words in sub-tokens, and say how the tokenizer writes rows of them."""
+    """Write words in sub-tokens; return the tokenizer's habits as well."""
     _refuse_half_characters("word", words)
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
     if unknown is None:
         raise ValueError("the tokenizer must have an unk_token or a mask_token for words that it deletes, got none")
     habits, rows = _rows_of(tokenizer, words)
     mark_id = tokenizer.convert_tokens_to_ids(habits.mark) if habits.mark else None
-    mark_id = None if mark_id == tokenizer.unk_token_id else mark_id  # the vocabulary has no mark by itself
+    mark_id = None if mark_id == tokenizer.unk_token_id else mark_id  # then the mark is no token by itself
     pieces = {}
     for word, row in zip(words, rows, strict=True):
         ids = row[len(habits.opening) : len(row) - len(habits.closing)]
         head = next((index for index, one in enumerate(ids) if one != mark_id), None)
-        # Nothing, or nothing but the blank: the tokenizer has deleted the word.
+        # Without a head there is nothing, or nothing but the blank: the tokenizer has deleted the word.
         pieces[word] = Pieces([unknown], 0) if head is None else Pieces(ids, head)
     return habits, pieces
 
 
 def _rows_of(tokenizer: Any, words: list[str]) -> tuple[Habits, list[list[int]]]:
-    """Write each word as a row of its own, by habits that are asked for once a tokenizer.
+    """Write each word as a row of its own; return the tokenizer's habits as well.
 
-    Who changes a tokenizer (adds tokens, has rows begin otherwise) changes how it writes `PROBE`, or nothing that
-    matters. So that goes along with the words, and if it comes back otherwise than before the habits are asked anew.
+    Asking for habits takes several calls of the tokenizer, so they are kept. But somebody may change the tokenizer
+    later: add tokens to it, or let its rows begin otherwise. Every change that matters shows in how it writes `PROBE`.
+    So `PROBE` goes along with the words, and if it comes back otherwise than before, the habits are asked for again.
     """
     for habits in (_HABITS.get(tokenizer), None):
         if habits is None:
             habits = _HABITS[tokenizer] = Habits.of(tokenizer)
-        # Each word on its own: for BERT's WordPiece the same as `is_split_into_words`, and slow tokenizers can do it
-        # too. Behind a blank where it is marked: without, every word would be written as one that goes on.
+        # Each word is written by itself. For BERT's WordPiece this is the same as `is_split_into_words`, and slow
+        # tokenizers can do it, too. Where blanks are marked each word needs one before it: otherwise it would be
+        # written as the rest of a longer word.
         blank = " " if habits.mark else ""
         probe, *rows = tokenizer(
             [PROBE, *(blank + word for word in words)],
@@ -263,27 +284,28 @@ def _rows_of(tokenizer: Any, words: list[str]) -> tuple[Habits, list[list[int]]]
     return habits, rows
 
 
-def _stretches(borders: list[int], sentence: range, capacity: int, stride: int) -> Iterator[range]:
-    """Cover a sentence's words with runs of at most `capacity` sub-tokens that share about `stride` with the next."""
+def _stretches(borders: list[int], sentence: range, room: _Room) -> Iterator[range]:
+    """Cover a sentence with stretches of words that fit into rows, each of which shares some words with the next."""
     start, count = sentence.start, sentence.stop
     while True:
         end = start
-        while end < count and borders[end + 1] - borders[start] <= capacity:
+        while end < count and borders[end + 1] - borders[start] <= room.capacity:
             end += 1
         yield range(start, end)
         if end == count:
             return
         following = end
-        while following > start + 1 and borders[end] - borders[following - 1] <= stride:
+        while following > start + 1 and borders[end] - borders[following - 1] <= room.stride:
             following -= 1
-        # A long word at the border can leave no room for both: then the runs share nothing.
-        if borders[end + 1] - borders[following] > capacity:
+        # If the next word is so long that it and the shared words do not fit into one row, nothing is shared.
+        if borders[end + 1] - borders[following] > room.capacity:
             following = end
         start = following
 
 
-def _widen(borders: list[int], sentence: range, capacity: int, context_size: int) -> range:
-    """Add words on both sides in turn, at most `context_size` sub-tokens on each and `capacity` in all."""
+def _widen(borders: list[int], sentence: range, room: _Room) -> range:
+    """Add the words around a sentence, one on each side in turn, as long as there is room for them."""
+    capacity, _, context_size = room
     start, end = sentence.start, sentence.stop
     grown = True
     while grown:
@@ -297,7 +319,7 @@ def _widen(borders: list[int], sentence: range, capacity: int, context_size: int
 
 
 def _cut(borders: list[int], left: range, right: range) -> int:
-    """Return the first word that has more context in the right run than in the left one."""
+    """Return the first word that has more context in the right stretch than in the left one."""
     for word in range(right.start, left.stop):
         if borders[word] - borders[right.start] > borders[left.stop] - borders[word + 1]:
             return word
@@ -331,19 +353,22 @@ def word_shape(word: str) -> int:
     ['Capitalised', 'CAPITALS', 'mixed', 'with a digit', 'number', 'one capital', 'lower', 'other']
     """
     letters = [letter for letter in word if letter.isalpha()]
+    if any(map(str.isdigit, word)):
+        return WORD_SHAPES.index("with a digit" if letters else "number")
+    return WORD_SHAPES.index(_case_of(letters))
+
+
+def _case_of(letters: Sequence[str]) -> str:
+    """Say which of a word's letters are capitals, as one of `WORD_SHAPES`."""
     upper = [letter.isupper() for letter in letters]
     lower = [letter.islower() for letter in letters]
-    if any(character.isdigit() for character in word):
-        name = "with a digit" if letters else "number"
-    elif not any(upper) and not any(lower):
-        name = "other"  # no letters, or those of a script without case
-    elif all(lower):
-        name = "lower"
-    elif all(upper):
-        name = "CAPITALS" if len(letters) > 1 else "one capital"
-    else:
-        name = "Capitalised" if upper[0] and all(lower[1:]) else "mixed"
-    return WORD_SHAPES.index(name)
+    if not any(upper) and not any(lower):
+        return "other"  # no letters, or those of a script without case
+    if all(lower):
+        return "lower"
+    if all(upper):
+        return "CAPITALS" if len(letters) > 1 else "one capital"
+    return "Capitalised" if upper[0] and all(lower[1:]) else "mixed"
 
 
 def loses_case(tokenizer: Any) -> bool:
@@ -351,82 +376,67 @@ def loses_case(tokenizer: Any) -> bool:
     return tokenizer.tokenize("A") == tokenizer.tokenize("a")
 
 
-_KEPT_WHOLE = r"(?:https?://|www\.)\S+|[@#]\w+|&\w+;|[:;=]['-]?[()DPp/\\|*]+|<3"
-_NUMBER = r"[$\u20ac\xa3]?\d+(?:[.,:/-]\d+)*%?(?!\w)"
-
-
-def _words(letters: str, signs: str) -> str:
-    """Words joined by what stands inside them: "don't", "Jean-Paul", "U.S.A", "AT&T"."""
-    return rf"{_KEPT_WHOLE}|{_NUMBER}|{letters}(?:[-'\u2019.&/]{letters})*|{signs}"
-
-
-def _clitics(letters: str, signs: str) -> str:
-    """The same, with English clitics by themselves: "do" "n't", "Ada" "'s"."""
-    clitics = r"(?i:n['\u2019]t|['\u2019](?:s|m|d|re|ve|ll))(?!\w)"
-    before = rf"{letters}?(?=n['\u2019]t(?!\w))"  # the fewest letters: `letters` ends in a star or a plus
-    return rf"{_KEPT_WHOLE}|{_NUMBER}|{clitics}|{before}|{letters}(?:[-.&/]{letters})*|{signs}"
-
-
-_ATTACHED = r"[\p{WB=Extend}\p{WB=Format}\p{WB=ZWJ}]"
-"""Combining marks, variation selectors, joiners: no word ends before them (rule 4 of Unicode's annex 29)."""
-# From a letter to the next border of the annex's, or to a colon, which the annex joins to letters ("note:this").
-_LETTERS, _LETTERS_OF_CLITICS = (
-    rf"(?!{_ATTACHED})\w(?:\B[^\s:\uff1a{apostrophes}])*" for apostrophes in ("", r"'\u2019")
-)
-_SIGN = rf"(?:[^\w\s\x1c-\x1f]|{_ATTACHED}){_ATTACHED}*(?:(?<=\u200d)\p{{ExtPict}}{_ATTACHED}*)*"  # emoji are joined
-# A flag is a pair of letters of its own kind; all else is a run of one sign. Never by `\B`, which would count back
-# over a run of flags at every one of them.
-_SIGNS = rf"\p{{RI}}{_ATTACHED}*\p{{RI}}|({_SIGN})(?:\1(?!{_ATTACHED}))*"
-
-
-def _by_unicode(pattern: str) -> regex.Pattern:
-    return regex.compile(rf"(?w)(?:{pattern}){_ATTACHED}*")
-
-
-_OLD_SIGNS = r"([^\w\s])\1*"
-_PATTERNS: dict[str, re.Pattern | regex.Pattern] = {
-    "words": re.compile(_words(r"\w+", _OLD_SIGNS)),
-    "clitics": re.compile(_clitics(r"\w+", _OLD_SIGNS)),
-    "blanks": re.compile(r"\S+"),
-    "unicode_words": _by_unicode(_words(_LETTERS, _SIGNS)),
-    "unicode_clitics": _by_unicode(_clitics(_LETTERS_OF_CLITICS, _SIGNS)),
-}
-SPLITTERS = ("tokenizer", *_PATTERNS)
-"""Ways to split a text into words, for `split_text`."""
-_ATTACHED_RUN = regex.compile(rf"{_ATTACHED}*")
-_WITHOUT_BLANKS = regex.compile(r"\p{Line_Break=Complex_Context}")
-
-
-def split_text(tokenizer: Any, text: str, splitter: str = "tokenizer") -> list[tuple[int, int]]:
-    """Split a text into words.
+def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequence[int] | None = None) -> None:
+    """Refuse a tokenizer that cannot feed a model, or only with nonsense.
 
     Args:
-        tokenizer: a fast tokenizer; read by `"tokenizer"` alone.
-        text: any.
-        splitter: one of `SPLITTERS`. `"tokenizer"` gives the tokenizer's own words, those that the model itself finds
-            in `input_ids` when no `word_mask` says otherwise: every sign of punctuation is one. `"unicode_words"`
-            gives the words of Unicode's annex 29, and keeps addresses, mentions, emoticons, and words with inner signs
-            whole; `"unicode_clitics"` splits `'s` and `n't` off; `"blanks"` splits at blanks alone. `"words"` and
-            `"clitics"` are what version 0.1 had in place of the two of Unicode: they cut words at combining marks, and
-            stay for the taggers that learnt such words.
-
-    Returns:
-        Character ranges (start, end) without blanks, in order. But for the two of version 0.1, a word ends after the
-        marks and joiners that follow its last letter.
+        tokenizer: any.
+        vocab_size: how many ids the model knows, if there is a model yet.
+        roles: what `token_roles` said of the tokenizer that the model was trained with, if that is known.
 
     Raises:
-        ValueError: if the splitter is `"tokenizer"`, and the tokenizer is not a fast one or the text holds half a
-            character.
+        ValueError: if the tokenizer has no words, lacks a special token that it needs, has more ids than the model or
+            another vocabulary, or leaves no room for a word.
     """
-    return split_texts(tokenizer, [text], splitter)[0]
+    if tokenizer is None:
+        raise ValueError("tokenizer must be the model's tokenizer, got None")
+    # Where there are no files, the host makes a tokenizer of nothing but special tokens.
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise ValueError("the tokenizer must have words, got special tokens alone, as where tokenizer.json is missing")
+    # Some tokenizers use other tokens in place of these; and byte-level BPE needs no unknown token, since it can write
+    # every word.
+    for name, other in (("unk_token", "mask_token"), ("cls_token", "bos_token"), ("sep_token", "eos_token")):
+        needed = (name,) if name == "unk_token" and not blank_mark(tokenizer) else (name, other)
+        if all(getattr(tokenizer, f"{one}_id") is None for one in needed):
+            raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")
+    longest = tokenizer.model_max_length
+    if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
+        raise ValueError(f"the tokenizer's model_max_length must be an integer of at least 3, got {longest!r:.80}")
+    if vocab_size is not None:
+        own = token_roles(tokenizer, vocab_size)
+        if roles is not None and min(roles) >= SPECIAL:  # they are set
+            _check_same_vocabulary(tokenizer, own, roles)
 
 
-def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer") -> list[list[tuple[int, int]]]:
-    """Do what `split_text` does for many texts, at the price of one call of the tokenizer."""
-    if any(map(_WITHOUT_BLANKS.search, texts)):
-        _say_that_a_dictionary_is_needed()
-    if splitter != "tokenizer":
-        return [[match.span() for match in _PATTERNS[splitter].finditer(text)] for text in texts]
+def _check_same_vocabulary(tokenizer: Any, own: Sequence[int], roles: Sequence[int]) -> None:
+    """Refuse a tokenizer whose roles, `own`, are not those that a model learnt, `roles`."""
+    for name in ("cls_token", "sep_token"):
+        index = getattr(tokenizer, f"{name}_id")
+        if index is not None and roles[index] != SPECIAL:
+            token = getattr(tokenizer, name)
+            raise ValueError(f"the tokenizer's {name} must be the one that the tagger learnt with, got {token!r:.80}")
+    # Whether a piece can begin a word depends on the vocabulary alone. Which tokens are special does not, nor which
+    # were added: so these are not compared.
+    later = (CONTINUES, UNMARKED, OPEN)
+    for index, (role, learnt) in enumerate(zip(own, roles, strict=False)):
+        if (role in later) != (learnt in later):
+            token = tokenizer.convert_ids_to_tokens(index)
+            raise ValueError(
+                "the tokenizer must be the one that the tagger learnt with, got another vocabulary: its token "
+                f"{token!r:.80} has the id {index}"
+            )
+
+
+def words_of_tokenizer(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+    """Find the tokenizer's own words in texts: those that the model finds in `input_ids` without a `word_mask`.
+
+    Returns:
+        (start, end) of each word of each text, by the tokenizer's count: with the blanks that it counts as part of a
+        word, without the marks that it drops.
+
+    Raises:
+        ValueError: if the tokenizer is not a fast one, or a text holds half a character.
+    """
     if not tokenizer.is_fast:
         raise ValueError(
             f"the splitter 'tokenizer' needs a fast tokenizer, for its offsets, got {type(tokenizer).__name__}: set "
@@ -444,21 +454,18 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
     mark = blank_mark(tokenizer)
     added = _added(tokenizer) if mark else set()
     words = []
-    for index, (text, ids, offsets) in enumerate(
-        zip(texts, encoding["input_ids"], encoding["offset_mapping"], strict=True)
-    ):
+    for index, (ids, offsets) in enumerate(zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)):
         # Where blanks are marked, the tokenizer's own words are finer than those that the model finds by the marks.
         alone = [one in added for one in ids]
-        groups = _by_marks(encoding.tokens(index), mark, alone) if mark else encoding.word_ids(index)
-        pieces = groupby(zip(groups, offsets, strict=True), key=itemgetter(0))
-        spans = [[span for _, span in group] for word, group in pieces if word is not None]
-        found = _without_blanks(text, [(span[0][0], span[-1][1]) for span in spans])
-        words.append(_with_marks(text, list(found)))
+        numbers = _by_marks(encoding.tokens(index), mark, alone) if mark else encoding.word_ids(index)
+        pieces = groupby(zip(numbers, offsets, strict=True), key=itemgetter(0))
+        spans = [[span for _, span in group] for number, group in pieces if number is not None]
+        words.append([(span[0][0], span[-1][1]) for span in spans])
     return words
 
 
 def _by_marks(tokens: Sequence[str], mark: str, added: Sequence[bool]) -> Iterator[int | None]:
-    """Number the words that pieces belong to, as the model finds them in a row; None is a lone blank, of no word."""
+    """Number the words that pieces belong to, as the model finds them in a row; a blank by itself belongs to none."""
     word, before = 0, SPECIAL
     for token, is_added in zip(tokens, added, strict=True):
         role = _role(token, mark, is_added)
@@ -467,129 +474,19 @@ def _by_marks(tokens: Sequence[str], mark: str, added: Sequence[bool]) -> Iterat
         before = role
 
 
-def _without_blanks(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Leave out the blanks around spans, which tokenizers that mark them count as part of words."""
-    for start, end in spans:
-        word = text[start:end]
-        start, end = start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip())
-        if start < end:
-            yield start, end
-
-
-def _with_marks(text: str, words: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Take what is attached to each word's end into it: the tokenizer drops it, but it is no text without the word."""
-    return [
-        (start, _ATTACHED_RUN.match(text, end, max(end, following)).end())
-        for (start, end), (following, _) in pairwise([*words, (len(text), len(text))])
-    ]
-
-
-@cache
-def _say_that_a_dictionary_is_needed() -> None:
-    logger.warning(
-        "Thai, Lao, Khmer and Burmese are written without blanks, and their words need a dictionary: split such texts "
-        "into the words of the training data, and pass is_split_into_words=True"
-    )
-
-
-_SENTENCE_END = ".!?\u2026\u3002\uff01\uff1f"  # with the full stop and marks of Chinese and Japanese
-_CLOSING = "\"'\u201d\u2019»)]"
-
-
-def split_sentences(text: str, words: Sequence[tuple[int, int]]) -> list[range]:
-    """Group a text's words into sentences, by line breaks and by rule.
-
-    A sentence ends at a line break, or after `.`, `!` or `?` (and closing quotes) before a blank and a word that
-    begins with a capital, a digit or no letter at all; not after a single letter or a short capitalised word (`J.`,
-    `Dr.`).
-
-    Args:
-        text: any.
-        words: (start, end) of its words, in order.
-
-    Returns:
-        Ranges of word indices, none empty, together all words.
-    """
-    starts = [0] if words else []
-    for index in range(1, len(words)):
-        before, after = words[index - 1], words[index]
-        gap = text[before[1] : after[0]]
-        if "\n" in gap or "\r" in gap or (gap and _ends_sentence(text, words, index, starts[-1])):
-            starts.append(index)
-    return [range(start, end) for start, end in pairwise([*starts, len(words)])]
-
-
-def _ends_sentence(text: str, words: Sequence[tuple[int, int]], index: int, start: int) -> bool:
-    following = text[words[index][0]]
-    if following.islower():
-        return False
-    # The stretch without blanks before the gap: "U.S.", "word.", 'said."', or "." by itself in split text.
-    first = index - 1
-    while first > start and words[first - 1][1] == words[first][0]:
-        first -= 1
-    stretch = text[words[first][0] : words[index - 1][1]]
-    sentence = stretch.rstrip(_CLOSING)
-    word = sentence.rstrip(_SENTENCE_END)
-    if word == sentence:
-        return False
-    return not (stretch[len(word) :] == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
-
-
-def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequence[int] | None = None) -> None:
-    """Refuse a tokenizer that cannot feed a model, or only with nonsense.
-
-    Args:
-        tokenizer: any.
-        vocab_size: the ids that the model knows, if there is one yet.
-        roles: what `token_roles` said of the tokenizer that the model was trained with, if that is known.
-
-    Raises:
-        ValueError: if the tokenizer has no words, lacks a special token that it needs, has more ids than the model or
-            another vocabulary, or leaves no room for a word.
-    """
-    if tokenizer is None:
-        raise ValueError("tokenizer must be the model's tokenizer, got None")
-    # Where there are no files, the host makes a tokenizer of nothing but special tokens.
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        raise ValueError("the tokenizer must have words, got special tokens alone, as where tokenizer.json is missing")
-    # Some have others in their place: byte-level BPE knows every word, and some begin with a bos_token.
-    for name, other in (("unk_token", "mask_token"), ("cls_token", "bos_token"), ("sep_token", "eos_token")):
-        needed = (name,) if name == "unk_token" and not blank_mark(tokenizer) else (name, other)
-        if all(getattr(tokenizer, f"{one}_id") is None for one in needed):
-            raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")
-    longest = tokenizer.model_max_length
-    if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
-        raise ValueError(f"the tokenizer's model_max_length must be an integer of at least 3, got {longest!r:.80}")
-    own = None if vocab_size is None else token_roles(tokenizer, vocab_size)
-    if own is None or roles is None or min(roles) < SPECIAL:  # unset
-        return
-    for name in ("cls_token", "sep_token"):
-        index = getattr(tokenizer, f"{name}_id")
-        if index is not None and roles[index] != SPECIAL:
-            token = getattr(tokenizer, name)
-            raise ValueError(f"the tokenizer's {name} must be the one that the tagger learnt with, got {token!r:.80}")
-    # Which tokens are special, and what was added later, depends on more than the vocabulary.
-    for index, (role, learnt) in enumerate(zip(own, roles, strict=False)):
-        if (role in (CONTINUES, UNMARKED, OPEN)) != (learnt in (CONTINUES, UNMARKED, OPEN)):
-            token = tokenizer.convert_ids_to_tokens(index)
-            raise ValueError(
-                "the tokenizer must be the one that the tagger learnt with, got another vocabulary: its token "
-                f"{token!r:.80} has the id {index}"
-            )
-
-
 def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
-    """Say of every id of the vocabulary what it is: `SPECIAL`, `BEGINS` and so on.
+    """Say of every id of the vocabulary what its token is: `SPECIAL`, `BEGINS` and so on.
 
-    The mask token stands for a word, and so do tokens added later; ids that the tokenizer does not know are counted as
-    such. The unknown token stands for a word, too, or where blanks are marked for a piece without one before it.
+    The mask token and tokens that were added later are words by themselves. An id that the tokenizer does not know is
+    taken for a token that will be added. The unknown token is a word by itself, too; but where blanks are marked it is
+    a piece without a blank before it.
 
     Raises:
         ValueError: if the tokenizer's vocabulary is larger than the model's.
     """
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id, tokenizer.mask_token_id}
     added, mark = _added(tokenizer), blank_mark(tokenizer)
-    # A word that nobody writes has pieces.
+    # A word that is in no vocabulary must come in pieces.
     goes_on = any(piece.endswith(GOES_ON) for piece in tokenizer.tokenize("qzxjqzxj"))
     roles = [BEGINS] * vocab_size
     for token, index in tokenizer.get_vocab().items():
@@ -605,13 +502,12 @@ def token_roles(tokenizer: Any, vocab_size: int) -> list[int]:
 
 
 def _added(tokenizer: Any) -> set[int]:
-    """Return the ids of tokens that stand for words by themselves: all that were added to the vocabulary, but for the
-    unknown one, which stands for any piece."""
+    """Return the ids of the tokens that were added to the vocabulary as words, without the unknown token."""
     return set(tokenizer.get_added_vocab().values()) - {tokenizer.unk_token_id}
 
 
 def _role(token: str, mark: str, is_added: bool) -> int:
-    """Say what a token is that is not special."""
+    """Say what a token is, if it is neither special nor `OPEN`."""
     if mark and not token.strip(mark + MARKS[mark] + " \t\r\n"):
         return BLANK
     if is_added:
@@ -619,3 +515,26 @@ def _role(token: str, mark: str, is_added: bool) -> int:
     if mark:
         return BEGINS if token.startswith(mark) else UNMARKED
     return CONTINUES if token.startswith("##") and len(token) > 2 else BEGINS
+
+
+__all__ = [
+    "BEGINS",
+    "BLANK",
+    "CONTINUES",
+    "OPEN",
+    "SPECIAL",
+    "UNMARKED",
+    "WORD_SHAPES",
+    "Habits",
+    "Window",
+    "blank_mark",
+    "check_tokenizer",
+    "encode_document",
+    "encode_documents",
+    "encode_words",
+    "loses_case",
+    "token_roles",
+    "unicode_fault",
+    "word_shape",
+    "words_of_tokenizer",
+]

@@ -12,6 +12,7 @@ from transformers import AddedToken
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
 from modeling_bert_crf.export.runtime import Tokenizer as ExportedTokenizer
 from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.splitters import split_text
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset
 from modeling_bert_crf.words import (
     BEGINS,
@@ -25,7 +26,6 @@ from modeling_bert_crf.words import (
     encode_document,
     encode_words,
     loses_case,
-    split_text,
     token_roles,
 )
 

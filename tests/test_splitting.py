@@ -9,8 +9,8 @@ from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.opening.tagger import open_tagger
 from modeling_bert_crf.readers.sentences import Sentence
+from modeling_bert_crf.splitters import split_text
 from modeling_bert_crf.training.splitter_choice import choose_splitter, detokenise, share_of_words_found
-from modeling_bert_crf.words import split_text
 
 
 def sentence(words):
