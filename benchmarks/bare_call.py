@@ -19,8 +19,8 @@ from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import OUTSIDE
 from modeling_bert_crf.scores.metrics import score_tags
+from modeling_bert_crf.splitters import split_text
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.words import split_text
 
 
 @torch.inference_mode()

@@ -17,8 +17,8 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.schemes import tags_to_spans
+from modeling_bert_crf.splitters import split_text
 from modeling_bert_crf.training.splitter_choice import Offsets, detokenise
-from modeling_bert_crf.words import split_text
 
 
 def entities(offsets: Offsets, tags: Sequence[str]) -> set[tuple[int, int, str]]:

@@ -17,7 +17,7 @@ from modeling_bert_crf.doors.terminal import Writable
 from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.readers.conversion import spans_to_tags
 from modeling_bert_crf.schemes import OUTSIDE, entity_types
-from modeling_bert_crf.words import split_sentences, split_text
+from modeling_bert_crf.splitters import split_sentences, split_text
 
 from .frame import CommandError, reason
 from .inputs import Item

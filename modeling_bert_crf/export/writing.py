@@ -38,7 +38,10 @@ from .quantization import quantize
 __all__ = ["MODULES", "OPSET", "export"]
 
 OPSET, IR_VERSION = 20, 10
-MODULES = ("export/runtime.py", "export/numpy_crf.py", "batching.py", "text_layout.py", "words.py", "schemes.py")
+MODULES = (
+    *("export/runtime.py", "export/numpy_crf.py"),
+    *("batching.py", "text_layout.py", "splitters.py", "words.py", "schemes.py"),
+)
 """The code that travels with an export."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import regex
 
 from ..readers.sentences import Sentence
-from ..words import split_text
+from ..splitters import split_text
 
 __all__ = ["OFFERED", "Offsets", "choose_splitter", "detokenise", "share_of_words_found"]
 
