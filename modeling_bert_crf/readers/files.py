@@ -49,7 +49,8 @@ def read_file(
         else:
             conllu = path.suffix.lower() == ".conllu"
             sentences = read_columns(lines, str(path), word_column, tag_column, conllu=conllu)
-            sentences = (with_names(sentence, labels) for sentence in sentences)
+            if labels is not None:
+                sentences = (with_names(sentence, labels) for sentence in sentences)
         for sentence in sentences:
             empty = False
             yield sentence

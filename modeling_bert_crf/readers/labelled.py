@@ -28,20 +28,21 @@ class Labelled(NamedTuple):
 def understand(
     sentences: Iterable[Sentence], spelling: Mapping[str, str] | None = None, repair_tags: bool = False
 ) -> Labelled:
-    """Find out the spelling and the scheme of sentences' tags, and check that the tags obey the scheme.
+    """Find out the spelling and the scheme of sentences' tags, and bring the tags into both.
 
     Args:
         sentences: as they were read.
-        spelling: of their tags, where it is known; else it is found as `find_spelling` does.
+        spelling: of their tags, if it is known; if not, it is found as `find_spelling` does.
         repair_tags: whether illegal tags are repaired rather than refused.
 
     Raises:
-        DataError: if the tags are of no one spelling or scheme, or, without `repair_tags`, illegal.
+        DataError: if the tags are of no one spelling, of no one scheme, or illegal and not to be repaired.
     """
     sentences = list(sentences)
     if spelling is None:
         spelling = find_spelling(tag_places(sentences))
-    sentences = [respell(sentence, spelling) for sentence in sentences]
+    if spelling:
+        sentences = [respell(sentence, spelling) for sentence in sentences]
     scheme = find_scheme(sentences)
     legal = [with_legal_tags(sentence, scheme, repair_tags) for sentence in sentences]
     return Labelled(legal, scheme, count_repairs(sentences, legal))

@@ -1,9 +1,9 @@
 """Data sets for training: sentences as rows of the encoder's input, batches of rows, and the way back from the model's
 paths to the tags of the sentences."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
 from operator import attrgetter
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..readers.sentences import Sentence
 from ..readers.spelling import check_spelling
 from ..readers.tags import tag_places
 from ..schemes import detect_scheme, has_type, tags_to_spans
-from ..words import Window, encode_document
+from ..words import Window, encode_documents
 
 __all__ = ["Row", "RowMaker", "StreamingTaggingDataset", "TaggingCollator", "TaggingDataset"]
 
@@ -52,14 +52,13 @@ class RowMaker:
         self.scheme = detect_scheme(self.labels) if self.scheme == "auto" else self.scheme
         self._ids = {label: index for index, label in enumerate(self.labels)}
 
-    def rows(self, document: Iterable[Sentence]) -> Iterator[list[Row]]:
-        """Yield the rows of each sentence of a document."""
-        document = list(document)
-        words = [sentence.words for sentence in document]
-        windows = encode_document(self.tokenizer, words, self.max_length, context_size=self.context_size)
-        for sentence, own in zip(document, windows, strict=True):
-            ids = self._label_ids(sentence, own)
-            yield [_row(window, ids) for window in own]
+    def rows(self, documents: Sequence[Sequence[Sentence]]) -> Iterator[list[Row]]:
+        """Yield the rows of each sentence of some documents."""
+        words = [[sentence.words for sentence in document] for document in documents]
+        encoded = encode_documents(self.tokenizer, words, self.max_length, context_size=self.context_size)
+        for sentence, windows in zip(itertools.chain(*documents), itertools.chain.from_iterable(encoded), strict=True):
+            ids = self._label_ids(sentence, windows)
+            yield [_row(window, ids) for window in windows]
 
     def _label_ids(self, sentence: Sentence, windows: list[Window]) -> list[int]:
         """Return the label of each word; unknown for the words of an entity that a border of windows cuts."""
@@ -112,10 +111,10 @@ class TaggingDataset(Dataset):
         self.labels, self.scheme = list(labels), maker.scheme
         self.rows: list[Row] = []
         self._rows_of: list[range] = []  # for each sentence
-        for _, document in groupby(self.sentences, key=attrgetter("source", "document")):
-            for rows in maker.rows(document):
-                self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
-                self.rows += rows
+        documents = itertools.groupby(self.sentences, key=attrgetter("source", "document"))
+        for rows in maker.rows([list(document) for _, document in documents]):
+            self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
+            self.rows += rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -182,8 +181,8 @@ class StreamingTaggingDataset(IterableDataset):
     def __iter__(self) -> Iterator[Row]:
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
-        for sentence in islice(self.read(), first, None, step):
-            yield from next(self._maker.rows([sentence]))
+        for sentence in itertools.islice(self.read(), first, None, step):
+            yield from next(self._maker.rows([[sentence]]))
 
 
 @dataclass

@@ -81,7 +81,9 @@ def _in_scheme(split: Split, labels: list[str], scheme: str | None, data: DataAr
 
     def read() -> Iterator[Sentence]:
         for sentence in split.read():
-            sentence = respell(convert_tags(sentence, source, scheme), own)
+            sentence = convert_tags(sentence, source, scheme)
+            if own:
+                sentence = respell(sentence, own)
             if split.name == "train":
                 for index, tag in enumerate(sentence.tags):
                     if tag not in known and must_be_known(tag):
