@@ -32,7 +32,7 @@ def die() -> None:
 
 
 def before_call(owner, name, number):
-    """Die before the so-manieth call of a function."""
+    """Die before the call of a function that has this number."""
     original, calls = getattr(owner, name), []
 
     def counted(*args, **kwargs):

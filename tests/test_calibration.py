@@ -132,7 +132,7 @@ def roughly(value):
 
 
 def test_a_temperature_of_the_configuration_acts_at_once(sampled, tokenizer):
-    """And everywhere: in the model, and in what is asked of its CRF by itself."""
+    """It acts in the model, and also where the CRF of the model is asked by itself."""
     model, _ = sampled
     model.eval()
     tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
@@ -190,7 +190,7 @@ def make_trainer(model, tokenizer, folder):
 
 @pytest.mark.parametrize("before", [1.0, 1.6], ids=["folded", "of version 0.1"])
 def test_the_trainer_keeps_the_number_and_the_error_that_there_was_without(sampled, tokenizer, tmp_path, before):
-    """Also if it fits twice; the tagger of version 0.1 comes with a temperature that is not in its weights."""
+    """That holds also if a temperature is fitted twice. A tagger of version 0.1 has one that is not in its weights."""
     model, dataset = sampled
     dataset = TaggingDataset(dataset.sentences[:70], tokenizer, LABELS)
     with torch.no_grad():
@@ -219,7 +219,7 @@ def test_the_trainer_keeps_the_number_and_the_error_that_there_was_without(sampl
 def test_a_temperature_that_adapters_stand_in_the_way_of_stays_in_the_configuration(
     sampled, tokenizer, tmp_path, saved
 ):
-    """Only some of the weights are the adapter's, or none of them is as plain as it looks: all are divided at run."""
+    """Where an adapter stands for some of the weights, none is divided; the scores are divided when the model runs."""
     model, dataset = sampled
     expected = copy.deepcopy(model)
     expected.config.temperature = 2.0

@@ -90,7 +90,7 @@ def leaves(value, path=()):
 
 
 def shown(path):
-    """Which figures a card must show: all of the test part and of the run, but those that are drawn."""
+    """List the figures that a card must show: all of the test part and of the run, except those that are plotted."""
     drawn = {"bins", "level", "macro_f1", "predicted", "gold"}
     if path[0] == "scores":
         conlleval_types = path[2:4] == ("conlleval", "types")

@@ -97,7 +97,7 @@ NAMES = {
 
 
 def faults_of(one, folder, sentence, found, expected):
-    """Say what is wrong with the end that opening and tagging a damaged folder took: a sentence, or what was found."""
+    """Say what is wrong with how the opening of a damaged folder ended: with a sentence, or with what was found."""
     if sentence is None:
         return [] if found == expected or one.name in OTHER_TAGS else ["it tags otherwise"]
     faults = []
@@ -142,7 +142,7 @@ def test_every_damage_ends_in_a_sentence_or_does_no_harm(copy, good):
 
 
 def test_the_program_refuses_a_damaged_encoder_in_a_sentence(encoder_folder, copy):
-    """In the function that opens one, which the whole program would only call later."""
+    """Asked of the function that opens an encoder; the whole program would take longer to come to it."""
     sentences = [Sentence(["Ada", "sang"], ["B-PER", "O"], "train.conll", [1, 2])]
     splits = {"train": Split("train", "IOB2", None, sentences, lambda: iter(sentences))}
     refused = {}
@@ -350,7 +350,7 @@ def test_weights_that_are_no_numbers_are_named(copy, command, error_of, number):
 
 
 def test_large_weights_are_numbers(copy):
-    """Though their sum is none in the weights' own precision."""
+    """In the precision of the weights their sum is infinite."""
     folder = change_weights(copy(), lambda tensors: tensors["bert.embeddings.LayerNorm.weight"].fill_(3e38))
     assert open_tagger(str(folder)).model.bert.embeddings.LayerNorm.weight.sum() == float("inf")
 
@@ -384,7 +384,7 @@ def test_a_folder_without_its_tokenizer_is_refused_at_every_door(good, copy, tmp
 
 
 class Tokenizer:
-    """Another tokenizer's in all but what is given."""
+    """A tokenizer that is like another one but for the values that are given."""
 
     def __init__(self, tokenizer, **values):
         self.tokenizer, self.values = tokenizer, values

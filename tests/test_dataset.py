@@ -185,7 +185,7 @@ def test_streamed_rows_are_the_rows_in_memory(tokenizer, workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_fault_in_streamed_data_is_said_in_one_line(tokenizer, workers):
-    """Though a DataLoader's worker hands it on with its own traceback."""
+    """A worker of a DataLoader hands the message on inside a traceback of its own."""
 
     def read():
         raise DataError("data.conll:3: the tag must not be empty")
@@ -198,7 +198,7 @@ def test_a_fault_in_streamed_data_is_said_in_one_line(tokenizer, workers):
 
 
 def test_the_scheme_is_the_one_that_the_model_says(tokenizer):
-    """Where a sentence is cut, an entity over the border is unknown: of what is one, the scheme decides."""
+    """An entity across the border of two rows gets unknown labels; the scheme says what is an entity."""
     words, labels = sentence("a b c d e f", "I-X I-Y I-Y I-Y I-Y O"), ["O", "B-X", "I-Y"]
     with pytest.raises(ValueError, match="'I-Y' can never be reached"):
         TaggingDataset([words], tokenizer, labels)
@@ -236,7 +236,7 @@ def test_context_stays_inside_the_document(tokenizer):
 
 
 def test_a_tagger_learns_from_context_and_the_pipeline_shows_it(make_model, tokenizer):
-    """What `Ada` is, stands in the sentence before; across a document's border it would be wrong in half the cases."""
+    """The sentence before says what `Ada` is; one of another document would be wrong in half of the cases."""
     sentences, rng = [], random.Random(0)
     for document in range(40):
         kind = rng.choice(["PER", "LOC"])

@@ -55,7 +55,7 @@ print(json.dumps([tagger(texts), tagger(words, is_split_into_words=True)]))
 
 @pytest.fixture(scope="module")
 def exported(module_model, tokenizer, tmp_path_factory):
-    """A folder with both encoders, and its parity."""
+    """A folder with both encoders, and the result of its comparison with the model."""
     folder = tmp_path_factory.mktemp("exports") / "tagger"
     tokenizer("Ada in Paris", truncation=True, max_length=5, padding="max_length")  # which it remembers
     gold = [["B-PER", "I-PER", "O", "B-LOC", "O"], ["O"], ["O"] * 10, ["O"] * 6]

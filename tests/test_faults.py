@@ -419,7 +419,7 @@ def test_the_model_that_cannot_be_saved(files, short, error_of, monkeypatch):
 
 
 class Poison(TrainerCallback):
-    """Makes the weights something else than numbers at a step."""
+    """Makes a weight NaN at a step."""
 
     def __init__(self, step):
         self.step = step

@@ -353,14 +353,14 @@ LATER = r"no request is taken before (\d{4}-\d\d-\d\d \d\d:\d\d) \((?:429|503)\)
 
 
 def asked(hub, repo="tester/mine"):
-    """Return patterns of the requests about a repository that a Hub has had."""
+    """Return patterns of the requests that a Hub has had about a repository."""
     about = rf" /(api/models/)?{repo}(/|\.git/|$)| /api/(repos|validate-yaml)| /_lfs/"
     return sorted({re.sub(r"\b[0-9a-f]{40,64}\b", "[0-9a-f]+", one) for one in hub.requests if re.search(about, one)})
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_answer_of_another_server_is_taken_for_the_hubs(hub, clock, trained, model, tokenizer, tmp_path, way):
-    """Whichever request it comes to. Where nobody reads an answer, a body that says nothing does no harm."""
+    """That holds for each request. Where nobody reads the answer, one without content does no harm."""
 
     def push():
         hub.repos.clear()

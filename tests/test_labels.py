@@ -19,7 +19,7 @@ from modeling_bert_crf.training.splits import read_splits
 
 @pytest.fixture
 def save_stubborn(make_model, tokenizer, tmp_path):
-    """Save a tagger that gives each word one label, or where the rules forbid that the best that they allow."""
+    """Save a tagger that gives each word one label; where the rules forbid it, the best one that they allow."""
 
     def save(labels, favourite, **config):
         model = make_model(labels, **config)
@@ -104,7 +104,7 @@ def test_sentences_of_an_export_are_read_in_the_taggers_scheme(save_stubborn, tm
 
 
 def test_a_model_is_trained_in_io_if_it_is_asked_for(files, command, capsys, caplog):
-    """The data's neighbours of one type are then one entity, which is said."""
+    """Neighbours of one type in the data then become one entity, and the log says so."""
     text = "Ada\tB-PER\nLovelace\tB-PER\nin\tO\nParis\tB-LOC\n\n"
     (files / "train.conll").write_text(text * 4)
     (files / "validation.conll").write_text(text.replace("B-", "I-"))

@@ -161,7 +161,7 @@ def test_compute_metrics_reads_labels_by_the_scheme_that_it_is_told():
 
 
 def conlleval_entities(tags):
-    """By the conlleval script's two predicates, written from its description: where does a chunk end, and start?"""
+    """Find entities as the conlleval script does, by where a chunk ends and where one starts, from its description."""
     found, start = [], None
     for index, (before, tag) in enumerate(pairwise(["O", *tags, "O"])):
         (prefix, kind), (tag_prefix, tag_kind) = (

@@ -208,7 +208,7 @@ def test_a_wrong_tokenizer(files, command, fails, model, tokenizer):
 
 
 def test_a_tokenizer_of_the_wrong_case_is_noticed(files, command, tokenizer, caplog):
-    """Not refused, since it can be meant; but never silent."""
+    """This is not refused, since somebody may mean it, but the log says so."""
     BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=True).save_pretrained(files / "lower")
     run_ner.main(command(tokenizer_name=str(files / "lower"), do_eval=None, do_predict=None, max_steps=1))
     assert any("in lower case, but its vocabulary is cased" in record.message for record in caplog.records)

@@ -307,7 +307,7 @@ def test_incomplete_batches_are_evaluated(make_trainer):
 
 
 def test_a_users_own_optimizer(make_trainer):
-    """Ready made, or as a class; the frozen start needs groups that name the encoder."""
+    """It may be given as an object or as a class. The frozen start needs groups that name the encoder."""
     plain = make_trainer(max_steps=2, frozen_steps=0)
     ready = torch.optim.SGD(plain.model.parameters(), 0.1)
 
@@ -364,7 +364,7 @@ def test_options_of_the_host_work_with_the_frozen_start(make_trainer, option):
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
 def test_a_compiled_model_trains_as_it_is(make_trainer):
-    """With the frozen start, which changes what needs a gradient in mid-run; the backend is traced, not made code."""
+    """The frozen start changes what needs a gradient in the middle of the run. The backend only traces the model."""
 
     def losses(**options):
         torch.manual_seed(0)

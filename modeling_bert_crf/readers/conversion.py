@@ -50,7 +50,7 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
             raise ValueError(f"span ({start}, {end}, {kind!r}) must be free and inside a sentence of {length} words")
         for index in range(start, end):
             first, last = index == start, index == end - 1
-            # In the table's order: IOB2's B and I may close, so the last tag needs no prefix of its own.
+            # The first prefix that fits is taken. In IOB2 it is the B or the I, since both may also close an entity.
             prefix = next(
                 name
                 for name, rule in rules.items()
@@ -91,7 +91,7 @@ def convert(tags: Sequence[str], source: str, target: str) -> list[str]:
     ['I-X', 'B-X', 'I-X', 'O', 'I-X']
     """
     if source == "IOB1":
-        # Read as conlleval reads broken IOB2, an I- that continues nothing opens an entity: IOB1's own rule.
+        # In IOB1 an I- that continues nothing opens an entity; so it does in broken IOB2 as conlleval reads it.
         spans = tags_to_spans(tags, "IOB2")
     else:
         fault = first_violation(tags, source)

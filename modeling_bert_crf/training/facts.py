@@ -177,8 +177,8 @@ def _hardware(device: torch.device, processes: int) -> str:
 def command_line(options: Mapping[str, Any], start: str) -> str:
     """Write the command that makes a run again; `start` is what it begins with.
 
-    Left out is what a second run does not need: where it was pushed to, with which token, and from where it was
-    resumed. Paths are cut to their last part.
+    It leaves out what a second run does not need: where the first one was pushed to, with which token, and from where
+    it was resumed. Paths are cut to their last part.
 
     >>> options = {"do_train": True, "train_file": ["/home/ada/a.conll", "b.conll"], "hub_token": "hf_secret"}
     >>> command_line(options, "bert-crf train")

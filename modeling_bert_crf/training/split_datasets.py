@@ -65,13 +65,13 @@ def make_datasets(
 def _in_scheme(split: Split, labels: list[str], scheme: str | None, data: DataArguments) -> Reader:
     """Return what starts reading a split with its tags in the model's scheme.
 
-    In training each tag must be one of the model's labels. The exception is a type that a finished tagger has no label
-    for at all: its entities are no business of this tagger's.
+    In training each tag must be one of the model's labels. There is one exception: if a finished tagger has no label
+    for a type at all, the tags of this type become unknown labels.
     """
     source, known, types = split.scheme, set(labels), set(entity_types(labels, scheme))
     own: dict[str, str] = {}
     if scheme is None and split.sentences is not None:
-        # What is a scheme in the data may be free labels of the model, and may be spelt otherwise there.
+        # Tags that have a scheme in the data may be free labels of the model, and may be spelt otherwise there.
         own = {usual: label for label, usual in find_spelling(dict.fromkeys(labels, "the model's labels")).items()}
         if known.issuperset(own.get(tag, tag) for tag in tag_places(split.sentences)):
             source = None
