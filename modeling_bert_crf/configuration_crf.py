@@ -13,7 +13,8 @@ from transformers import PreTrainedConfig, configuration_utils
 from transformers.activations import ACT2FN
 from transformers.dynamic_module_utils import get_relative_import_files
 
-from .schemes import SCHEMES, resolve_scheme, span_scheme
+from .path_biases import check_operating_point
+from .schemes import SCHEMES, entity_types, resolve_scheme, span_scheme
 from .splitters import SPLITTERS
 from .words import unicode_fault
 
@@ -85,6 +86,8 @@ _RULES: dict[str, _Rule] = {
     "tag_scheme": _one_of(*SCHEMES, "auto", None),
     "text_unit": _one_of("sentence", "text"),
     "word_splitter": _one_of(*SPLITTERS),
+    "operating_points": _or_none(_DICTIONARY),
+    "operating_point": _or_none(_TEXT),
     "problem_type": _one_of("regression", "single_label_classification", "multi_label_classification", None),
     "dtype": _one_of(*_DTYPES, *(getattr(torch, name) for name in _DTYPES), None),
     "is_decoder": _BIDIRECTIONAL,
@@ -93,6 +96,7 @@ _RULES: dict[str, _Rule] = {
     "pad_token_id": _ID,
     "bos_token_id": _ID,
     "eos_token_id": (lambda value: isinstance(value, list) or _ID[0](value), "an integer, a list of them or None"),
+    "prediction_head": _FLAG,
     "use_cache": _FLAG,
     "tie_word_embeddings": _FLAG,
     "output_hidden_states": _or_none(_FLAG),
@@ -183,7 +187,7 @@ else:  # a family inherits from its encoder's configuration itself
 
 @dataclass(kw_only=True, init=False, repr=False, eq=False)  # the host makes these methods
 class BiLSTMCRFFields(_Encoder):
-    r"""What a tagger's configuration says beside its encoder's: the nine fields of the head.
+    r"""What a tagger's configuration says beside its encoder's: the eleven fields of the head.
 
     A family's configuration inherits them before its encoder's: `class RobertaBiLSTMCRFConfig(BiLSTMCRFFields,
     RobertaConfig)`, with `tagger_config` above.
@@ -209,6 +213,11 @@ class BiLSTMCRFFields(_Encoder):
             the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here. Today a fitted
             temperature is folded into the weights, and this stays 1.
 
+        operating_points (`dict`, *optional*): settings with names, each a dictionary of `biases` (see
+            `path_biases.MOVES`), which the best path is searched with, and `thresholds`, the least probability of
+            entities of each type. They change what is found, and no probability.
+        operating_point (`str`, *optional*): the name of the one that is in force where a caller names none.
+
     Every other argument is the encoder's. Name the labels with `id2label` or `label2id`; the other one follows from
     it, also when one of them is set later. The model reads labels, `tag_scheme` and `temperature` anew at every call.
 
@@ -229,6 +238,8 @@ class BiLSTMCRFFields(_Encoder):
     context_size: int = 0
     word_splitter: str = "tokenizer"
     temperature: float | int = 1.0
+    operating_points: dict[str, Any] | None = None
+    operating_point: str | None = None
 
     @classmethod
     def host_config(cls) -> type[PreTrainedConfig]:
@@ -256,6 +267,24 @@ class BiLSTMCRFFields(_Encoder):
         It is `scheme`, or where nothing is forbidden the scheme of the labels' prefixes.
         """
         return span_scheme(self.tag_scheme, self.labels)
+
+    def point(self, name: str | None) -> dict[str, Any]:
+        """Return the `biases` and the `thresholds` of an operating point; None means the one in force, which may be
+        none.
+
+        Raises:
+            ValueError: if there is no such operating point.
+        """
+        name = self.operating_point if name is None else name
+        if name is None:
+            return {}
+        points = self.operating_points or {}
+        if name not in points:
+            known = ", ".join(map(repr, points)) or "none"
+            raise ValueError(
+                f"`operating_point` must be the name of one of `operating_points`, {known}, got {quoted(name)}"
+            )
+        return points[name]
 
     @property
     def lstm_units(self) -> int:
@@ -312,6 +341,14 @@ class BiLSTMCRFFields(_Encoder):
                 f"`pad_token_id` must be one of the {self.vocab_size} ids of `vocab_size`, got {self.pad_token_id}"
             )
         resolve_scheme(self.tag_scheme, self.labels)
+        for name, point in (self.operating_points or {}).items():
+            check_operating_point(name, point, entity_types(self.labels, self.span_scheme))
+        self.point(self.operating_point)
+        if getattr(self, "prediction_head", False) and (self.num_lstm_layers or self.word_shape_size):
+            raise ValueError(
+                "`prediction_head` must be False, or `num_lstm_layers` and `word_shape_size` 0: it reads the encoder "
+                f"alone, got {self.num_lstm_layers} and {self.word_shape_size}"
+            )
 
     def _check_name(self, name: str, value: Any) -> None:
         """Refuse a name that is a part of the class, such as a method: the host would put the value in its place."""

@@ -228,7 +228,9 @@ class LinearChainCRF(nn.Module):
 
     @_fetched
     @torch.no_grad()
-    def decode(self, emissions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def decode(
+        self, emissions: Tensor, mask: Tensor, biases: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
 
         The search is done in float64, or in float32 where many tags make float64 slow. In float32 the path may be
@@ -237,10 +239,16 @@ class LinearChainCRF(nn.Module):
         left one the smallest that a best path has there, then for the right one. From there it goes outwards, and
         takes the smallest tag each time.
 
+        Args:
+            emissions: float (B, T, K).
+            mask: bool (B, T).
+            biases: float (K,) and (K, K), added for this search to the scores of starting with a tag and of going from
+                tag to tag: for paths with more entities, or fewer, than the most probable one.
+
         Returns:
             paths: int64 (B, T), -100 where the mask is False.
-            scores: (B,), the paths' scores, 0 for an empty row; -inf where the constraints forbid every path (the path
-                is then arbitrary).
+            scores: (B,), the paths' scores, biases included, 0 for an empty row; -inf where the constraints forbid
+                every path (the path is then arbitrary).
         """
         check_shapes(emissions, mask, self.num_tags)
         emissions = _at_least_float32(emissions)
@@ -249,7 +257,10 @@ class LinearChainCRF(nn.Module):
         def search(emissions: Tensor, mask: Tensor, *transition_scores: Tensor) -> tuple[Tensor, Tensor]:
             return _search(emissions, mask, self._searchable(emissions, mask, transition_scores), dtype)
 
-        return untracked(search, emissions, mask, *self._transition_scores)
+        start, end, transitions = self._transition_scores
+        if biases is not None:
+            start, transitions = start + biases[0].to(start), transitions + biases[1].to(transitions)
+        return untracked(search, emissions, mask, start, end, transitions)
 
     @_fetched
     @torch.no_grad()

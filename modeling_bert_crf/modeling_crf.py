@@ -25,6 +25,7 @@ from transformers.utils.generic import ModelOutput, TransformersKwargs, can_retu
 
 from .configuration_crf import BiLSTMCRFFields, check_code_can_travel
 from .crf import UNKNOWN, LinearChainCRF
+from .path_biases import bias_scores
 from .schemes import OUTSIDE, constraints
 from .weights import ChecksWeights
 from .word_lstm import BiLSTM, WordGrid
@@ -97,6 +98,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
     encoder_class: ClassVar[type[PreTrainedModel]]
     """The family's encoder."""
+    prediction_head_class: ClassVar[type[nn.Module] | None] = None
+    """What stands between encoder and classifier in the family's stock token classifier, if anything does."""
     # A pooler or a language model's head may stand in an encoder's checkpoint; a tagger has no use for either.
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"pooler", r"^cls\."]
     _keep_in_fp32_modules_strict: ClassVar[list[str]] = ["crf"]
@@ -114,6 +117,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         self._unknown_inputs = [name for name in _OPTIONAL_INPUTS if not _takes(self.encoder_class.forward, name)]
         self.word_shapes = nn.Embedding(len(WORD_SHAPES), config.word_shape_size) if config.word_shape_size else None
         word_size = config.hidden_size + config.word_shape_size
+        head = self.prediction_head_class
+        self.head = head(config) if head is not None and config.prediction_head else None
         self.dropout = nn.Dropout(_dropout_of(config))
         self.lstm = (
             BiLSTM(word_size, config.lstm_units, config.num_lstm_layers, config.lstm_dropout)
@@ -165,6 +170,26 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             ImportError: where this package is not installed: its code that makes new taggers does not travel.
         """
         return import_module("modeling_bert_crf.opening.building").build(cls, name_or_path, labels, tokenizer, config)
+
+    @classmethod
+    def from_tagger(cls, name_or_path: str, tokenizer: Any = None, **config: Any) -> Any:
+        """Put a chain on a stock token classifier, without training: its encoder and its classifier are taken over.
+
+        The emissions are its logits. The transitions are 0, so that the best path is the most probable tagging that
+        obeys the scheme of the labels, and probabilities are those of the classifier among such taggings.
+
+        Args:
+            name_or_path: a stock `...ForTokenClassification` of any family, on the Hub or in a folder.
+            tokenizer: its tokenizer; None loads it from the same place.
+            **config: as for [`from_encoder`]; `tag_scheme=None` for labels whose rules the classifier does not keep,
+                as those of IOB1, where an entity begins with `I-`.
+
+        Raises:
+            ValueError: if it is of no family or of another one than the class, has no classifier, or its labels are
+                the library's placeholders, `LABEL_0` and so on.
+            ImportError: where this package is not installed: its code that makes new taggers does not travel.
+        """
+        return import_module("modeling_bert_crf.opening.taking_over").take_over(cls, name_or_path, tokenizer, config)
 
     @classmethod
     def from_pretrained(
@@ -337,8 +362,26 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             count = (tags != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
         if tags is None or not self.training:
-            paths = grid.scatter(self.crf.decode(emissions, grid.mask)[0], fill=UNKNOWN)
+            paths = grid.scatter(self.best_paths(emissions, grid.mask), fill=UNKNOWN)
         return loss, self._logits(log_marginals, grid), paths, grid.scatter(emissions, fill=0.0)
+
+    def best_paths(self, emissions: Tensor, mask: Tensor, operating_point: str | None = None) -> Tensor:
+        """Find the best path of each row, with the biases of an operating point.
+
+        Args:
+            emissions: float (B, T, K), what `emit` returns.
+            mask: bool (B, T).
+            operating_point: the name of one; None means the configuration's.
+
+        Returns:
+            int64 (B, T), -100 where the mask is False.
+        """
+        biases = self.config.point(operating_point).get("biases")
+        if biases is not None:
+            scores = bias_scores(self.config.labels, self.config.span_scheme, biases)
+            starts, moves = map(torch.tensor, scores)
+            return self.crf.decode(emissions, mask, (starts, moves))[0]
+        return self.crf.decode(emissions, mask)[0]
 
     def _run_encoder(
         self,
@@ -404,7 +447,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         Returns:
             float (B, T, K), the CRF's emissions.
         """
-        words = self.dropout(words)
+        words = self.dropout(words if self.head is None else self.head(words))
         emissions = self.classifier(words if self.lstm is None else self.lstm(words, mask))
         return emissions if self.config.temperature == 1.0 else emissions / self.config.temperature
 

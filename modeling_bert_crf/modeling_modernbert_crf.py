@@ -1,6 +1,7 @@
 """A tagger on ModernBERT. Ships with the checkpoints of this family."""
 
 from transformers import ModernBertConfig, ModernBertModel, ModernBertPreTrainedModel
+from transformers.models.modernbert.modeling_modernbert import ModernBertPredictionHead
 
 # Each file that this one needs, directly or not: older hosts copy no others beside the weights.
 from .batching import chunks  # noqa: F401
@@ -14,6 +15,7 @@ from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import tag_data_set  # noqa: F401
 from .entities import read_entities  # noqa: F401
 from .modeling_crf import BiLSTMCRFForTokenClassification
+from .path_biases import MOVES  # noqa: F401
 from .pipeline_crf import BiLSTMCRFPipeline  # noqa: F401
 from .processes import share  # noqa: F401
 from .schemes import SCHEMES  # noqa: F401
@@ -26,8 +28,14 @@ from .words import Window  # noqa: F401
 
 @tagger_config
 class ModernBertBiLSTMCRFConfig(BiLSTMCRFFields, ModernBertConfig):
-    """The encoder's configuration and the fields of the head, see `BiLSTMCRFFields`."""
+    """The encoder's configuration and the fields of the head, see `BiLSTMCRFFields`; and one more.
 
+    Args:
+        prediction_head (`bool`, defaults to `False`): whether the dense layer of the family's stock token classifier
+            stands before the classifier. Without BiLSTM and word shapes only.
+    """
+
+    prediction_head: bool = False
     model_type = "modernbert_bilstm_crf"
 
 
@@ -36,6 +44,7 @@ class ModernBertBiLSTMCRFForTokenClassification(BiLSTMCRFForTokenClassification,
 
     config_class = ModernBertBiLSTMCRFConfig
     encoder_class = ModernBertModel
+    prediction_head_class = ModernBertPredictionHead
 
 
 __all__ = ["ModernBertBiLSTMCRFConfig", "ModernBertBiLSTMCRFForTokenClassification"]

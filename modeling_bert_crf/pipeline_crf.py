@@ -56,6 +56,8 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         threshold (`float`, defaults to 0.0): leave out what is less probable, for more precision and less recall.
         decoding (`str`, defaults to `"viterbi"`): `"viterbi"` finds the most probable tagging, `"marginal"` the one
             with the largest expected number of right tags. Both obey the scheme.
+        operating_point (`str`, *optional*): the name of one of `config.operating_points`, whose biases the most
+            probable tagging is searched with, and whose thresholds hold; by default `config.operating_point`.
         batch_tokens (`int`, *optional*): how many sub-tokens the encoder reads at once, and how many words the BiLSTM,
             padding included; by default 512 on a CPU, where more gains nothing, and 16,384 elsewhere.
         batch_size (`int`, *optional*): windows that the encoder reads at once, whatever their length.
@@ -156,6 +158,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         num_paths: int | None = None,
         threshold: float | None = None,
         decoding: str | None = None,
+        operating_point: str | None = None,
         **unknown: Any,
     ) -> Steps:
         if unknown:
@@ -164,6 +167,8 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             raise ValueError(f"threshold must be from 0 to 1, got {threshold}")
         if decoding not in (None, "viterbi", "marginal"):
             raise ValueError(f"decoding must be 'viterbi' or 'marginal', got {decoding!r}")
+        if operating_point is not None:
+            self.model.config.point(operating_point)
         if aggregation_strategy is not None:
             aggregation_strategy = AggregationStrategy(aggregation_strategy)
         steps = (
@@ -175,6 +180,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
                 "num_paths": num_paths,
                 "threshold": threshold,
                 "decoding": decoding,
+                "operating_point": operating_point,
             },
         )
         return Steps(*({name: value for name, value in step.items() if value is not None} for step in steps))
@@ -283,23 +289,30 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         num_paths: int | None = None,
         threshold: float = 0.0,
         decoding: str = "viterbi",
+        operating_point: str | None = None,
     ) -> list[list[dict[str, Any]]]:
         """Decode the chains of the texts, and return what was found in each text, as dictionaries."""
         crf = self.model.crf
         by_word = aggregation_strategy == AggregationStrategy.NONE
-        decode = crf.decode if decoding == "viterbi" else crf.decode_by_marginals
+        thresholds = self.model.config.point(operating_point).get("thresholds", {})
+
+        def decode(grid: Tensor, mask: Tensor) -> Tensor:
+            if decoding == "viterbi":
+                return self.model.best_paths(grid, mask, operating_point)
+            return crf.decode_by_marginals(grid, mask)[0]
 
         def read(grid: Tensor, mask: Tensor, paths: Tensor) -> list[list[Found]]:
             rows: list[list[Found]] = [[] for _ in grid]
             for found in (read_words if by_word else read_entities)(self.model, grid, mask, paths):
-                if found.score >= threshold and found.name not in ignore_labels:
+                least = max(threshold, 0.0 if by_word else thresholds.get(found.name, 0.0))
+                if found.score >= least and found.name not in ignore_labels:
                     rows[found.row].append(found)
             return rows
 
         def read_batch(batch: list[int]) -> list[Any]:
             grid, mask = pad([emissions[index] for index in batch])
             if num_paths is None:
-                return read(grid, mask, decode(grid, mask)[0])
+                return read(grid, mask, decode(grid, mask))
             return most_probable_paths(crf, grid, mask, num_paths, read)
 
         readings = iter(run_by_length(list(map(len, emissions)), read_batch, CRF_WORDS))

@@ -14,7 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from .configuration_crf import quoted
 
-HEAD = ("word_shapes", "lstm", "classifier", "crf")
+HEAD = ("word_shapes", "head", "lstm", "classifier", "crf")
 """The modules that are untrained in a new tagger; one that a tagger does without is None."""
 _FAULTS = ("missing", "left over")
 _UNCHECKED: ContextVar[Collection[str]] = ContextVar("those of _FAULTS that are no errors", default=())

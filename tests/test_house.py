@@ -19,12 +19,25 @@ ROOMS = {
     "opening": ["core", "hub"],
     "readers": ["core", "doors"],
     "scores": ["core", "readers"],
+    "fitting": ["core", "readers", "scores"],
     "pages": ["doors"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
     "export": ["core", "doors", "scores"],
     "demo": ["core", "pages"],
-    "command": ["core", "demo", "doors", "export", "hub", "opening", "pages", "readers", "reports", "training"],
+    "command": [
+        "core",
+        "demo",
+        "doors",
+        "export",
+        "fitting",
+        "hub",
+        "opening",
+        "pages",
+        "readers",
+        "reports",
+        "training",
+    ],
 }
 # What travels with a checkpoint finds these by name, and only where the package is installed.
 BY_NAME = {("core", "hub"), ("core", "opening")}

@@ -2,4 +2,5 @@
 
 tagger.py       finished taggers, their tokenizers, and what is wrong with those that cannot be opened
 building.py     a new head on a pretrained encoder; finds its way into the core by its name
+taking_over.py  a chain on a stock token classifier; finds its way into the core by its name
 """

@@ -52,7 +52,7 @@ def build(tagger: Any, name_or_path: str, labels: Sequence[str], tokenizer: Any,
         full.word_shape_size = WORD_SHAPE_SIZE
     if "word_splitter" not in config and not tokenizer.is_fast:
         full.word_splitter = "unicode_words"
-    with _quiet_load_report():
+    with quiet_load_report():
         # In float32, whatever the checkpoint's dtype: weights in half precision do not train.
         model = tagger.from_pretrained(
             name_or_path,
@@ -109,7 +109,7 @@ def configuration_for(family: Any, stored: dict[str, Any], **given: Any) -> Any:
 
 
 @contextmanager
-def _quiet_load_report() -> Iterator[None]:
+def quiet_load_report() -> Iterator[None]:
     """Keep the host from warning that the weights of a new head are missing."""
 
     def keep(record: logging.LogRecord) -> bool:

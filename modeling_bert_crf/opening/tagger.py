@@ -26,6 +26,7 @@ __all__ = [
     "open_model",
     "open_tagger",
     "open_tokenizer",
+    "quiet",
     "read_config",
     "telling",
 ]
@@ -67,7 +68,7 @@ def open_tagger(name: str, revision: str | None = None, device: torch.device | N
     Raises:
         OpeningError: if there is no such tagger, a file of it is damaged, or its files do not fit together.
     """
-    with _quiet():
+    with quiet():
         model = open_model(name, revision)
         tokenizer = open_tokenizer(name, revision)
         with telling(name):
@@ -183,7 +184,7 @@ def _reason(error: Exception) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the host from writing about its loading on the terminal."""
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

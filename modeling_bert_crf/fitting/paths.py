@@ -1,0 +1,89 @@
+"""How good the best paths of chains are, with biases on their moves: counted, so that a bias can be chosen."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..crf import LinearChainCRF
+from ..path_biases import bias_scores
+from ..schemes import OUTSIDE, tags_to_spans
+from .likelihood import ChainFit, Chains, chain_of
+
+
+class Counts(NamedTuple):
+    """Entities: found and right, found, and there to be found."""
+
+    correct: int
+    predicted: int
+    gold: int
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall; 0 where nothing is right."""
+        return 2 * self.correct / max(1, self.predicted + self.gold)
+
+    @property
+    def precision(self) -> float:
+        """Share of what was found that is right; 1 where nothing was found."""
+        return self.correct / self.predicted if self.predicted else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of what is there that was found; 1 where nothing is there."""
+        return self.correct / self.gold if self.gold else 1.0
+
+
+def add(counts: Sequence[Counts]) -> Counts:
+    """Add counts up."""
+    return Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
+
+
+class Reader:
+    """Reads the entities off the best paths of chains.
+
+    Args:
+        labels: the model's tags.
+        scheme: by which they are read, `config.span_scheme`.
+        crf: its rules are obeyed.
+    """
+
+    def __init__(self, labels: Sequence[str], scheme: str | None, crf: LinearChainCRF):
+        self.labels, self.scheme = list(labels), scheme
+        self._rules = crf
+
+    def chain(self, fit: ChainFit, biases: Mapping[str, float]) -> LinearChainCRF:
+        """Return a CRF with a fit's scores and biases on its moves, for paths."""
+        starts, moves = bias_scores(self.labels, self.scheme, biases)
+        biased = fit._replace(
+            start_transitions=fit.start_transitions + torch.tensor(starts, dtype=torch.float64),
+            transitions=fit.transitions + torch.tensor(moves, dtype=torch.float64),
+        )
+        return chain_of(biased, self._rules)
+
+    def paths(self, chains: Chains, fit: ChainFit, biases: Mapping[str, float]) -> list[Tensor]:
+        """Return the best path of each chain, (n,)."""
+        crf = self.chain(fit, biases)
+        paths: list[Tensor] = [torch.empty(0)] * len(chains.tags)
+        for indices, emissions, _, mask in chains.batches:
+            found = crf.decode(emissions / fit.temperature, mask)[0]
+            for index, path in zip(indices, found, strict=True):
+                paths[index] = path[: len(chains.tags[index])]
+        return paths
+
+    def spans(self, path: Tensor) -> set[tuple[int, int, str]]:
+        """Read the entities off a path, or off gold tags; an unknown tag is outside."""
+        tags = [self.labels[tag] if tag >= 0 else OUTSIDE for tag in path.tolist()]
+        return set(tags_to_spans(tags, self.scheme))
+
+    def count(self, chains: Chains, fit: ChainFit, biases: Mapping[str, float]) -> list[Counts]:
+        """Count the entities of the best paths, chain by chain, against the gold tags."""
+        counts = []
+        for path, tags in zip(self.paths(chains, fit, biases), chains.tags, strict=True):
+            found, gold = self.spans(path), self.spans(tags)
+            counts.append(Counts(len(found & gold), len(found), len(gold)))
+        return counts
+
+
+__all__ = ["Counts", "Reader", "add"]

@@ -1,0 +1,172 @@
+"""A stock token classifier as a tagger of ours, without training."""
+
+import itertools
+import json
+import math
+
+import pytest
+import torch
+from families import FAMILIES
+from kinds import tokenizer_of
+from test_encoders import every_family
+
+from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
+from modeling_bert_crf.readers.conversion import first_violation
+
+LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+SENTENCES = ["Ada Lovelace visited Paris in the rain", "Charles wrote"]
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory):
+    """Make an untrained stock token classifier of a family, with its tokenizer."""
+
+    def make(family, labels=LABELS):
+        folder = tmp_path_factory.mktemp(f"{family}-stock")
+        torch.manual_seed(3)
+        tokenizer = tokenizer_of(FAMILIES[family].kind)
+        config = FAMILIES[family].config(tokenizer)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
+        model = FAMILIES[family].host("ForTokenClassification")(config)
+        with torch.no_grad():
+            model.classifier.weight.normal_(std=0.5)
+            model.classifier.bias.normal_()
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@every_family
+def test_emissions_are_the_stock_logits_and_paths_the_best_legal_ones(family, stock):
+    folder = stock(family)
+    host = FAMILIES[family].host("ForTokenClassification").from_pretrained(folder).eval()
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder))
+    batch = tokenizer_of(FAMILIES[family].kind)(SENTENCES, return_tensors="pt", padding=True)
+
+    with torch.no_grad():
+        logits, output = host(**batch).logits, model(**batch)
+
+    assert type(model) is FAMILIES[family].tagger
+    for row, path in enumerate(output.paths):
+        places = (path >= 0).nonzero().squeeze(1)
+        torch.testing.assert_close(output.emissions[row, places], logits[row, places], rtol=0, atol=1e-6)
+        own = logits[row, places].double()
+        best = max(
+            (sum(own[t, tag].item() for t, tag in enumerate(tags)), [-tag for tag in tags])
+            for tags in itertools.product(range(len(LABELS)), repeat=min(len(own), 6))
+            if first_violation([LABELS[tag] for tag in tags], "IOB2") is None
+        )
+        if len(own) <= 6:
+            assert path[places].tolist() == [-tag for tag in best[1]]
+
+
+@every_family
+def test_it_is_an_ordinary_tagger(family, stock, tmp_path):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock(family)))
+    tokenizer = tokenizer_of(FAMILIES[family].kind)
+    before = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(SENTENCES, num_paths=2)
+
+    model.save_pretrained(tmp_path)
+    again = BiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+
+    assert BiLSTMCRFPipeline(model=again, tokenizer=tokenizer)(SENTENCES, num_paths=2) == before
+    assert again.config.num_lstm_layers == 0
+    assert not again.crf.transitions.any()
+
+
+def test_probabilities_are_those_of_the_classifier_among_legal_taggings(stock):
+    folder = stock("bert")
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder)).double()
+    batch = tokenizer_of(FAMILIES["bert"].kind)(SENTENCES[1], return_tensors="pt")
+    with torch.no_grad():
+        output = model(**batch)
+    places = (output.paths[0] >= 0).nonzero().squeeze(1)
+    own = output.emissions[0, places]
+
+    weights = {
+        tags: math.exp(sum(own[t, tag].item() for t, tag in enumerate(tags)))
+        for tags in itertools.product(range(len(LABELS)), repeat=len(own))
+        if first_violation([LABELS[tag] for tag in tags], "IOB2") is None
+    }
+    total = math.fsum(weights.values())
+    expected = [
+        [math.fsum(w for tags, w in weights.items() if tags[t] == tag) / total for tag in range(len(LABELS))]
+        for t in range(len(own))
+    ]
+
+    torch.testing.assert_close(output.logits[0, places].exp(), torch.tensor(expected).double(), rtol=0, atol=1e-6)
+
+
+def test_placeholders_are_refused_with_the_cure(stock):
+    folder = stock("bert", [f"LABEL_{index}" for index in range(3)])
+
+    with pytest.raises(ValueError, match="must name the tags, got LABEL_0, LABEL_1, LABEL_2, which"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder))
+
+
+def test_plain_types_are_read_as_io_and_it_is_said(stock, caplog):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert", ["O", "name", "phone"])))
+
+    assert "neighbouring words with the same label are read as one entity" in caplog.text
+    assert model.crf.allowed_transitions.all()
+
+
+def test_labels_that_only_go_on_may_open_an_entity(stock):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert", ["O", "I-PER", "I-LOC"])))
+
+    assert model.config.scheme == "IO"
+    assert model.crf.allowed_starts.all()
+    assert model.crf.allowed_transitions.all()
+
+
+def test_an_encoder_is_refused(tmp_path):
+    tokenizer = tokenizer_of(FAMILIES["bert"].kind)
+    config = FAMILIES["bert"].config(tokenizer)
+    config.id2label = dict(enumerate(LABELS))
+    FAMILIES["bert"].host("Model")(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match=r"weights without 'classifier\.bias': of an encoder from_encoder makes"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(tmp_path))
+
+
+def test_a_tagger_of_ours_and_another_family_are_refused(stock, tmp_path):
+    folder = stock("bert")
+    BiLSTMCRFForTokenClassification.from_tagger(str(folder)).save_pretrained(tmp_path)
+
+    with pytest.raises(ValueError, match="got a tagger of ours: from_pretrained loads it"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(tmp_path))
+    with pytest.raises(ValueError, match="must be of the family 'roberta', got model_type 'bert'"):
+        FAMILIES["roberta"].tagger.from_tagger(str(folder))
+    assert json.loads((tmp_path / "config.json").read_text())["num_lstm_layers"] == 0
+
+
+def test_an_operating_point_changes_the_paths_and_no_probability(stock):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert")))
+    tokenizer = tokenizer_of(FAMILIES["bert"].kind)
+    model.config.operating_points = {
+        "eager": {"biases": {"background_to_start": 9.0, "start_to_start": 9.0, "end_to_start": 9.0}},
+        "strict": {"thresholds": {"PER": 1.0, "LOC": 1.0}},
+    }
+    pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    plain, eager, strict = (pipeline(SENTENCES, operating_point=name) for name in (None, "eager", "strict"))
+
+    found = {(one["start"], one["end"], one["entity_group"]): one["score"] for text in plain for one in text}
+    assert sum(map(len, eager)) > sum(map(len, plain))
+    assert strict == [[], []]
+    for one in (one for text in eager for one in text):
+        place = (one["start"], one["end"], one["entity_group"])
+        assert one["score"] == pytest.approx(found.get(place, one["score"]))
+    model.config.operating_point = "eager"
+    assert pipeline(SENTENCES) == eager
+
+
+def test_an_unknown_operating_point_is_refused(stock):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert")))
+    pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer_of(FAMILIES["bert"].kind))
+
+    with pytest.raises(ValueError, match="must be the name of one of `operating_points`, none, got 'high'"):
+        pipeline(SENTENCES, operating_point="high")
