@@ -116,7 +116,7 @@ def _load(model_type: str) -> Any:
 
 
 def _on_demand(model_type: str) -> type:
-    """Make what stands for a family's configuration with the auto classes until somebody asks for it."""
+    """Make what the auto classes know in place of a family's configuration until somebody asks for it."""
 
     class OnDemand:
         @staticmethod

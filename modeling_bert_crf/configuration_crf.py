@@ -54,7 +54,7 @@ def _is_number(value: Any) -> bool:
 _DICTIONARY, _TEXT, _FLAG = _kind(dict, "a dictionary"), _kind(str, "a text"), _kind(bool, "True or False")
 _ID = _or_none(_integer(-(2**63), 2**63 - 1))
 _PROBABILITY = (lambda value: _is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
-_FOREIGN = (lambda value: value is None, "left away, since the encoder has none")
+_FOREIGN = (lambda value: value is None, "left out, since the encoder has none")
 _BIDIRECTIONAL = (lambda value: value is False, "False, since a tagger reads what stands on both sides of a word")
 _DTYPES = ("float32", "float16", "bfloat16", "float64")
 _RULES: dict[str, _Rule] = {
@@ -117,7 +117,7 @@ _MORE_RULES: dict[str, _Rule] = {
     ),
     **dict.fromkeys(("layer_types", "per_layer_config", "rope_parameters", "rope_scaling", "fusion_config"), _FOREIGN),
 }
-"""What the host reads beside the fields, and what that must be."""
+"""What else the host reads of a configuration, and what that must be."""
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
@@ -173,7 +173,7 @@ def check_value(name: str, value: Any, rule: _Rule) -> None:
 if TYPE_CHECKING:
 
     class _Encoder(PreTrainedConfig):
-        """What the fields of the head find beside them: the configuration of a family's encoder."""
+        """What a family adds: the configuration of its encoder, with what the methods below read of it."""
 
         hidden_size: int
         id2label: dict[int, str] = field(default_factory=dict)
@@ -187,7 +187,7 @@ else:  # a family inherits from its encoder's configuration itself
 
 @dataclass(kw_only=True, init=False, repr=False, eq=False)  # the host makes these methods
 class BiLSTMCRFFields(_Encoder):
-    r"""What a tagger's configuration says beside its encoder's: the eleven fields of the head.
+    r"""The eleven fields of the head, which a tagger's configuration has in addition to its encoder's fields.
 
     A family's configuration inherits them before its encoder's: `class RobertaBiLSTMCRFConfig(BiLSTMCRFFields,
     RobertaConfig)`, with `tagger_config` above.
@@ -199,7 +199,7 @@ class BiLSTMCRFFields(_Encoder):
             the encoder.
         lstm_dropout (`float`, defaults to 0.1): dropout on the output of every BiLSTM layer.
         word_shape_size (`int`, defaults to 0): width of an embedding of each word's shape (capitals, digits), which
-            the BiLSTM reads beside the encoder's output. 0 leaves it out. For encoders that see no capitals.
+            the BiLSTM reads together with the encoder's output. 0 leaves it out. For encoders that see no capitals.
         tag_scheme (`str`, *optional*, defaults to `"auto"`): the rules that the CRF's paths obey, one of `"IO"`,
             `"IOB2"`, `"BIOES"`, `"BILOU"`, `"BMES"`; `"auto"` reads them off the labels; `None` forbids nothing.
         text_unit (`str`, defaults to `"sentence"`): what one chain was in training, `"sentence"` or `"text"`; the
@@ -355,7 +355,7 @@ class BiLSTMCRFFields(_Encoder):
         part = getattr(type(self), name, None)
         settable = isinstance(part, property) and part.fset is not None
         if part is not None and not settable and name not in ("model_type", "dtype"):
-            raise ValueError(f"`{name}` must be left away, it is no field of a configuration, got {quoted(value)}")
+            raise ValueError(f"`{name}` must be left out, it is no field of a configuration, got {quoted(value)}")
 
     def _name_labels(self, num_labels: int | None) -> None:
         """Make `id2label` and `label2id` each other's inverse. Where they disagree the host would rename labels."""
@@ -366,7 +366,8 @@ class BiLSTMCRFFields(_Encoder):
         id2label, label2id = _names_of_labels(given)
         if num_labels not in (None, len(id2label)):
             raise ValueError(
-                f"`num_labels` must be left away beside the labels' names: there are {len(id2label)}, got {num_labels}"
+                f"`num_labels` must be left out where the labels have names: there are {len(id2label)}, got "
+                f"{num_labels}"
             )
         vars(self).update(id2label=id2label, label2id=label2id)
 

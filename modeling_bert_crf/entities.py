@@ -51,7 +51,7 @@ def read_entities(
 def _tag_sets(
     spans: Sequence[tuple[int, int, list[int]]], labels: Sequence[str], scheme: str | None
 ) -> tuple[Tensor, Tensor]:
-    """Say which taggings hold an entity: those with its tags, and beside it no tag that makes it longer.
+    """Say which taggings hold an entity: those with its tags, and with no tag next to it that makes it longer.
 
     Args:
         spans: first word, word after the last, and tags of each of N entities.

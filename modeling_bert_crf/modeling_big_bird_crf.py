@@ -2,7 +2,7 @@
 
 from transformers import BigBirdConfig, BigBirdModel, BigBirdPreTrainedModel
 
-# Each file that this one needs, directly or not: older hosts copy no others beside the weights.
+# All siblings that this file needs, directly or not: older versions of Transformers copy no others with it.
 from .batching import chunks  # noqa: F401
 from .configuration_crf import BiLSTMCRFFields, tagger_config
 from .crf import LinearChainCRF  # noqa: F401

@@ -261,7 +261,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
                 init.zeros_(parameter)
             self._write_rules(module)
         elif self.word_shapes is not None and module is self.word_shapes:
-            init.normal_(self.word_shapes.weight)  # as large as the encoder's output beside it
+            init.normal_(self.word_shapes.weight)  # as large as the encoder's output, which stands next to it
         elif module is self:
             init.constant_(self.token_roles, ROLES_UNSET)
 
@@ -304,7 +304,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
                 normally the first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt
                 them.
             word_shape_ids: int64 `(batch_size, sequence_length)`: how each word is written, at its position of the
-                chain, as `encode_words` gives it; 0 means unknown, and so does None. Read if the configuration's
+                chain, as `encode_document` gives it; 0 means unknown, and so does None. Read if the configuration's
                 `word_shape_size` is not 0.
             labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
                 an unknown tag, and off the chain.
@@ -430,8 +430,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             input_ids, attention_mask, word_mask, word_shape_ids: (B, S), as for `forward`.
 
         Returns:
-            float (B, T, H): for each word the encoder's output at its first sub-token, and beside it the embedding of
-            the word's shape if the model has one. What stands past a row's last word means nothing.
+            float (B, T, H): for each word the encoder's output at its first sub-token, and then the embedding of the
+            word's shape, if the model has one. What stands past a row's last word means nothing.
             bool (B, T): the mask, True on each row's words, a prefix.
         """
         hidden = self._run_encoder(input_ids, attention_mask).last_hidden_state

@@ -91,7 +91,7 @@ def detect_scheme(labels: Iterable[str]) -> str | None:
     """Name the scheme that a list of labels is written in; None if its labels have no prefixes.
 
     IOB1 and IOB2 have the same labels, so that a list cannot tell them apart: O, B and I mean IOB2. Prefixes without
-    types are a scheme only if the list holds nothing else but `O`: beside NOUN and VERB a `B` is a label like them.
+    types are a scheme only if the list holds nothing else but `O`: where there is also NOUN, a `B` is a label like it.
 
     Raises:
         ValueError: if only some labels have a prefix, if the prefixes belong to no one scheme, or if a type can be

@@ -134,30 +134,6 @@ def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
         raise ValueError(f"a {what} {fault}")
 
 
-def encode_words(
-    tokenizer: Any, words: Sequence[str], max_length: int | None = None, stride: int | None = None
-) -> list[Window]:
-    """Turn a sentence's words into the encoder's input: one row, or several if the sentence is too long for one.
-
-    Rows break between words and overlap; each word is scored in one row, the one where it has the most context. If the
-    tokenizer deletes a word (a variation selector by itself, say), the unknown token stands for it.
-
-    Args:
-        tokenizer: the encoder's, fast or slow.
-        words: the sentence, already split. May be empty: one row without a scored word.
-        max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
-        stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
-
-    Returns:
-        The windows in order. Their `words` are the sentence's words, each once.
-
-    Raises:
-        ValueError: if `max_length` leaves no room for a word, or `stride` is as large as a row, or a word holds half a
-            character.
-    """
-    return encode_document(tokenizer, [words], max_length, stride)[0]
-
-
 def encode_document(
     tokenizer: Any,
     sentences: Sequence[Sequence[str]],
@@ -167,15 +143,25 @@ def encode_document(
 ) -> list[list[Window]]:
     """Turn a document's sentences into the encoder's input, each with the words around it as context, not scored.
 
+    A sentence becomes one row, or several if it is too long for one. Rows break between words and overlap; each word
+    is scored in one row, the one where it has the most context. If the tokenizer deletes a word (a variation selector
+    by itself, say), the unknown token stands for it.
+
     Args:
-        sentences: consecutive sentences, already split into words.
+        tokenizer: the encoder's, fast or slow.
+        sentences: consecutive sentences, already split into words. An empty one becomes a row without a scored word.
+        max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
+        stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
         context_size: how many sub-tokens of the neighbouring sentences stand on each side of a sentence, at most and
             as far as there is room. A sentence that fills more than one row gets none: its rows are each other's
             context.
-        tokenizer, max_length, stride: as for `encode_words`.
 
     Returns:
-        For each sentence its windows, as `encode_words` returns them.
+        For each sentence its windows in order. Their `words` are the sentence's words, each once.
+
+    Raises:
+        ValueError: if `max_length` leaves no room for a word, or `stride` is as large as a row, or a word holds half a
+            character.
     """
     return next(encode_documents(tokenizer, [sentences], max_length, stride, context_size))
 
@@ -531,7 +517,6 @@ __all__ = [
     "check_tokenizer",
     "encode_document",
     "encode_documents",
-    "encode_words",
     "loses_case",
     "token_roles",
     "unicode_fault",

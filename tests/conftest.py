@@ -19,12 +19,18 @@ from transformers.utils import logging
 import run_ner
 from bert_crf_command import program
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
+from modeling_bert_crf.words import encode_document
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 TRAIN = "Ada\tB-PER\nLovelace\tI-PER\nvisited\tO\nParis\tB-LOC\n\nthe\tO\nrain\tO\n\n"
 WORDS = ["Ada", "Lovelace", "visited", "Paris", "in", "the", "rain", ",", "yesterday", "."]
+
+
+def encode_words(tokenizer, words, max_length=None, stride=None):
+    """Turn one sentence into windows."""
+    return encode_document(tokenizer, [words], max_length, stride)[0]
 
 
 @pytest.fixture(autouse=True)

@@ -86,10 +86,10 @@ def test_bad_values_are_refused(fields, message):
         ({"num_attention_heads": 5}, "`num_attention_heads` must divide `hidden_size` 768, got 5"),
         ({"chunk_size_feed_forward": 7}, "`chunk_size_feed_forward` must be an integer from 0 to 1, got 7"),
         ({"auto_map": None}, "`auto_map` must be a dictionary, got None"),
-        ({"layer_types": ["x"]}, r"`layer_types` must be left away, since the encoder has none, got \['x'\]"),
-        ({"to_dict": 5}, "`to_dict` must be left away, it is no field of a configuration, got 5"),
-        ({"labels": ["O"]}, r"`labels` must be left away, it is no field of a configuration, got \['O'\]"),
-        ({"attribute_map": {"a": "b"}}, "`attribute_map` must be left away"),
+        ({"layer_types": ["x"]}, r"`layer_types` must be left out, since the encoder has none, got \['x'\]"),
+        ({"to_dict": 5}, "`to_dict` must be left out, it is no field of a configuration, got 5"),
+        ({"labels": ["O"]}, r"`labels` must be left out, it is no field of a configuration, got \['O'\]"),
+        ({"attribute_map": {"a": "b"}}, "`attribute_map` must be left out"),
     ],
 )
 def test_wrong_types_and_names_are_refused(fields, message):

@@ -5,6 +5,7 @@ from itertools import chain, pairwise
 
 import pytest
 import torch
+from conftest import encode_words
 from kinds import KINDS, tokenizer_of
 from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AddedToken
@@ -24,7 +25,6 @@ from modeling_bert_crf.words import (
     WORD_SHAPES,
     Habits,
     encode_document,
-    encode_words,
     loses_case,
     token_roles,
 )

@@ -227,8 +227,8 @@ def test_a_tokenizer_of_the_wrong_case_is_noticed(files, command, tokenizer, cap
     ("labels", "config", "message"),
     [
         ("O B-X I-X", {}, "labels must be a list of tags, got the string 'O B-X I-X'"),
-        (LABELS, {"num_labels": 5}, "'num_labels' must be left away: `labels` names the tags and their number"),
-        (LABELS, {"id2label": {0: "O"}}, "'id2label' must be left away"),
+        (LABELS, {"num_labels": 5}, "'num_labels' must be left out: `labels` names the tags and their number"),
+        (LABELS, {"id2label": {0: "O"}}, "'id2label' must be left out"),
         (LABELS, {"lstm_size": 7}, "'lstm_size' must be a field of the configuration or one of"),
         (["O", "B-X", "B-X"], {}, "labels must be distinct strings"),
         (["O", "B-X", "I-Y"], {}, "'I-Y' can never be reached"),
@@ -242,7 +242,7 @@ def test_from_encoder(encoder_folder, labels, config, message):
 def test_labels_are_not_renamed_behind_the_users_back(model, tmp_path):
     model.save_pretrained(tmp_path)
 
-    with pytest.raises(ValueError, match=r"`num_labels` must be left away .* there are 5, got 7"):
+    with pytest.raises(ValueError, match=r"`num_labels` must be left out .* there are 5, got 7"):
         AutoModelForTokenClassification.from_pretrained(tmp_path, num_labels=7)
     with pytest.raises(ValueError, match="`label2id` must be the inverse of `id2label`"):
         BertBiLSTMCRFConfig(id2label={0: "O", 1: "B-X"}, label2id={"O": 1, "B-X": 0})

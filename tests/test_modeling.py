@@ -11,7 +11,7 @@ import sys
 
 import pytest
 import torch
-from conftest import LABELS, WORDS
+from conftest import LABELS, WORDS, encode_words
 from transformers import (
     AutoModelForTokenClassification,
     BertConfig,
@@ -29,7 +29,7 @@ from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.modeling_crf import LOG_ZERO
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.word_lstm import WordGrid, _has_lstm
-from modeling_bert_crf.words import WORD_SHAPES, encode_words
+from modeling_bert_crf.words import WORD_SHAPES
 
 LENGTHS = (7, 1, 4, 11)
 
@@ -830,8 +830,8 @@ def test_as_many_labels_of_other_names_keep_the_head_and_its_temperature(make_mo
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ({"num_labels": 3}, "must be left away beside the labels' names: there are 5, got 3"),
-        ({"num_labels": 4, **NEW}, "must be left away beside the labels' names: there are 3, got 4"),
+        ({"num_labels": 3}, "must be left out where the labels have names: there are 5, got 3"),
+        ({"num_labels": 4, **NEW}, "must be left out where the labels have names: there are 3, got 4"),
         (NEW | {"label2id": {"O": 0, "I-X": 1, "B-X": 2}}, "`label2id` must be the inverse of `id2label`"),
     ],
 )

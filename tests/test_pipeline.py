@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from conftest import LABELS
+from conftest import LABELS, encode_words
 from transformers import BertTokenizer, TokenClassificationPipeline
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
@@ -17,7 +17,6 @@ from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import continues, tags_to_spans
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
-from modeling_bert_crf.words import encode_words
 
 SENTENCES = [["Ada", "Lovelace", "visited", "Paris", "."], ["rain"], ["in", "the", "\ufe0f", "rain", ",", "Ada"], []]
 

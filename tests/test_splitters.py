@@ -5,11 +5,11 @@ import logging
 import random
 
 import pytest
+from conftest import encode_words
 from transformers import BertTokenizer
 
 from modeling_bert_crf import splitters
 from modeling_bert_crf.splitters import SPLITTERS, split_sentences, split_text
-from modeling_bert_crf.words import encode_words
 
 
 def test_texts_split_into_the_tokenizers_words(tokenizer):

@@ -74,7 +74,7 @@ def _distinct(labels: Any, config: dict[str, Any]) -> list[str]:
     if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         raise ValueError(f"labels must be distinct strings, at least one, got {labels}")
     if named := sorted(config.keys() & {"num_labels", "id2label", "label2id"}):
-        raise ValueError(f"{named[0]!r} must be left away: `labels` names the tags and their number")
+        raise ValueError(f"{named[0]!r} must be left out: `labels` names the tags and their number")
     return labels
 
 
