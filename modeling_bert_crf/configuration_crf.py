@@ -250,7 +250,8 @@ class BiLSTMCRFFields(_Encoder):
     @property
     def labels(self) -> list[str]:
         """The tags in the order of their ids."""
-        return [self.id2label[index] for index in range(len(self.id2label))]
+        names = self.id2label  # looked up once, since the host's configurations take their time to find an attribute
+        return [names[index] for index in range(len(names))]
 
     @property
     def scheme(self) -> str | None:

@@ -135,7 +135,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
     @property
     def crf(self) -> LinearChainCRF:
-        """The CRF, with the rules and the temperature that the configuration asks for by now."""
+        """The CRF, with the rules and the temperature that the configuration asks for at this moment."""
         crf = cast(LinearChainCRF, self._modules["crf"])
         for module in crf.modules():  # an adapter keeps copies of the CRF
             if isinstance(module, LinearChainCRF):
@@ -146,7 +146,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
 
     @property
     def device(self) -> torch.device:
-        """Where inputs belong. The weights of a model that accelerate has offloaded may lie elsewhere meanwhile."""
+        """Where inputs belong. The weights themselves may lie elsewhere, if accelerate has offloaded them."""
         hook = vars(self.get_input_embeddings()).get("_hf_hook")
         device = getattr(hook, "execution_device", None)
         return super().device if device is None else torch.device(device)
