@@ -20,7 +20,7 @@ def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence]) -> C
     model: BiLSTMCRFForTokenClassification = pipeline.model
     ids = {label: index for index, label in enumerate(model.config.labels)}
     texts = pipeline.preprocess([sentence.words for sentence in sentences], is_split_into_words=True)
-    emissions = pipeline._forward(texts)
+    emissions = pipeline.forward(texts)
     tags = [torch.tensor([ids.get(tag, UNKNOWN) for tag in sentence.tags]) for sentence in sentences]
     return Chains([one.double().cpu() * model.config.temperature for one in emissions], tags)
 
