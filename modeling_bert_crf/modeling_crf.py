@@ -304,7 +304,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
                 normally the first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt
                 them.
             word_shape_ids: int64 `(batch_size, sequence_length)`: how each word is written, at its position of the
-                chain, as `encode_document` gives it; 0 means unknown, and so does None. Read if the configuration's
+                chain, as `encode_documents` gives it; 0 means unknown, and so does None. Read if the configuration's
                 `word_shape_size` is not 0.
             labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
                 an unknown tag, and off the chain.

@@ -87,7 +87,7 @@ def check_operating_point(name: Any, point: Any, types: Sequence[str]) -> None:
 
     Args:
         name: of the operating point.
-        point: `biases` and `thresholds`, either of which may be left away.
+        point: `biases` and `thresholds`, either of which may be left out.
         types: of entities, that the tagger knows.
 
     Raises:

@@ -134,38 +134,6 @@ def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
         raise ValueError(f"a {what} {fault}")
 
 
-def encode_document(
-    tokenizer: Any,
-    sentences: Sequence[Sequence[str]],
-    max_length: int | None = None,
-    stride: int | None = None,
-    context_size: int = 0,
-) -> list[list[Window]]:
-    """Turn a document's sentences into the encoder's input, each with the words around it as context, not scored.
-
-    A sentence becomes one row, or several if it is too long for one. Rows break between words and overlap; each word
-    is scored in one row, the one where it has the most context. If the tokenizer deletes a word (a variation selector
-    by itself, say), the unknown token stands for it.
-
-    Args:
-        tokenizer: the encoder's, fast or slow.
-        sentences: consecutive sentences, already split into words. An empty one becomes a row without a scored word.
-        max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
-        stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
-        context_size: how many sub-tokens of the neighbouring sentences stand on each side of a sentence, at most and
-            as far as there is room. A sentence that fills more than one row gets none: its rows are each other's
-            context.
-
-    Returns:
-        For each sentence its windows in order. Their `words` are the sentence's words, each once.
-
-    Raises:
-        ValueError: if `max_length` leaves no room for a word, or `stride` is as large as a row, or a word holds half a
-            character.
-    """
-    return next(encode_documents(tokenizer, [sentences], max_length, stride, context_size))
-
-
 def encode_documents(
     tokenizer: Any,
     documents: Sequence[Sequence[Sequence[str]]],
@@ -173,7 +141,30 @@ def encode_documents(
     stride: int | None = None,
     context_size: int = 0,
 ) -> Iterator[list[list[Window]]]:
-    """Do what `encode_document` does for many documents, at the price of one call of the tokenizer."""
+    """Turn sentences into the encoder's input, each with the words around it in its document as context, not scored.
+
+    A sentence becomes one row, or several if it is too long for one. Rows break between words and overlap; each word
+    is scored in one row, the one where it has the most context. If the tokenizer deletes a word (a variation selector
+    by itself, say), the unknown token stands for it.
+
+    Args:
+        tokenizer: the encoder's, fast or slow.
+        documents: each a list of consecutive sentences, already split into words. A sentence without words becomes a
+            row without a scored word.
+        max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
+        stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
+        context_size: how many sub-tokens of the neighbouring sentences stand on each side of a sentence, at most and
+            as far as there is room. A sentence that fills more than one row gets none: its rows are each other's
+            context.
+
+    Returns:
+        For each document, for each of its sentences, the windows in order. Their `words` are the sentence's words,
+        each once.
+
+    Raises:
+        ValueError: if `max_length` leaves no room for a word, or `stride` is as large as a row, or a word holds half a
+            character.
+    """
     limit = tokenizer.model_max_length if max_length is None else max_length
     distinct = {word for document in documents for sentence in document for word in sentence}
     habits, pieces_of = _pieces(tokenizer, list(distinct))
@@ -515,7 +506,6 @@ __all__ = [
     "Window",
     "blank_mark",
     "check_tokenizer",
-    "encode_document",
     "encode_documents",
     "loses_case",
     "token_roles",

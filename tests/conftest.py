@@ -19,7 +19,7 @@ from transformers.utils import logging
 import run_ner
 from bert_crf_command import program
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification
-from modeling_bert_crf.words import encode_document
+from modeling_bert_crf.words import encode_documents
 
 atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
@@ -31,6 +31,11 @@ WORDS = ["Ada", "Lovelace", "visited", "Paris", "in", "the", "rain", ",", "yeste
 def encode_words(tokenizer, words, max_length=None, stride=None):
     """Turn one sentence into windows."""
     return encode_document(tokenizer, [words], max_length, stride)[0]
+
+
+def encode_document(tokenizer, sentences, max_length=None, stride=None, context_size=0):
+    """Turn the sentences of one document into windows."""
+    return next(encode_documents(tokenizer, [sentences], max_length, stride, context_size))
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from itertools import chain, pairwise
 
 import pytest
 import torch
-from conftest import encode_words
+from conftest import encode_document, encode_words
 from kinds import KINDS, tokenizer_of
 from tokenizers import normalizers, pre_tokenizers, processors
 from transformers import AddedToken
@@ -24,7 +24,6 @@ from modeling_bert_crf.words import (
     UNMARKED,
     WORD_SHAPES,
     Habits,
-    encode_document,
     loses_case,
     token_roles,
 )

@@ -3,12 +3,11 @@
 import random
 
 import pytest
-from conftest import encode_words
+from conftest import encode_document, encode_words
 from transformers import BertTokenizer
 
 from modeling_bert_crf.words import (
     WORD_SHAPES,
-    encode_document,
     loses_case,
     token_roles,
     word_shape,
