@@ -20,6 +20,8 @@ Fit = Annotated[
     ),
 ]
 
+SAFE: dict[str, Any] = {"trust_remote_code": False, "model_kwargs": {"use_safetensors": True}}
+"""How the stock pipeline is opened. `from_tagger` has looked at the files before."""
 HELP = """\
 Put a chain on a token classifier that is trained already: legal tags, exact probabilities, no training.
 
@@ -41,7 +43,7 @@ def wrap(stock: Stock, out: Out, fit: Fit = None, revision: Revision = None, ver
     """Put a chain on a stock token classifier, as `HELP` says."""
     from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
     from modeling_bert_crf.doors.files import whole
-    from modeling_bert_crf.opening.tagger import OpeningError, open_tokenizer, quiet, telling
+    from modeling_bert_crf.opening.tagger import OpeningError, check_numbers, open_tokenizer, quiet, telling
     from modeling_bert_crf.readers.sentences import DataError
 
     with in_one_sentence("wrap", DataError, OpeningError, OSError, ValueError, verbose=verbose):
@@ -53,6 +55,7 @@ def wrap(stock: Stock, out: Out, fit: Fit = None, revision: Revision = None, ver
             with telling(stock):
                 options = {} if revision is None else {"revision": revision}
                 model = BiLSTMCRFForTokenClassification.from_tagger(stock, tokenizer, **options)
+            check_numbers(stock, model)
             scheme = model.config.span_scheme or "no scheme: neighbouring words with the same label are one entity"
             lines = [f"{model.config.num_labels} labels, in {scheme}"]
             if sentences is not None:
@@ -87,7 +90,7 @@ def _fit(stock: str, revision: str | None, pipeline: Any, labelled: Any) -> list
     sentences = [convert_tags(sentence, labelled.scheme, scheme) for sentence in labelled.sentences]
     chains = read_chains(pipeline, sentences)
     rows = word_by_word(chains, config.labels, scheme, sentences)
-    host = stock_pipeline("token-classification", model=stock, revision=revision, trust_remote_code=False)
+    host = stock_pipeline("token-classification", model=stock, revision=revision, **SAFE)
     for strategy in STRATEGIES:
         name = f"stock pipeline, {strategy}"
         rows.append(by_pipeline(host, sentences, scheme, name, aggregation_strategy=strategy))

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib import import_module
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
@@ -378,9 +379,9 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         """
         biases = self.config.point(operating_point).get("biases")
         if biases is not None:
-            scores = bias_scores(self.config.labels, self.config.span_scheme, biases)
-            starts, moves = map(torch.tensor, scores)
-            return self.crf.decode(emissions, mask, (starts, moves))[0]
+            config = self.config
+            scores = _bias_scores(tuple(config.labels), config.span_scheme, tuple(sorted(biases.items())))
+            return self.crf.decode(emissions, mask, scores)[0]
         return self.crf.decode(emissions, mask)[0]
 
     def _run_encoder(
@@ -621,6 +622,15 @@ def _in_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
     return values
+
+
+@lru_cache(maxsize=32)
+def _bias_scores(
+    labels: tuple[str, ...], scheme: str | None, biases: tuple[tuple[str, float], ...]
+) -> tuple[Tensor, Tensor]:
+    """Return what `bias_scores` does, as tensors: (K,) and (K, K). It is written once, not at every batch."""
+    starts, moves = bias_scores(labels, scheme, dict(biases))
+    return torch.tensor(starts), torch.tensor(moves)
 
 
 __all__ = ["BiLSTMCRFForTokenClassification", "BiLSTMCRFOutput", "PushesToHub"]

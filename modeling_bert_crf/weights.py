@@ -18,6 +18,7 @@ HEAD = ("word_shapes", "head", "lstm", "classifier", "crf")
 """The modules that are untrained in a new tagger; one that a tagger does without is None."""
 _FAULTS = ("missing", "left over")
 _UNCHECKED: ContextVar[Collection[str]] = ContextVar("those of _FAULTS that are no errors", default=())
+_TAKEN_OVER: ContextVar[Collection[str]] = ContextVar("parts of the head that a stock classifier has", default=())
 
 
 class ChecksWeights(PreTrainedModel):
@@ -45,6 +46,7 @@ class ChecksWeights(PreTrainedModel):
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
         with_info = kwargs.pop("output_loading_info", False)
         unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", _FAULTS if with_info else ()))
+        taken_over = _TAKEN_OVER.set(kwargs.pop("_taken_over", ()))
         try:
             loaded = super().from_pretrained(
                 pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
@@ -61,6 +63,7 @@ class ChecksWeights(PreTrainedModel):
             ) from error
         finally:
             _UNCHECKED.reset(unchecked)
+            _TAKEN_OVER.reset(taken_over)
         if any(name.split(".")[0] in HEAD for name, *_ in info["mismatched_keys"]):
             model.config.temperature = 1.0
         return (model, info) if with_info else model
@@ -126,6 +129,7 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         raise ValueError(
             f"the weights in {name} must be those that the configuration describes, got {listed}"
             + _value_of(model.config, _COUNTED_BY, next(iter(faults.values()))[:1])
+            + "; of an encoder without a classifier from_encoder makes a new tagger" * bool(_TAKEN_OVER.get())
         )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, got, expected = min(info.mismatched_keys)
@@ -142,7 +146,8 @@ def _missing_and_left_over(
 ) -> tuple[list[str], list[str]]:
     """List the weights that the model has and the files have not, and the other way round, as far as that is a fault.
 
-    An adapter brings few of the weights. An encoder's files rightly lack the head, and may hold that of another task.
+    An adapter brings few of the weights. An encoder's files rightly lack the head, and may hold that of another task,
+    but for the parts of it that are taken over.
     """
     missing = _without(model._keys_to_ignore_on_load_missing, info.missing_keys)
     # In old checkpoints the numbers of the positions are weights.
@@ -153,16 +158,21 @@ def _missing_and_left_over(
         return [], left_over
     if is_tagger:
         return missing, left_over
-    prefix, parts = f"{model.base_model_prefix}.", dict(model.base_model.named_children())
+    prefix, taken_over = f"{model.base_model_prefix}.", _TAKEN_OVER.get()
+    parts = {*dict(model.base_model.named_children()), *taken_over}
     return (
-        [key for key in missing if key.startswith(prefix)],
+        [key for key in missing if key.startswith(prefix) or key.partition(".")[0] in taken_over],
         [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts],
     )
 
 
 def _forget_head(model: Any, info: Any) -> None:
-    """Let the host start the head anew: what has these names in an encoder's checkpoint was made for another task."""
-    head = {key for key in model.state_dict() if not key.startswith(f"{model.base_model_prefix}.")}
+    """Let the host start the head anew: what has these names in an encoder's checkpoint was made for another task.
+
+    The parts of the head that are taken over stay.
+    """
+    kept = {model.base_model_prefix, *_TAKEN_OVER.get()}
+    head = {key for key in model.state_dict() if key.partition(".")[0] not in kept}
     for key in head:
         model.get_parameter_or_buffer(key)._is_hf_initialized = False
     info.missing_keys |= head

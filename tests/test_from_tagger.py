@@ -3,11 +3,13 @@
 import itertools
 import json
 import math
+import shutil
 
 import pytest
 import torch
 from families import FAMILIES
 from kinds import tokenizer_of
+from safetensors.torch import load_file
 from test_encoders import every_family
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
@@ -129,7 +131,7 @@ def test_an_encoder_is_refused(tmp_path):
     FAMILIES["bert"].host("Model")(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
 
-    with pytest.raises(ValueError, match=r"weights without 'classifier\.bias': of an encoder from_encoder makes"):
+    with pytest.raises(ValueError, match=r"2 missing, 'classifier\.bias' first; of an encoder without a classifier"):
         BiLSTMCRFForTokenClassification.from_tagger(str(tmp_path))
 
 
@@ -170,3 +172,25 @@ def test_an_unknown_operating_point_is_refused(stock):
 
     with pytest.raises(ValueError, match="must be the name of one of `operating_points`, none, got 'high'"):
         pipeline(SENTENCES, operating_point="high")
+
+
+@pytest.mark.parametrize("file", ["weights.bin", "../elsewhere.safetensors"])
+def test_weights_are_read_as_those_of_every_checkpoint(stock, file):
+    """The index of a sharded checkpoint can name any file; neither a pickle nor one outside of the folder is read."""
+    folder = stock("bert")
+    names = load_file(folder / "model.safetensors")
+    shutil.copy(folder / "model.safetensors", folder / file)
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, file)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(OSError, match=r"must be safetensors, got|must lie in"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder))
+
+
+def test_a_classifier_that_is_a_pickle_is_refused_with_the_cure(stock):
+    folder = stock("bert")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+    with pytest.raises(OSError, match="can run code: if you trust it, convert it"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder))

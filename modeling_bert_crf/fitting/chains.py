@@ -22,7 +22,7 @@ def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence]) -> C
     texts = pipeline.preprocess([sentence.words for sentence in sentences], is_split_into_words=True)
     emissions = pipeline.forward(texts)
     tags = [torch.tensor([ids.get(tag, UNKNOWN) for tag in sentence.tags]) for sentence in sentences]
-    return Chains([one.double().cpu() * model.config.temperature for one in emissions], tags)
+    return Chains([one.double().cpu() for one in emissions], tags)
 
 
 @torch.no_grad()

@@ -33,7 +33,7 @@ class Chains:
     """Labelled chains as the CRF sees them, on the CPU in float64.
 
     Attributes:
-        emissions: (n, K) of each, at temperature 1.
+        emissions: (n, K) of each, as the model gives them.
         tags: (n,) of each; -100 where the tag is unknown.
     """
 
