@@ -3,11 +3,12 @@
 import json
 import os
 import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import cycle, groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -95,14 +96,28 @@ def write_conll(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: Writ
             document = item.document
             file.write("\t".join(["-DOCSTART-", *([OUTSIDE] if item.gold else []), OUTSIDE]) + "\n\n")
         words, sentences = _split(item, tagger)
-        starts, ends = ({word[side]: index for index, word in enumerate(words)} for side in (0, 1))
-        spans = [(starts[one["start"]], ends[one["end"]] + 1, one["entity_group"]) for one in entities]
-        tags = _tags(spans, len(words), scheme)
+        tags = spans_to_tags(_over_words(entities, words), len(words), scheme)
         for sentence in sentences:
             rows = [
                 [item.text[slice(*words[index])], *item.gold[index : index + 1], tags[index]] for index in sentence
             ]
             write_rows(file, rows)
+
+
+def _over_words(
+    entities: Iterable[dict[str, Any]], words: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int, str]]:
+    """Say which words entities have a part of; a word goes to the first entity in it.
+
+    The borders of entities are borders of words, unless the chain runs over sub-tokens.
+    """
+    done = 0
+    for one in entities:
+        start = bisect_right(words, one["start"], key=itemgetter(1))
+        end = bisect_left(words, one["end"], key=itemgetter(0))
+        if max(start, done) < end:
+            yield max(start, done), end, one["entity_group"]
+            done = end
 
 
 def _split(item: Item, tagger: BiLSTMCRFPipeline) -> tuple[list[tuple[int, int]], list[range]]:
@@ -117,15 +132,6 @@ def _split(item: Item, tagger: BiLSTMCRFPipeline) -> tuple[list[tuple[int, int]]
             words.append((start, start + len(word)))
             start += len(word) + 1
     return words, [range(len(words))] if words else []
-
-
-def _tags(spans: Sequence[tuple[int, int, str]], length: int, scheme: str | None) -> list[str]:
-    if scheme is not None:
-        return spans_to_tags(spans, length, scheme)
-    tags = [OUTSIDE] * length
-    for start, end, kind in spans:
-        tags[start:end] = [kind] * (end - start)
-    return tags
 
 
 @contextmanager

@@ -29,6 +29,7 @@ FAMILIES = {
     "megatron-bert": "MegatronBert",
     "modernbert": "ModernBert",
     "mpnet": "MPNet",
+    "openai_privacy_filter": "OpenAIPrivacyFilter",
     "rembert": "RemBert",
     "roberta": "Roberta",
     "xlm-roberta": "XLMRoberta",

@@ -86,6 +86,7 @@ _RULES: dict[str, _Rule] = {
     "tag_scheme": _one_of(*SCHEMES, "auto", None),
     "text_unit": _one_of("sentence", "text"),
     "word_splitter": _one_of(*SPLITTERS),
+    "chain_unit": _one_of("word", "token"),
     "operating_points": _or_none(_DICTIONARY),
     "operating_point": _or_none(_TEXT),
     "problem_type": _one_of("regression", "single_label_classification", "multi_label_classification", None),
@@ -187,7 +188,7 @@ else:  # a family inherits from its encoder's configuration itself
 
 @dataclass(kw_only=True, init=False, repr=False, eq=False)  # the host makes these methods
 class BiLSTMCRFFields(_Encoder):
-    r"""The eleven fields of the head, which a tagger's configuration has in addition to its encoder's fields.
+    r"""The twelve fields of the head, which a tagger's configuration has in addition to its encoder's fields.
 
     A family's configuration inherits them before its encoder's: `class RobertaBiLSTMCRFConfig(BiLSTMCRFFields,
     RobertaConfig)`, with `tagger_config` above.
@@ -209,10 +210,12 @@ class BiLSTMCRFFields(_Encoder):
         word_splitter (`str`, defaults to `"tokenizer"`): how the pipeline splits texts into words, as the words of
             the validation data are split: one of `"tokenizer"`, `"unicode_words"`, `"unicode_clitics"`, `"blanks"`
             (see `split_text`). Taggers of version 0.1 may say `"words"` or `"clitics"`, and keep what they learnt.
+        chain_unit (`str`, defaults to `"word"`): what the chain runs over: `"word"`, each of which its first sub-token
+            stands for, or `"token"`, all sub-tokens of a text. The second is for classifiers that learnt a label for
+            each sub-token, such as OpenAI's Privacy Filter.
         temperature (`float`, defaults to 1.0): what all scores are divided by, so that probabilities are as large as
             the share of right answers. It changes no path. Taggers of version 0.1 carry theirs here. Today a fitted
             temperature is folded into the weights, and this stays 1.
-
         operating_points (`dict`, *optional*): settings with names, each a dictionary of `biases` (see
             `path_biases.MOVES`), which the best path is searched with, and `thresholds`, the least probability of
             entities of each type. They change what is found, and no probability.
@@ -237,6 +240,7 @@ class BiLSTMCRFFields(_Encoder):
     text_unit: str = "sentence"
     context_size: int = 0
     word_splitter: str = "tokenizer"
+    chain_unit: str = "word"
     temperature: float | int = 1.0
     operating_points: dict[str, Any] | None = None
     operating_point: str | None = None

@@ -101,6 +101,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
     """The family's encoder."""
     prediction_head_class: ClassVar[type[nn.Module] | None] = None
     """What stands between encoder and classifier in the family's stock token classifier, if anything does."""
+    stock_fields: ClassVar[dict[str, Any]] = {}
+    """What `from_tagger` sets in the configuration by default, since the family's stock classifiers learnt so."""
     # A pooler or a language model's head may stand in an encoder's checkpoint; a tagger has no use for either.
     _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"pooler", r"^cls\."]
     _keep_in_fp32_modules_strict: ClassVar[list[str]] = ["crf"]
@@ -303,7 +305,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             position_ids: as the encoder's; by default each row counts its attended positions from 0.
             word_mask: bool or 0/1, `(batch_size, sequence_length)`: the positions that the CRF's chain visits,
                 normally the first sub-token of each word. By default the tokenizer's words, as `set_tokenizer` learnt
-                them.
+                them; with `config.chain_unit="token"` all but the special tokens.
             word_shape_ids: int64 `(batch_size, sequence_length)`: how each word is written, at its position of the
                 chain, as `encode_documents` gives it; 0 means unknown, and so does None. Read if the configuration's
                 `word_shape_size` is not 0.
@@ -419,6 +421,16 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             return self.config.max_position_embeddings
         return positions.num_embeddings - self._first_position
 
+    @property
+    def reach(self) -> int | None:
+        """How far away, in sub-tokens, the encoder sees anything at all; None if it sees the whole row.
+
+        Each layer whose attention is banded sees as far as its band to either side, and what it sees there has seen as
+        far again in the layer below.
+        """
+        kinds = getattr(self.config, "layer_types", None)
+        return len(kinds) * self.config.sliding_window if kinds and set(kinds) == {"sliding_attention"} else None
+
     def encode(
         self, input_ids: Tensor, attention_mask: Tensor, word_mask: Tensor, word_shape_ids: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -518,8 +530,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
     ) -> tuple[Tensor, Tensor]:
         """Mark the sub-tokens that stand for words of the chain; and say whether nothing is known of words.
 
-        These are the ones that `word_mask` marks; or else those that begin a word, by the tokenizer's roles; or else
-        all. Padding is never among them.
+        These are the ones that `word_mask` marks; or else those that begin a word, or where the chain runs over
+        sub-tokens those that are not special, by the tokenizer's roles; or else all. Padding is never among them.
 
         Returns:
             bool (B, S) and bool ().
@@ -534,7 +546,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             return attended, torch.ones_like(attended[0, 0])
         roles = self.token_roles[input_ids]
         is_unset = roles == ROLES_UNSET
-        return attended & (_first_pieces(roles) | is_unset), is_unset.any()
+        on_chain = roles != SPECIAL if self.config.chain_unit == "token" else _first_pieces(roles)
+        return attended & (on_chain | is_unset), is_unset.any()
 
     def _label_faults(self, labels: Tensor, tags: Tensor, grid: WordGrid) -> "_LabelFaults":
         known = labels != UNKNOWN

@@ -16,7 +16,7 @@ from .dataset_columns import is_data_set, tag_data_set
 from .entities import most_probable_paths, read_entities, read_words
 from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
 from .processes import share
-from .text_layout import Found, Text, join_given_words, lay_out, split_into_chains
+from .text_layout import Found, Text, lay_out, split_inputs
 from .words import Window, check_tokenizer
 
 FOUND = "entities"
@@ -84,7 +84,11 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     the most context; BiLSTM and CRF then run **once** over all words of a chain. A chain is what a chain was in
     training: a sentence if `config.text_unit` is `"sentence"`, for which texts are split into sentences; or else a
     whole text. Given words are one chain. With `config.context_size` the encoder sees each sentence of a text among
-    its neighbours.
+    its neighbours. If the encoder sees no farther than a certain distance (`model.reach`), windows overlap by so much
+    that each word's emissions are those of the whole text.
+
+    With `config.chain_unit="token"` a chain runs over sub-tokens. Then each of these stands where a word stands above.
+    Entities begin and end without blanks, and never within a character.
     """
 
     model: BiLSTMCRFForTokenClassification
@@ -210,12 +214,12 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
     ) -> list[Text]:
         """Split texts into words and chains, and lay those out in windows."""
         config = self.model.config
-        if is_split_into_words:
-            texts = join_given_words(sentences, delimiter)
-        else:
-            texts = split_into_chains(self.tokenizer, sentences, config.word_splitter, config.text_unit)
+        joined = delimiter if is_split_into_words else None
+        texts = split_inputs(
+            self.tokenizer, sentences, joined, config.word_splitter, config.text_unit, config.chain_unit
+        )
         limit = min(self.tokenizer.model_max_length, self.model.max_length)
-        return lay_out(self.tokenizer, texts, limit, stride, config.context_size)
+        return lay_out(self.tokenizer, texts, limit, stride, config.context_size, self.model.reach)
 
     @torch.inference_mode()
     def _forward(

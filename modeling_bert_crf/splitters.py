@@ -99,10 +99,20 @@ def split_texts(tokenizer: Any, texts: Sequence[str], splitter: str = "tokenizer
 def _without_blanks(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Leave out the blanks around words: tokenizers that mark blanks count them as part of the words."""
     for start, end in spans:
-        word = text[start:end]
-        start, end = start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip())
-        if start < end:
-            yield start, end
+        if text[start:end].strip():
+            yield without_blanks(text, start, end)
+
+
+def without_blanks(text: str, start: int, end: int) -> tuple[int, int]:
+    """Leave out the blanks at both ends of a part of a text, unless there is nothing else.
+
+    >>> without_blanks("to Ada ", 2, 7), without_blanks("to Ada ", 2, 3)
+    ((3, 6), (2, 3))
+    """
+    part = text[start:end]
+    if not part.strip():
+        return start, end
+    return end - len(part.lstrip()), start + len(part.rstrip())
 
 
 def _with_marks(text: str, words: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -166,4 +176,4 @@ def _ends_sentence(text: str, words: Sequence[tuple[int, int]], index: int, star
     return not (stretch[len(word) :] == "." and (len(word) == 1 or (1 < len(word) <= 3 and word[0].isupper())))
 
 
-__all__ = ["SPLITTERS", "split_sentences", "split_text", "split_texts"]
+__all__ = ["SPLITTERS", "split_sentences", "split_text", "split_texts", "without_blanks"]

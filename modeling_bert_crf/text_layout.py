@@ -1,7 +1,7 @@
 """A text on its way through the pipeline: from characters to words, chains and windows, and back to characters.
 
 A chain is the sequence of words over which the CRF runs once: a sentence, or a whole text. A window is a stretch of a
-chain that fits the encoder.
+chain that fits the encoder. In a chain that runs over sub-tokens each of these stands where a word stands elsewhere.
 
 Ships with every checkpoint and every export: standard library only.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
-from .splitters import split_sentences, split_texts
-from .words import Window, encode_documents
+from .splitters import split_sentences, split_texts, without_blanks
+from .words import Token, Window, encode_documents, tokens_of
 
 
 class Found(NamedTuple):
@@ -37,7 +37,7 @@ class SplitText(NamedTuple):
 
     text: str
     words: list[tuple[int, int]]  # (start, end) of each word among the text's characters
-    chains: list[list[str]]  # the words of each chain; together all words of the text
+    chains: list[list[str]] | list[list[Token]]  # the words of each chain; together all words of the text
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,13 @@ class Text:
         text: the characters that offsets count in.
         words: (start, end) of each word.
         chains: for each chain its windows, in order; together they score every word once.
+        in_tokens: whether words are sub-tokens, whose blanks belong to no entity.
     """
 
     text: str
     words: list[tuple[int, int]]
     chains: list[list[Window]]
+    in_tokens: bool = False
 
     def entries(self, readings: Sequence[Iterable[Found]], by_word: bool) -> list[dict[str, Any]]:
         """Write what was found in each chain as dictionaries with the host's keys.
@@ -83,9 +85,31 @@ class Text:
     def _entry(self, found: Found, first: int, by_word: bool) -> dict[str, Any]:
         """Write one finding in a chain whose first word is the text's word number `first`."""
         left, right = self.words[first + found.start][0], self.words[first + found.end - 1][1]
+        if self.in_tokens:
+            left, right = without_blanks(self.text, left, right)
         entry = {"entity" if by_word else "entity_group": found.name, "score": found.score}
         entry |= {"word": self.text[left:right], "start": left, "end": right}
         return entry | ({"index": first + found.start} if by_word else {})
+
+
+def split_inputs(
+    tokenizer: Any, inputs: Sequence[Any], delimiter: str | None, splitter: str, text_unit: str, chain_unit: str
+) -> Iterator[SplitText]:
+    """Split what a caller gives, texts or lists of words, into chains.
+
+    Args:
+        tokenizer, splitter: see `split_text`.
+        delimiter: what stands between two given words; None if texts are given.
+        text_unit: see `split_into_chains`.
+        chain_unit: what a chain runs over, `"word"` or `"token"`.
+    """
+    if chain_unit == "token" and delimiter is None and text_unit == "text":
+        return split_into_tokens(tokenizer, (SplitText(text, [], [[]]) for text in inputs), whole=True)
+    if delimiter is None:
+        texts = split_into_chains(tokenizer, inputs, splitter, text_unit)
+    else:
+        texts = join_given_words(inputs, delimiter)
+    return split_into_tokens(tokenizer, texts) if chain_unit == "token" else texts
 
 
 def split_into_chains(tokenizer: Any, texts: Sequence[str], splitter: str, text_unit: str) -> Iterator[SplitText]:
@@ -119,13 +143,62 @@ def join_given_words(inputs: Sequence[Any], delimiter: str) -> Iterator[SplitTex
         yield SplitText(delimiter.join(words), spans, chains)
 
 
+def split_into_tokens(tokenizer: Any, texts: Iterable[SplitText], whole: bool = False) -> Iterator[SplitText]:
+    """Put the sub-tokens of texts in the place of their words.
+
+    Each chain is written in sub-tokens by itself, so that these do not depend on what stands around the chain.
+
+    Args:
+        texts: in words and chains.
+        whole: whether a text is one chain, with the blanks at its ends. If not, a chain is what stands from its first
+            word to its last.
+
+    Raises:
+        ValueError: as by `tokens_of`.
+    """
+    texts = list(texts)
+    regions = [[(0, len(text.text))] if whole else _regions(text) for text in texts]
+    pairs = zip(texts, regions, strict=True)
+    tokens = iter(tokens_of(tokenizer, [text.text[slice(*region)] for text, own in pairs for region in own]))
+    for text, own in zip(texts, regions, strict=True):
+        spans, chains = [], []
+        for (start, _), found in zip(own, tokens, strict=False):
+            placed = [(start + left, start + right) for _, (left, right) in found]
+            spans += placed
+            chains.append([Token(one, text.text[slice(*span)]) for (one, _), span in zip(found, placed, strict=True)])
+        yield SplitText(text.text, spans, chains)
+
+
+def _regions(text: SplitText) -> list[tuple[int, int]]:
+    """Return where each chain of a text begins and ends; one without words is nowhere."""
+    borders = pairwise([0, *accumulate(map(len, text.chains))])
+    return [(text.words[first][0], text.words[end - 1][1]) if first < end else (0, 0) for first, end in borders]
+
+
 def lay_out(
-    tokenizer: Any, texts: Iterable[SplitText], max_length: int, stride: int | None, context_size: int
+    tokenizer: Any,
+    texts: Iterable[SplitText],
+    max_length: int,
+    stride: int | None,
+    context_size: int,
+    reach: int | None = None,
 ) -> list[Text]:
     """Lay the chains of texts out in windows; the arguments are those of `encode_documents`."""
     texts = list(texts)
-    windows = encode_documents(tokenizer, [text.chains for text in texts], max_length, stride, context_size)
-    return [Text(text.text, text.words, chains) for text, chains in zip(texts, windows, strict=True)]
+    documents = [text.chains for text in texts]
+    windows = encode_documents(tokenizer, documents, max_length, stride, context_size, reach)
+    in_tokens = any(isinstance(word, Token) for document in documents for chain in document for word in chain[:1])
+    return [Text(text.text, text.words, chains, in_tokens) for text, chains in zip(texts, windows, strict=True)]
 
 
-__all__ = ["Found", "Ranking", "SplitText", "Text", "join_given_words", "lay_out", "split_into_chains"]
+__all__ = [
+    "Found",
+    "Ranking",
+    "SplitText",
+    "Text",
+    "join_given_words",
+    "lay_out",
+    "split_inputs",
+    "split_into_chains",
+    "split_into_tokens",
+]

@@ -28,7 +28,8 @@ Some tokenizers do not mark later pieces, but the blank before a word, or the pi
                word, elsewhere a later one
     OPEN       a piece after which the word goes on
 """
-MARKS = {"\u2581": "", "\u0120": "\u010a\u010d\u0109", " ": ""}
+BYTE_LEVEL = "\u0120"
+MARKS = {"\u2581": "", BYTE_LEVEL: "\u010a\u010d\u0109", " ": ""}
 """How tokenizers write the blank before a word: SentencePiece and its kin, byte-level BPE, those that write characters
 as they are. And what they write for line feed, carriage return and tab, if that is something else."""
 GOES_ON = "@@"
@@ -47,6 +48,11 @@ WORD_SHAPES = (
 """How a word is written: what the numbers in `word_shape_ids` mean. No word's own shape is `"unknown"`; it stands in
 calls that do not give the shapes."""
 
+ROW_OF_REACHES = 4
+"""How long a row is for an encoder of limited reach, as a multiple of that. A row shows the reach on both sides of
+what it scores, so that half of it is read twice; longer rows would need more memory, by the square of their length."""
+SHORT_ROW = 512
+"""The most sub-tokens in a row that needs no more memory than any encoder's rows do."""
 PROBE = "a a"
 """What tokenizers are asked to write, to see how they write words."""
 
@@ -84,6 +90,13 @@ def blank_mark(tokenizer: Any) -> str:
     """Return the sign that a tokenizer writes for the blank before a word, one of `MARKS`; `""` if it writes none."""
     later = tokenizer.tokenize(PROBE)[1:]
     return next((mark for mark in MARKS if any(piece.startswith(mark) for piece in later)), "")
+
+
+class Token(NamedTuple):
+    """A sub-token of a text, in a chain that runs over sub-tokens: it takes the place of a word."""
+
+    id: int
+    text: str  # what it stands for, with the blanks that the tokenizer counts as part of it
 
 
 @dataclass(frozen=True)
@@ -136,26 +149,31 @@ def _refuse_half_characters(what: str, texts: Iterable[str]) -> None:
 
 def encode_documents(
     tokenizer: Any,
-    documents: Sequence[Sequence[Sequence[str]]],
+    documents: Sequence[Sequence[Sequence[str | Token]]],
     max_length: int | None = None,
     stride: int | None = None,
     context_size: int = 0,
+    reach: int | None = None,
 ) -> Iterator[list[list[Window]]]:
     """Turn sentences into the encoder's input, each with the words around it in its document as context, not scored.
 
     A sentence becomes one row, or several if it is too long for one. Rows break between words and overlap; each word
     is scored in one row, the one where it has the most context. If the tokenizer deletes a word (a variation selector
-    by itself, say), the unknown token stands for it.
+    by itself, say), the unknown token stands for it, or if there is none the blank before it.
 
     Args:
         tokenizer: the encoder's, fast or slow.
-        documents: each a list of consecutive sentences, already split into words. A sentence without words becomes a
-            row without a scored word.
+        documents: each a list of consecutive sentences, already split into words; or into sub-tokens, each of which
+            is then scored as a word is. A sentence without words becomes a row without a scored word.
         max_length: most sub-tokens in a row, the special ones included; None means `tokenizer.model_max_length`.
         stride: sub-tokens that neighbouring rows share, up to a word's length; None means a quarter of a row.
         context_size: how many sub-tokens of the neighbouring sentences stand on each side of a sentence, at most and
             as far as there is room. A sentence that fills more than one row gets none: its rows are each other's
             context.
+        reach: how far away, in sub-tokens, the encoder sees anything at all; None if it sees the whole row. If there
+            is room, and `stride` is None, each word's row then shows all that the encoder can see from it, and what
+            it makes of a word does not depend on where rows break. Rows are then no longer than `ROW_OF_REACHES` such
+            distances or `SHORT_ROW`.
 
     Returns:
         For each document, for each of its sentences, the windows in order. Their `words` are the sentence's words,
@@ -167,18 +185,21 @@ def encode_documents(
     """
     limit = tokenizer.model_max_length if max_length is None else max_length
     distinct = {word for document in documents for sentence in document for word in sentence}
-    habits, pieces_of = _pieces(tokenizer, list(distinct))
+    habits, pieces_of = _pieces(tokenizer, [word for word in distinct if isinstance(word, str)])
     special = len(habits.opening) + len(habits.closing)
     capacity = limit - special
     if capacity < 1:
         raise ValueError(f"max_length must be at least {special + 1}, got {limit}")
+    if stride is None and reach is not None:
+        capacity = min(capacity, max(ROW_OF_REACHES * reach, SHORT_ROW))
     shared = capacity // 4 if stride is None else stride
     if not 0 <= shared < capacity:
         raise ValueError(f"stride must be at least 0 and below {capacity}, got {shared}")
-    pieces_of = {word: pieces.cut(capacity) for word, pieces in pieces_of.items()}
-    room = _Room(capacity, shared, context_size)
+    written = {word: pieces_of[word] if isinstance(word, str) else Pieces([word.id], 0) for word in distinct}
+    written = {word: pieces.cut(capacity) for word, pieces in written.items()}
+    room = _Room(capacity, shared, context_size, None if stride is not None else reach)
     for document in documents:
-        yield _windows_of_document(habits, pieces_of, document, room)
+        yield _windows_of_document(habits, written, document, room)
 
 
 class _Room(NamedTuple):
@@ -187,14 +208,32 @@ class _Room(NamedTuple):
     capacity: int  # most in a row, the special ones not included
     stride: int  # shared by neighbouring rows of a sentence
     context_size: int  # most of the neighbouring sentences on each side
+    reach: (
+        int | None
+    )  # what neighbouring rows have to share on each side of where they are cut; None if no number will do
+
+    def for_words(self, pieces: Sequence[Pieces]) -> "_Room":
+        """Return the room with a stride that shows the encoder's whole reach on each side of each of these words.
+
+        Rows share whole words, and at most as many sub-tokens as the stride: hence one word's length on top. Three
+        quarters of a row are the most, so that rows get on with a sentence.
+        """
+        if self.reach is None:
+            return self
+        longest = max((len(one.ids) for one in pieces), default=1)
+        return self._replace(stride=min(2 * (self.reach + longest - 1), self.capacity * 3 // 4))
 
 
 def _windows_of_document(
-    habits: Habits, pieces_of: Mapping[str, Pieces], document: Sequence[Sequence[str]], room: _Room
+    habits: Habits,
+    pieces_of: Mapping[str | Token, Pieces],
+    document: Sequence[Sequence[str | Token]],
+    room: _Room,
 ) -> list[list[Window]]:
     """Lay the sentences of a document out in windows."""
     words = [word for sentence in document for word in sentence]
     pieces = [pieces_of[word] for word in words]
+    room = room.for_words(pieces)
     borders = [0, *accumulate(len(one.ids) for one in pieces)]  # sub-tokens before each word, and in all
     ends = [0, *accumulate(map(len, document))]
     return [
@@ -221,8 +260,6 @@ def _pieces(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]
     """Write words in sub-tokens; return the tokenizer's habits as well."""
     _refuse_half_characters("word", words)
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
-    if unknown is None:
-        raise ValueError("the tokenizer must have an unk_token or a mask_token for words that it deletes, got none")
     habits, rows = _rows_of(tokenizer, words)
     mark_id = tokenizer.convert_tokens_to_ids(habits.mark) if habits.mark else None
     mark_id = None if mark_id == tokenizer.unk_token_id else mark_id  # then the mark is no token by itself
@@ -231,7 +268,12 @@ def _pieces(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]
         ids = row[len(habits.opening) : len(row) - len(habits.closing)]
         head = next((index for index, one in enumerate(ids) if one != mark_id), None)
         # Without a head there is nothing, or nothing but the blank: the tokenizer has deleted the word.
-        pieces[word] = Pieces([unknown], 0) if head is None else Pieces(ids, head)
+        stands = ids if unknown is None else [unknown]
+        if head is None and not stands:
+            raise ValueError(
+                f"the tokenizer must have an unk_token or a mask_token for {word!r:.80}, which it deletes"
+            )
+        pieces[word] = Pieces(stands, 0) if head is None else Pieces(ids, head)
     return habits, pieces
 
 
@@ -282,7 +324,7 @@ def _stretches(borders: list[int], sentence: range, room: _Room) -> Iterator[ran
 
 def _widen(borders: list[int], sentence: range, room: _Room) -> range:
     """Add the words around a sentence, one on each side in turn, as long as there is room for them."""
-    capacity, _, context_size = room
+    capacity, context_size = room.capacity, room.context_size
     start, end = sentence.start, sentence.stop
     grown = True
     while grown:
@@ -304,7 +346,7 @@ def _cut(borders: list[int], left: range, right: range) -> int:
 
 
 def _window(
-    habits: Habits, words: Sequence[str], pieces: list[Pieces], stretch: range, scored: range, start: int
+    habits: Habits, words: Sequence[str | Token], pieces: list[Pieces], stretch: range, scored: range, start: int
 ) -> Window:
     """Write the words of a stretch as a row; `start` is the first word of the sentence that is scored."""
     input_ids = list(habits.opening)
@@ -314,7 +356,9 @@ def _window(
         if word in scored:
             rest = len(ids) - head - 1
             word_mask += [False] * head + [True] + [False] * rest
-            shapes += [0] * head + [word_shape(words[word])] + [0] * rest
+            written = words[word]
+            shape = word_shape(written if isinstance(written, str) else written.text)
+            shapes += [0] * head + [shape] + [0] * rest
         else:
             word_mask += [False] * len(ids)
             shapes += [0] * len(ids)
@@ -370,12 +414,16 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
     # Where there are no files, the host makes a tokenizer of nothing but special tokens.
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise ValueError("the tokenizer must have words, got special tokens alone, as where tokenizer.json is missing")
-    # Some tokenizers use other tokens in place of these; and byte-level BPE needs no unknown token, since it can write
-    # every word.
-    for name, other in (("unk_token", "mask_token"), ("cls_token", "bos_token"), ("sep_token", "eos_token")):
-        needed = (name,) if name == "unk_token" and not blank_mark(tokenizer) else (name, other)
-        if all(getattr(tokenizer, f"{one}_id") is None for one in needed):
-            raise ValueError(f"the tokenizer must have a {name}, got {getattr(tokenizer, name)!r}")
+    # Some tokenizers use other tokens in place of these. Byte-level BPE needs no unknown token, since it can write
+    # every word; and where rows have no special tokens around them, these need not be.
+    mark = blank_mark(tokenizer)
+    needed = [] if mark == BYTE_LEVEL else [("unk_token", *(("mask_token",) if mark else ()))]
+    habits = Habits.of(tokenizer)
+    if not mark or habits.opening or habits.closing:
+        needed += [("cls_token", "bos_token"), ("sep_token", "eos_token")]
+    for names in needed:
+        if all(getattr(tokenizer, f"{one}_id") is None for one in names):
+            raise ValueError(f"the tokenizer must have a {names[0]}, got {getattr(tokenizer, names[0])!r}")
     longest = tokenizer.model_max_length
     if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
         raise ValueError(f"the tokenizer's model_max_length must be an integer of at least 3, got {longest!r:.80}")
@@ -419,15 +467,7 @@ def words_of_tokenizer(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[
             f"the splitter 'tokenizer' needs a fast tokenizer, for its offsets, got {type(tokenizer).__name__}: set "
             "config.word_splitter to 'unicode_words', or split the texts and pass is_split_into_words=True"
         )
-    _refuse_half_characters("text", texts)
-    encoding = tokenizer(
-        list(texts),
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        return_attention_mask=False,
-        return_token_type_ids=False,
-        verbose=False,
-    )
+    encoding = _with_offsets(tokenizer, texts)
     mark = blank_mark(tokenizer)
     added = _added(tokenizer) if mark else set()
     words = []
@@ -439,6 +479,41 @@ def words_of_tokenizer(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[
         spans = [[span for _, span in group] for number, group in pieces if number is not None]
         words.append([(span[0][0], span[-1][1]) for span in spans])
     return words
+
+
+def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[tuple[int, tuple[int, int]]]]:
+    """Write texts in sub-tokens, without the special ones around a row.
+
+    Returns:
+        For each text, of each of its sub-tokens, the id and (start, end) in characters, by the tokenizer's count: with
+        the blanks that it counts as part of it; and if a sub-token is but a part of a character, the whole character.
+
+    Raises:
+        ValueError: if the tokenizer is not a fast one, or a text holds half a character.
+    """
+    if not tokenizer.is_fast:
+        raise ValueError(
+            f"a chain over sub-tokens needs a fast tokenizer, for its offsets, got {type(tokenizer).__name__}: set "
+            "config.chain_unit to 'word'"
+        )
+    if not texts:
+        return []
+    encoding = _with_offsets(tokenizer, texts)
+    pairs = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
+    return [list(zip(ids, map(tuple, offsets), strict=True)) for ids, offsets in pairs]
+
+
+def _with_offsets(tokenizer: Any, texts: Sequence[str]) -> Any:
+    """Call a fast tokenizer on texts, without special tokens around them."""
+    _refuse_half_characters("text", texts)
+    return tokenizer(
+        list(texts),
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )
 
 
 def _by_marks(tokens: Sequence[str], mark: str, added: Sequence[bool]) -> Iterator[int | None]:
@@ -503,12 +578,14 @@ __all__ = [
     "UNMARKED",
     "WORD_SHAPES",
     "Habits",
+    "Token",
     "Window",
     "blank_mark",
     "check_tokenizer",
     "encode_documents",
     "loses_case",
     "token_roles",
+    "tokens_of",
     "unicode_fault",
     "word_shape",
     "words_of_tokenizer",

@@ -65,6 +65,13 @@ FAMILIES = {
     "big_bird": Family("BigBird", "SentencePiece", {"attention_type": "original_full"}),
     "megatron_bert": Family("MegatronBert", "WordPiece, cased"),
     "ernie": Family("Ernie", "WordPiece, uncased"),
+    "openai_privacy_filter": Family(
+        "OpenAIPrivacyFilter",
+        "byte-level BPE, no special token but that of padding",
+        {"num_key_value_heads": 1, "head_dim": 10, "num_local_experts": 5, "sliding_window": 4}
+        | {"rope_parameters": {"rope_type": "default", "rope_theta": 150_000.0}},
+        "ForTokenClassification",
+    ),
 }
 OF_THE_SUITE = ("bert", "xlm_roberta", "modernbert")
 """The families that every test of families runs on: of three kinds of tokenizers, positions and attribute names. The

@@ -61,6 +61,17 @@ def byte_level(texts, make=RobertaTokenizer, special=ROBERTA_TOKENS, **options):
     return make(vocab=trained.get_vocab(), merges=_merges(trained), model_max_length=48, **options)
 
 
+def byte_level_bare(texts):
+    """As `o200k`: nothing stands around a row, and no token for what is unknown or masked."""
+
+    def make(vocab, merges, **options):
+        tokenizer = Tokenizer(models.BPE(vocab, merges))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **options)
+
+    return byte_level(texts, make, ["<|endoftext|>"], pad_token="<|endoftext|>", eos_token="<|endoftext|>")
+
+
 def _merges(tokenizer):
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [tuple(pair if isinstance(pair, list) else pair.split(" ")) for pair in merges]
@@ -156,6 +167,7 @@ KINDS = {
     "byte-level BPE": byte_level,
     "byte-level BPE with add_prefix_space": lambda texts: byte_level(texts, add_prefix_space=True),
     "byte-level BPE, rows without special tokens": lambda texts: byte_level(texts, GPT2Tokenizer, ["<|endoftext|>"]),
+    "byte-level BPE, no special token but that of padding": byte_level_bare,
     "SentencePiece": sentencepiece,
     "SentencePiece, uncased": sentencepiece_uncased,
     "SentencePiece of DeBERTa": sentencepiece_deberta,

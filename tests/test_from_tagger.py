@@ -17,6 +17,7 @@ from modeling_bert_crf.readers.conversion import first_violation
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 SENTENCES = ["Ada Lovelace visited Paris in the rain", "Charles wrote"]
+every_unit = pytest.mark.parametrize("unit", ["word", "token"])
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,8 @@ def stock(tmp_path_factory):
         config.label2id = {label: index for index, label in enumerate(labels)}
         model = FAMILIES[family].host("ForTokenClassification")(config)
         with torch.no_grad():
-            model.classifier.weight.normal_(std=0.5)
-            model.classifier.bias.normal_()
+            for parameter in (getattr(model, "classifier", None) or model.score).parameters():
+                parameter.normal_(std=0.5)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return folder
@@ -41,12 +42,13 @@ def stock(tmp_path_factory):
     return make
 
 
+@every_unit
 @every_family
-def test_emissions_are_the_stock_logits_and_paths_the_best_legal_ones(family, stock):
-    folder = stock(family)
+def test_emissions_are_the_stock_logits_and_paths_the_best_legal_ones(family, unit, stock):
+    folder, tokenizer = stock(family), tokenizer_of(FAMILIES[family].kind)
     host = FAMILIES[family].host("ForTokenClassification").from_pretrained(folder).eval()
-    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder))
-    batch = tokenizer_of(FAMILIES[family].kind)(SENTENCES, return_tensors="pt", padding=True)
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder), chain_unit=unit)
+    batch = tokenizer(SENTENCES, return_tensors="pt", padding=True)
 
     with torch.no_grad():
         logits, output = host(**batch).logits, model(**batch)
@@ -54,6 +56,8 @@ def test_emissions_are_the_stock_logits_and_paths_the_best_legal_ones(family, st
     assert type(model) is FAMILIES[family].tagger
     for row, path in enumerate(output.paths):
         places = (path >= 0).nonzero().squeeze(1)
+        if unit == "token":
+            assert len(places) == len(tokenizer(SENTENCES[row], add_special_tokens=False)["input_ids"])
         torch.testing.assert_close(output.emissions[row, places], logits[row, places], rtol=0, atol=1e-6)
         own = logits[row, places].double()
         best = max(
@@ -65,9 +69,10 @@ def test_emissions_are_the_stock_logits_and_paths_the_best_legal_ones(family, st
             assert path[places].tolist() == [-tag for tag in best[1]]
 
 
+@every_unit
 @every_family
-def test_it_is_an_ordinary_tagger(family, stock, tmp_path):
-    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock(family)))
+def test_it_is_an_ordinary_tagger(family, unit, stock, tmp_path):
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(stock(family)), chain_unit=unit)
     tokenizer = tokenizer_of(FAMILIES[family].kind)
     before = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(SENTENCES, num_paths=2)
 
@@ -79,9 +84,10 @@ def test_it_is_an_ordinary_tagger(family, stock, tmp_path):
     assert not again.crf.transitions.any()
 
 
-def test_probabilities_are_those_of_the_classifier_among_legal_taggings(stock):
+@every_unit
+def test_probabilities_are_those_of_the_classifier_among_legal_taggings(unit, stock):
     folder = stock("bert")
-    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder)).double()
+    model = BiLSTMCRFForTokenClassification.from_tagger(str(folder), chain_unit=unit).double()
     batch = tokenizer_of(FAMILIES["bert"].kind)(SENTENCES[1], return_tensors="pt")
     with torch.no_grad():
         output = model(**batch)

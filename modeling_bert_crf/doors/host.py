@@ -154,6 +154,11 @@ PRIVATE: dict[str, PrivateName] = {
     f"{_TRAINER}.save_model._internal_call": PrivateName(
         "Saves a model without pushing it; the run pushes at its end.", ("training/output_folder.py",)
     ),
+    "transformers.core_model_loading._weight_conversions": PrivateName(
+        "A model keeps there how weights were renamed when it was loaded, and is saved with the names undone. The "
+        "classifier of a stock model that has become part of a tagger must keep its new name.",
+        ("opening/taking_over.py",),
+    ),
     "accelerate.accelerator._is_accelerate_prepared": PrivateName(
         "accelerate 1.15 takes a model that was evaluated before training for one that is ready to train, and then "
         "does not share its gradients between the processes. The mark is taken away after an evaluation.",

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..batching import chunks, run_by_length
 from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
-from ..text_layout import Found, Text, join_given_words, lay_out, split_into_chains
+from ..text_layout import Found, Text, lay_out, split_inputs
 from ..words import Window
 from .numpy_crf import NumpyCRF
 
@@ -116,11 +116,16 @@ class OnnxTagger:
     def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
         """Split inputs into words and chains, and lay the chains out in windows."""
         settings = self._settings
-        if is_split_into_words:
-            texts = join_given_words(inputs, " ")
-        else:
-            texts = split_into_chains(self._tokenizer, inputs, settings["word_splitter"], settings["text_unit"])
-        return lay_out(self._tokenizer, texts, settings["max_length"], None, settings["context_size"])
+        texts = split_inputs(
+            self._tokenizer,
+            inputs,
+            " " if is_split_into_words else None,
+            settings["word_splitter"],
+            settings["text_unit"],
+            settings.get("chain_unit", "word"),  # exports of version 0.1 do not name it
+        )
+        limit, context_size = settings["max_length"], settings["context_size"]
+        return lay_out(self._tokenizer, texts, limit, None, context_size, settings.get("reach"))
 
     def read_chains(
         self,

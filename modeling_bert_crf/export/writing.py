@@ -97,6 +97,8 @@ def _write(model: BiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path)
         "word_splitter": config.word_splitter,
         "text_unit": config.text_unit,
         "context_size": config.context_size,
+        "chain_unit": config.chain_unit,
+        "reach": model.reach,
         "max_length": min(tokenizer.model_max_length, model.max_length),
         "special_ids": {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "mask")},
     }
@@ -122,6 +124,10 @@ class _Encoder(nn.Module):
 def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
     model = copy.deepcopy(model)
     model.set_attn_implementation("eager")  # its graph has a quarter fewer nodes than that of sdpa, and is faster
+    if hasattr(model.config, "num_local_experts"):
+        model.base_model.set_experts_implementation(
+            "batched_mm"
+        )  # a graph cannot loop over the experts that a text needs
     input_ids = torch.zeros(2, 3, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with _quiet_exporter():

@@ -34,7 +34,8 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
             "names of the tags there, in the order of the ids that it was trained with"
         )
     has_head = {} if tagger.prediction_head_class is None else {"prediction_head": True}
-    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **config, "id2label": labels}
+    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **tagger.stock_fields, **config}
+    given["id2label"] = labels
     full = configuration_for(tagger.config_class, stored, **given)
     if full.span_scheme is None and OUTSIDE in full.labels:
         logger.warning(
@@ -47,8 +48,15 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
         full.word_splitter = "unicode_words"
     with quiet_load_report():
         model = tagger.from_pretrained(
-            name_or_path, config=full, dtype=torch.float32, _taken_over=("head", "classifier"), **loading
+            name_or_path,
+            config=full,
+            dtype=torch.float32,
+            key_mapping={r"^score\.": "classifier."},  # the name that it has in some families
+            _taken_over=("head", "classifier"),
+            **loading,
         )
+    # The host would write the weights under the names that they had in the checkpoint.
+    vars(model).pop("_weight_conversions", None)
     model.set_tokenizer(tokenizer)
     return model
 

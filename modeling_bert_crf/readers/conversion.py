@@ -34,8 +34,10 @@ def first_violation(tags: Sequence[str], scheme: str) -> int | None:
     return None
 
 
-def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
-    """Write a sentence's tags from its entities. In IO neighbours of one type come out as one entity.
+def spans_to_tags(spans: Iterable[Span], length: int, scheme: str | None) -> list[str]:
+    """Write a sentence's tags from its entities; without a scheme the tag is the type.
+
+    In IO, and without a scheme, neighbours of one type come out as one entity.
 
     Raises:
         ValueError: if an entity is empty, outside the sentence, or overlaps another.
@@ -43,11 +45,14 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str) -> list[str]:
     >>> spans_to_tags([(0, 2, "PER"), (3, 4, "LOC")], 4, "BIOES")
     ['B-PER', 'E-PER', 'O', 'S-LOC']
     """
-    rules = SCHEMES[scheme]
+    rules = None if scheme is None else SCHEMES[scheme]
     tags = [OUTSIDE] * length
     for start, end, kind in spans:
         if not 0 <= start < end <= length or any(tag != OUTSIDE for tag in tags[start:end]):
             raise ValueError(f"span ({start}, {end}, {kind!r}) must be free and inside a sentence of {length} words")
+        if rules is None:
+            tags[start:end] = [kind] * (end - start)
+            continue
         for index in range(start, end):
             first, last = index == start, index == end - 1
             # The first prefix that fits is taken. In IOB2 it is the B or the I, since both may also close an entity.

@@ -63,6 +63,13 @@ class ModelArguments:
             "sentences that stand in the order of their texts."
         },
     )
+    chain_unit: Literal["word", "token"] = field(
+        default="word",
+        metadata={
+            "help": "What the CRF's chain runs over: words, each of which its first sub-token stands for, or all "
+            "sub-tokens."
+        },
+    )
     card_license: str | None = field(
         default=None,
         metadata={"help": "Licence of the model, for its card, as the Hub writes it: apache-2.0, mit, ..."},
@@ -83,7 +90,7 @@ class ModelArguments:
         return self.model_name_or_path
 
 
-SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size")
+SHAPE = ("lstm_hidden_size", "num_lstm_layers", "lstm_dropout", "text_unit", "context_size", "chain_unit")
 """The options that shape a new model. A finished tagger has its shape already."""
 
 

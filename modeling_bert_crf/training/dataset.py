@@ -15,7 +15,9 @@ from ..crf import UNKNOWN
 from ..readers.sentences import Sentence
 from ..readers.spelling import check_spelling
 from ..readers.tags import tag_places
+from ..readers.units import Units
 from ..schemes import detect_scheme, has_type, tags_to_spans
+from ..text_layout import SplitText, join_given_words, split_into_tokens
 from ..words import Window, encode_documents
 
 __all__ = ["Row", "RowMaker", "StreamingTaggingDataset", "TaggingCollator", "TaggingDataset"]
@@ -39,6 +41,8 @@ class RowMaker:
         context_size: most sub-tokens of a sentence's neighbours that the encoder sees on each side.
         scheme: the one that the tags are in, `model.config.span_scheme`. `"auto"` reads it off the labels; that is the
             same scheme unless the model's `tag_scheme` says otherwise.
+        chain_unit: what the chain runs over, `"word"` or `"token"`. In a chain over sub-tokens an entity has all of
+            these from its first word to its last.
     """
 
     tokenizer: Any
@@ -46,28 +50,45 @@ class RowMaker:
     max_length: int | None = None
     context_size: int = 0
     scheme: str | None = "auto"
+    chain_unit: str = "word"
 
     def __post_init__(self) -> None:
         self.labels = list(self.labels)
         self.scheme = detect_scheme(self.labels) if self.scheme == "auto" else self.scheme
         self._ids = {label: index for index, label in enumerate(self.labels)}
 
-    def rows(self, documents: Sequence[Sequence[Sentence]]) -> Iterator[list[Row]]:
-        """Yield the rows of each sentence of some documents."""
-        words = [[sentence.words for sentence in document] for document in documents]
-        encoded = encode_documents(self.tokenizer, words, self.max_length, context_size=self.context_size)
-        for sentence, windows in zip(itertools.chain(*documents), itertools.chain.from_iterable(encoded), strict=True):
-            ids = self._label_ids(sentence, windows)
-            yield [_row(window, ids) for window in windows]
+    def rows(self, documents: Sequence[Sequence[Sentence]]) -> Iterator[tuple[list[Row], Units | None]]:
+        """Yield the rows of each sentence of some documents, and the units of its chain if these are not its words."""
+        chains: Sequence[Any] = [[sentence.words for sentence in document] for document in documents]
+        units: Iterable[Units | None] = itertools.repeat(None)
+        if self.chain_unit == "token":
+            texts = list(join_given_words(chains, " "))
+            in_tokens = list(split_into_tokens(self.tokenizer, texts))
+            chains = [text.chains for text in in_tokens]
+            units = itertools.chain.from_iterable(map(_units_of_chains, texts, in_tokens))
+        encoded = encode_documents(self.tokenizer, chains, self.max_length, context_size=self.context_size)
+        sentences, windows_of = itertools.chain(*documents), itertools.chain.from_iterable(encoded)
+        for sentence, windows, own in zip(sentences, windows_of, units, strict=False):
+            ids = self._label_ids(sentence.tags if own is None else own.spread(sentence.tags, self.scheme), windows)
+            yield [_row(window, ids) for window in windows], own
 
-    def _label_ids(self, sentence: Sentence, windows: list[Window]) -> list[int]:
-        """Return the label of each word; unknown for the words of an entity that a border of windows cuts."""
-        ids = [self._ids.get(tag, UNKNOWN) for tag in sentence.tags]
+    def _label_ids(self, tags: Sequence[str], windows: list[Window]) -> list[int]:
+        """Return the label of each tag; unknown for those of an entity that a border of windows cuts."""
+        ids = [self._ids.get(tag, UNKNOWN) for tag in tags]
         if len(windows) > 1:
-            for start, end, _ in tags_to_spans(sentence.tags, self.scheme):
+            for start, end, _ in tags_to_spans(tags, self.scheme):
                 if any(start < window.words.start < end for window in windows):
                     ids[start:end] = [UNKNOWN] * (end - start)
         return ids
+
+
+def _units_of_chains(text: SplitText, in_tokens: SplitText) -> Iterator[Units]:
+    """Yield the units of each chain of a text, of which the words and the sub-tokens are given."""
+    word = unit = 0
+    for words, units in zip(text.chains, in_tokens.chains, strict=True):
+        own_words = text.words[word : word + len(words)]
+        yield Units.of(text.text, own_words, in_tokens.words[unit : unit + len(units)])
+        word, unit = word + len(words), unit + len(units)
 
 
 def _row(window: Window, ids: Sequence[int]) -> Row:
@@ -102,8 +123,9 @@ class TaggingDataset(Dataset):
         max_length: int | None = None,
         context_size: int = 0,
         scheme: str | None = "auto",
+        chain_unit: str = "word",
     ):
-        maker = RowMaker(tokenizer, labels, max_length, context_size, scheme)
+        maker = RowMaker(tokenizer, labels, max_length, context_size, scheme, chain_unit)
         self.sentences = list(sentences)
         places = tag_places(self.sentences)
         if not all(tag in labels or has_type(tag) for tag in places):
@@ -111,9 +133,11 @@ class TaggingDataset(Dataset):
         self.labels, self.scheme = list(labels), maker.scheme
         self.rows: list[Row] = []
         self._rows_of: list[range] = []  # for each sentence
+        self._units: list[Units | None] = []  # of each sentence's chain, if they are not its words
         documents = itertools.groupby(self.sentences, key=attrgetter("source", "document"))
-        for rows in maker.rows([list(document) for _, document in documents]):
+        for rows, units in maker.rows([list(document) for _, document in documents]):
             self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
+            self._units.append(units)
             self.rows += rows
 
     def __len__(self) -> int:
@@ -148,12 +172,12 @@ class TaggingDataset(Dataset):
         """
         rows = [[self.labels[tag] for tag in path if tag != UNKNOWN] for path in torch.as_tensor(paths).tolist()]
         tags = [[tag for row in rows_of for tag in rows[row]] for rows_of in self._rows_of]
-        for sentence, predicted in zip(self.sentences, tags, strict=True):
-            if len(sentence.words) != len(predicted):
-                raise ValueError(
-                    f"paths must have one tag per word, got {len(predicted)} for {len(sentence.words)} words"
-                )
-        return tags
+        for sentence, units, predicted in zip(self.sentences, self._units, tags, strict=True):
+            count = len(sentence.words if units is None else units.word_of)
+            if count != len(predicted):
+                raise ValueError(f"paths must have one tag per word, got {len(predicted)} for {count} words")
+        pairs = zip(self._units, tags, strict=True)
+        return [own if units is None else units.gather(own, self.scheme) for units, own in pairs]
 
 
 class StreamingTaggingDataset(IterableDataset):
@@ -163,7 +187,7 @@ class StreamingTaggingDataset(IterableDataset):
 
     Args:
         read: starts reading the sentences from the beginning; each worker calls it once an epoch.
-        tokenizer, labels, max_length, scheme: see `RowMaker`.
+        tokenizer, labels, max_length, scheme, chain_unit: see `RowMaker`.
     """
 
     def __init__(
@@ -173,16 +197,17 @@ class StreamingTaggingDataset(IterableDataset):
         labels: Sequence[str],
         max_length: int | None = None,
         scheme: str | None = "auto",
+        chain_unit: str = "word",
     ):
         self.read = read
-        self._maker = RowMaker(tokenizer, labels, max_length, scheme=scheme)
+        self._maker = RowMaker(tokenizer, labels, max_length, scheme=scheme, chain_unit=chain_unit)
         self.scheme = self._maker.scheme
 
     def __iter__(self) -> Iterator[Row]:
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for sentence in itertools.islice(self.read(), first, None, step):
-            yield from next(self._maker.rows([[sentence]]))
+            yield from next(self._maker.rows([[sentence]]))[0]
 
 
 @dataclass

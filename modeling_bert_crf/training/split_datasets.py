@@ -43,12 +43,12 @@ def make_datasets(
             training data.
     """
     length = window_length(data.max_seq_length, tokenizer, model)
-    labels, scheme = model.config.labels, model.config.span_scheme
+    labels, scheme, unit = model.config.labels, model.config.span_scheme, model.config.chain_unit
     datasets: dict[str, TaggingDataset | StreamingTaggingDataset] = {}
     for name, split in splits.items():
         read = _in_scheme(split, labels, scheme, data)
         if split.sentences is not None:
-            dataset = TaggingDataset(read(), tokenizer, labels, length, model.config.context_size, scheme)
+            dataset = TaggingDataset(read(), tokenizer, labels, length, model.config.context_size, scheme, unit)
             _warn_of_unknown_words(name, dataset, tokenizer)
             _warn_of_joined_entities(name, split, dataset)
             _warn_of_unknown_tags(name, dataset.sentences, labels, scheme)
@@ -58,7 +58,7 @@ def make_datasets(
                 "--streaming reads sentences one by one, and this tagger reads them among their neighbours"
             )
         else:
-            datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length, scheme)
+            datasets[name] = StreamingTaggingDataset(read, tokenizer, labels, length, scheme, unit)
     return datasets
 
 

@@ -1,0 +1,74 @@
+"""Words and the units of a chain: tags of one are written for the other, where a chain runs over sub-tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..schemes import tags_to_spans
+from ..splitters import without_blanks
+from .conversion import spans_to_tags
+
+
+@dataclass(frozen=True)
+class Units:
+    """The units of a sentence's chain, each within a word, or nothing but a blank between words.
+
+    Attributes:
+        word_of: for each unit the number of its word; None for a blank.
+        count: how many words there are. A word that the tokenizer deletes has no unit.
+    """
+
+    word_of: Sequence[int | None]
+    count: int
+
+    @classmethod
+    def of(cls, text: str, words: Sequence[tuple[int, int]], units: Sequence[tuple[int, int]]) -> "Units":
+        """Find the word of each unit, that in which its first character lies that is no blank.
+
+        Args:
+            text: the characters that spans count in.
+            words: (start, end) of each word, in order.
+            units: (start, end) of each unit, in order.
+        """
+        word_of: list[int | None] = []
+        word = 0
+        for start, end in units:
+            first, _ = without_blanks(text, start, end)
+            while word < len(words) and words[word][1] <= first:
+                word += 1
+            inside = word < len(words) and words[word][0] <= first < end
+            word_of.append(word if inside else None)
+        return cls(word_of, len(words))
+
+    def spread(self, tags: Sequence[str], scheme: str | None) -> list[str]:
+        """Write the tags of words as tags of units: an entity has all units from its first word to its last.
+
+        Args:
+            tags: one for each word.
+            scheme: of the tags; None if each is a type of its own.
+        """
+        units: dict[int, tuple[int, int]] = {}  # of each word the first, and the one after its last
+        for unit, word in enumerate(self.word_of):
+            if word is not None:
+                units[word] = units.get(word, (unit, 0))[0], unit + 1
+        spans = []
+        for start, end, kind in tags_to_spans(tags, scheme):
+            own = [units[word] for word in range(start, end) if word in units]
+            if own:
+                spans.append((own[0][0], own[-1][1], kind))
+        return spans_to_tags(spans, len(self.word_of), scheme)
+
+    def gather(self, tags: Sequence[str], scheme: str | None) -> list[str]:
+        """Write the tags of units as tags of words: an entity has all words that it has a unit of.
+
+        A word goes to the first entity in it.
+        """
+        spans, done = [], 0
+        for start, end, kind in tags_to_spans(tags, scheme):
+            words = [word for word in self.word_of[start:end] if word is not None]
+            if words and max(words) >= done:
+                spans.append((max(words[0], done), words[-1] + 1, kind))
+                done = words[-1] + 1
+        return spans_to_tags(spans, self.count, scheme)
+
+
+__all__ = ["Units"]
