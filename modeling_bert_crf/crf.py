@@ -326,8 +326,8 @@ class LinearChainCRF(nn.Module):
         """Return the log probability that the tags of a span lie in given tag sets, for many spans at once.
 
         For example, these words are exactly one entity if their tags lie in sets of one tag each, and the next tag
-        lies in the set of all tags that do not continue the entity. Once the recursions are run, a span costs
-        O(L K^2).
+        lies in the set of all tags that do not continue the entity. Once the recursions are run, a set costs O(K), and
+        the product of its size and that of the next set.
 
         Args:
             emissions: float (B, T, K).

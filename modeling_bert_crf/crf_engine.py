@@ -492,17 +492,73 @@ def _entropy_of_logs(trellis: Trellis, swept: Sweep) -> Tensor:
 def span_log_probs(trellis: Trellis, swept: Sweep, rows: Tensor, starts: Tensor, sets: Tensor) -> Tensor:
     """Return the log probability that the tags of N spans lie in `sets`, bool (N, L, K), as (N,).
 
-    The tags, given the sentence, are a Markov process. The probabilities of its moves follow from `onward`.
+    The tags, given the sentence, are a Markov process, so it is a sum over the moves from each tag of a set to each tag
+    of the next set. Tags that no set names are not visited. The sum has no negative terms, so that the smallest
+    probability has as many digits as the others.
     """
-    _, onward = _log_including(trellis, swept)
-    sets = nn.functional.pad(sets, (0, 1), value=True)  # past the end of a row, every set counts as fulfilled
-    span = normalize(_log_joint(trellis, swept)[starts + 1, rows], 1)  # (N, K+1)
-    span = span.masked_fill(~sets[:, 0], -torch.inf)
-    for offset in range(1, sets.shape[1]):
-        stop = (starts + 1 + offset).clamp_max(len(onward) - 1)
-        following = normalize(trellis.move_scores + onward[stop, rows].unsqueeze(1), 2)  # (N, K+1 from, K+1 to)
-        span = logsumexp(span.unsqueeze(2) + following, 1).masked_fill(~sets[:, offset], -torch.inf)
-    return logsumexp(span, 1)
+    before, after = _log_excluding(trellis, swept)
+    onward = after + trellis.state_scores
+    after = after.clamp_min(torch.finfo(after.dtype).min)  # so that a difference of two is a number
+    stops, sets = _sets_to_visit(trellis, rows, starts, sets)
+    anything = sets.shape[2] - 1
+    log_z = swept.log_z.detach()[rows]
+    total = torch.where(log_z > -torch.inf, 0.0, log_z)  # -inf or nan, if that of the row is
+    span, state = sets[:, 0].nonzero(as_tuple=True)
+    for step in range(1, sets.shape[1]):
+        here, there = (stops[:, step - 1], rows), (stops[:, step], rows)
+        next_span, next_state = sets[:, step].nonzero(as_tuple=True)
+        source, target = _pairs(span, next_span, len(rows))
+        of, i, j = span[source], state[source], next_state[target]
+        entering = normalize(before[there] + onward[there], 1)[of, j]
+        # A stop's vectors are right up to a factor, which any state tells. The span's most probable one is sure to.
+        best = (before[here] + onward[here]).masked_fill(~sets[:, step - 1], -torch.inf).argmax(1)
+        unit = logsumexp(trellis.move_scores[best] + onward[there], 1).clamp_min(torch.finfo(after.dtype).min)
+        rest = after[stops[of, step - 1], rows[of], i] - after[stops[of, step - 1], rows[of], best[of]]
+        moving = trellis.move_scores[i, j] + onward[stops[of, step], rows[of], j] - unit[of] - rest
+        log_p = torch.where(j == anything, 0.0, torch.where(i == anything, entering, moving))
+        total = _logsumexp_at(target, total[source] + log_p, len(next_state))
+        span, state = next_span, next_state
+    return total
+
+
+def _sets_to_visit(trellis: Trellis, rows: Tensor, starts: Tensor, sets: Tensor) -> tuple[Tensor, Tensor]:
+    """Say where N spans stop, from the stop before each of them to the one after it, and in which states.
+
+    One more state, the last, stands for anything. It is alone in its set, and takes the place of all sets before the
+    first one that leaves a tag out, and after the last one.
+
+    Returns:
+        int64 (N, L+2), and bool (N, L+2, K+1).
+    """
+    stops = starts.unsqueeze(1) + torch.arange(sets.shape[1] + 2, device=starts.device)
+    stops = stops.clamp_max(len(trellis.places) - 1)
+    is_past = trellis.places[stops, rows.unsqueeze(1)] == len(trellis.table) - 1  # there every set counts as fulfilled
+    is_free = nn.functional.pad(sets.all(2), (1, 1), value=True) | is_past
+    is_anything = (is_free.cumprod(1) + is_free.flip(1).cumprod(1).flip(1)).bool().unsqueeze(2)
+    return stops, torch.cat([nn.functional.pad(sets, (0, 0, 1, 1)) & ~is_anything, is_anything], 2)
+
+
+def _pairs(span: Tensor, next_span: Tensor, num_spans: int) -> tuple[Tensor, Tensor]:
+    """Pair each state with each next state of the same span, and return the places of both in their lists.
+
+    Args:
+        span, next_span: which span each state is of, in ascending order.
+    """
+    counts = span.bincount(minlength=num_spans)
+    first = counts.cumsum(0) - counts
+    sources = counts[next_span]  # how many states lead to each next state
+    target = torch.arange(len(next_span), device=span.device).repeat_interleave(sources)
+    begin = sources.cumsum(0) - sources
+    source = torch.arange(len(target), device=span.device) + (first[next_span] - begin)[target]
+    return source, target
+
+
+def _logsumexp_at(index: Tensor, log_weights: Tensor, size: int) -> Tensor:
+    """Add weights given as logs at each of so many places; the index says at which."""
+    peak = log_weights.new_full((size,), torch.finfo(log_weights.dtype).min)
+    peak = peak.scatter_reduce(0, index, log_weights.detach(), "amax")
+    total = torch.zeros_like(peak).index_add(0, index, (log_weights - peak[index]).exp())
+    return torch.where(total == 0.0, -torch.inf, total.clamp_min(0.5).log() + peak)  # nan stays nan
 
 
 def sample(trellis: Trellis, swept: Sweep, num_samples: int, generator: torch.Generator | None) -> Tensor:

@@ -4,6 +4,7 @@ Shapes use three letters: B chains, T words, K tags. Ships with every checkpoint
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -60,16 +61,26 @@ def _tag_sets(
         int64 (N,): the first word that an entity says something of, the one before it if there is one.
         bool (N, L, K): the tags that each word from there on may have; all of them past the word after the entity.
     """
-    apart = ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
-    one_hot = torch.eye(len(labels)).bool()
+    apart = _apart(tuple(labels), scheme)
     firsts = [max(start - 1, 0) for start, _, _ in spans]
     sets = torch.ones(len(spans), max(end - start for start, end, _ in spans) + 2, len(labels)).bool()
-    for allowed, first, (start, end, path) in zip(sets, firsts, spans, strict=True):
-        if first < start:
-            allowed[0] = apart[:, path[0]]
-        allowed[start - first : end - first] = one_hot[path]
-        allowed[end - first] = apart[path[-1]]
+    offsets = [range(start - first, end - first) for first, (start, end, _) in zip(firsts, spans, strict=True)]
+    after_others = [span for span, one in enumerate(offsets) if one.start]
+    sets[after_others, 0] = apart[:, [spans[span][2][0] for span in after_others]].t()
+    inside = [(span, offset) for span, one in enumerate(offsets) for offset in one]
+    tags = [tag for *_, path in spans for tag in path]
+    sets[tuple(zip(*inside))] = torch.eye(len(labels)).bool()[tags]
+    sets[range(len(spans)), [one.stop for one in offsets]] = apart[[path[-1] for *_, path in spans]]
     return torch.tensor(firsts), sets
+
+
+@lru_cache(maxsize=32)
+def _apart(labels: tuple[str, ...], scheme: str | None) -> Tensor:
+    """Say which tag does not continue the entity of which tag before it, bool (K before, K).
+
+    It is written once for a tagger, not for every batch.
+    """
+    return ~torch.tensor([[continues(first, second, scheme) for second in labels] for first in labels])
 
 
 @torch.inference_mode()

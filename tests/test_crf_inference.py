@@ -7,6 +7,7 @@ import random
 import pytest
 import torch
 from test_crf import enumerate_row, make_batch, make_crf
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from modeling_bert_crf.crf import UNKNOWN
 
@@ -123,6 +124,48 @@ def test_the_probability_of_spans(seed, forbidden):
             if all(sets[span, offset, tag] for offset, tag in enumerate(path[start : start + 3]))
         )
         assert spans[span].exp().item() == pytest.approx(p, abs=1e-9)
+
+
+def test_a_small_probability_of_a_wide_set_keeps_its_digits():
+    """All tags but one, and that one is nearly certain: 1 less its probability would be 0."""
+    crf = make_crf(3, scale=0.0)
+    emissions = torch.tensor([[[0.0, -3.0, -3.0], [80.0, 0.0, 0.5]]], dtype=torch.float64)
+    mask, sets = torch.ones(1, 2, dtype=torch.bool), torch.tensor([[[1, 0, 0], [0, 1, 1]]]).bool()
+
+    (found,) = crf.span_log_probs(emissions, mask, torch.tensor([0]), torch.tensor([0]), sets)
+
+    first = -math.log1p(2 * math.exp(-3.0))
+    assert found.item() == pytest.approx(first + math.log1p(math.exp(0.5)) - 80.0, abs=1e-12)
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor holds that comes into being."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and not function.is_view:
+            self.numbers = max(self.numbers, result.numel())
+        return result
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["one tag", "all tags but one beside it"])
+def test_tags_that_the_sets_of_a_span_do_not_name_cost_nothing(wide):
+    """Never is there a number for each pair of tags of each span."""
+    num_tags, num_spans = 41, 30
+    crf = make_crf(num_tags)
+    emissions, mask = make_batch((7, 5), num_tags)
+    sets = torch.ones(num_spans, 4, num_tags).bool()
+    sets[:, 1] = torch.eye(num_tags).bool()[3]
+    if wide:
+        sets[:, [0, 2]] = ~torch.eye(num_tags).bool()[4]
+    spans = torch.arange(num_spans) % 2, torch.arange(num_spans) % 5
+
+    with Largest() as largest:
+        crf.span_log_probs(emissions, mask, *spans, sets)
+
+    assert largest.numbers < num_spans * 6 * (num_tags + 2)  # the sets themselves
 
 
 @cases
