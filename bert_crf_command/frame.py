@@ -26,7 +26,13 @@ __all__ = [
     "visible",
 ]
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A finished tagger: its folder, or its name on the Hub.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A tagger: its folder, or its name on the Hub. A stock `...ForTokenClassification` is one, too.",
+    ),
+]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="When the model cannot be opened: show the original error.")]
 """Arguments of every verb that opens a model."""

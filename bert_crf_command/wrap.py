@@ -41,9 +41,9 @@ to them in seconds; what does not gain on folds that it was not fitted to is not
 
 def wrap(stock: Stock, out: Out, fit: Fit = None, revision: Revision = None, verbose: Verbose = False) -> None:
     """Put a chain on a stock token classifier, as `HELP` says."""
-    from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
+    from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.doors.files import whole
-    from modeling_bert_crf.opening.tagger import OpeningError, check_numbers, open_tokenizer, quiet, telling
+    from modeling_bert_crf.opening.tagger import OpeningError, open_stock, quiet
     from modeling_bert_crf.readers.sentences import DataError
 
     with in_one_sentence("wrap", DataError, OpeningError, OSError, ValueError, verbose=verbose):
@@ -51,11 +51,7 @@ def wrap(stock: Stock, out: Out, fit: Fit = None, revision: Revision = None, ver
             raise CommandError(f"{out}: must not exist, or be an empty folder")
         sentences = None if fit is None else _read(fit)
         with quiet():
-            tokenizer = open_tokenizer(stock, revision)
-            with telling(stock):
-                options = {} if revision is None else {"revision": revision}
-                model = BiLSTMCRFForTokenClassification.from_tagger(stock, tokenizer, **options)
-            check_numbers(stock, model)
+            model, tokenizer = open_stock(stock, revision)
             scheme = model.config.span_scheme or "no scheme: neighbouring words with the same label are one entity"
             lines = [f"{model.config.num_labels} labels, in {scheme}"]
             if sentences is not None:

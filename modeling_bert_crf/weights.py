@@ -129,7 +129,8 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
         raise ValueError(
             f"the weights in {name} must be those that the configuration describes, got {listed}"
             + _value_of(model.config, _COUNTED_BY, next(iter(faults.values()))[:1])
-            + "; of an encoder without a classifier from_encoder makes a new tagger" * bool(_TAKEN_OVER.get())
+            + "; of an encoder without a classifier from_encoder makes a new tagger"
+            * ("missing" in faults and bool(_TAKEN_OVER.get()))
         )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, got, expected = min(info.mismatched_keys)
@@ -146,8 +147,8 @@ def _missing_and_left_over(
 ) -> tuple[list[str], list[str]]:
     """List the weights that the model has and the files have not, and the other way round, as far as that is a fault.
 
-    An adapter brings few of the weights. An encoder's files rightly lack the head, and may hold that of another task,
-    but for the parts of it that are taken over.
+    An adapter brings few of the weights. An encoder's files rightly lack the head, and may hold that of another task.
+    Those of a stock classifier lack the parts of the head that are not taken over, and hold nothing else.
     """
     missing = _without(model._keys_to_ignore_on_load_missing, info.missing_keys)
     # In old checkpoints the numbers of the positions are weights.
@@ -159,11 +160,13 @@ def _missing_and_left_over(
     if is_tagger:
         return missing, left_over
     prefix, taken_over = f"{model.base_model_prefix}.", _TAKEN_OVER.get()
-    parts = {*dict(model.base_model.named_children()), *taken_over}
-    return (
-        [key for key in missing if key.startswith(prefix) or key.partition(".")[0] in taken_over],
-        [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts],
-    )
+    own = [key for key in missing if key.startswith(prefix) or key.partition(".")[0] in taken_over]
+    if taken_over:  # a classifier that reads or feeds something else, such as an LSTM or a CRF, is no stock one
+        kept = (model.base_model_prefix, *taken_over)
+        others = {key for key in model.state_dict() if key.partition(".")[0] not in kept} - info.missing_keys
+        return own, sorted({*left_over, *others})
+    parts = dict(model.base_model.named_children())
+    return own, [key for key in left_over if key.removeprefix(prefix).partition(".")[0] in parts]
 
 
 def _forget_head(model: Any, info: Any) -> None:

@@ -312,7 +312,7 @@ def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_fo
         "someone/gone": "someone/gone: no such folder, and not to be had from the Hub: ",
         "empty": "empty: this folder holds no model, it has no config.json; name a run's --output_dir",
         "broken": "broken: its config.json cannot be read: ",
-        str(encoder_folder): f"{encoder_folder}: `model_type` in its config.json must be that of a tagger, such as ",
+        str(encoder_folder): f"{encoder_folder}: no tagger can be made of it: the model must be a stock token classif",
         "weightless": f"weightless: {unloaded} weightless must hold its weights as model.safetensors; an old pytorch",
         "cut": f"cut: {unloaded} Error while deserializing header: ",
         "poor": f"poor: {unloaded} the weights in poor must be those that the configuration describes, got 1 missing, "

@@ -130,14 +130,24 @@ def test_labels_that_only_go_on_may_open_an_entity(stock):
     assert model.crf.allowed_transitions.all()
 
 
-def test_an_encoder_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("architectures", "message"),
+    [
+        (["BertModel"], "got 'BertModel'; of an encoder without a classifier from_encoder and bert-crf train make"),
+        (None, r"2 missing, 'classifier\.bias' first; of an encoder without a classifier"),
+    ],
+    ids=["said", "not said"],
+)
+def test_an_encoder_is_refused(architectures, message, tmp_path):
     tokenizer = tokenizer_of(FAMILIES["bert"].kind)
     config = FAMILIES["bert"].config(tokenizer)
     config.id2label = dict(enumerate(LABELS))
     FAMILIES["bert"].host("Model")(config).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(values | {"architectures": architectures}))
 
-    with pytest.raises(ValueError, match=r"2 missing, 'classifier\.bias' first; of an encoder without a classifier"):
+    with pytest.raises(ValueError, match=message):
         BiLSTMCRFForTokenClassification.from_tagger(str(tmp_path))
 
 

@@ -1,13 +1,18 @@
 """`bert-crf wrap`: a stock token classifier in, a tagger out."""
 
+import json
+from importlib.util import find_spec
+
 import pytest
 import torch
 from families import FAMILIES
 from kinds import tokenizer_of
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from bert_crf_command.app import app
-from modeling_bert_crf.opening.tagger import open_tagger
+from modeling_bert_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
+from modeling_bert_crf.opening.tagger import OpeningError, open_model, open_tagger
 
 LABELS = ["O", "B-PER", "I-PER"]
 SENTENCES = [["Ada", "Lovelace", "wrote"], ["the", "rain"], ["Charles", "visited", "Ada"], ["in", "Paris"]] * 12
@@ -78,3 +83,136 @@ def test_what_is_no_classifier_is_refused_in_one_sentence(tmp_path):
     assert result.exit_code == 1
     assert len(result.output.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+TEXT = "Ada Lovelace visited Paris in the rain"
+
+
+def test_a_stock_folder_is_tagged_as_what_wrap_makes_of_it_and_one_line_says_so(stock, tmp_path):
+    run(stock, tmp_path / "out")
+    tagged = CliRunner().invoke(app, ["tag", str(stock), TEXT])
+    wrapped = CliRunner().invoke(app, ["tag", str(tmp_path / "out"), TEXT])
+
+    assert tagged.exit_code == 0, tagged.output
+    assert json.loads(tagged.stdout)["entities"]
+    assert tagged.stdout == wrapped.stdout
+    assert wrapped.stderr == ""
+
+
+def test_one_line_of_the_log_says_that_a_stock_classifier_is_one(stock, caplog):
+    open_tagger(str(stock))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert caplog.messages[0].startswith(f"{stock}: a stock token classifier, read with a chain that is not fitted")
+    assert f"`bert-crf wrap {stock} FOLDER` stores it" in caplog.messages[0]
+
+
+def test_every_door_to_a_tagger_takes_a_stock_classifier(stock, tmp_path, monkeypatch):
+    """The same words in, the same entities out: through the command's `export`, and through the demo's page."""
+    expected = BiLSTMCRFPipeline(
+        model=BiLSTMCRFForTokenClassification.from_tagger(str(stock)), tokenizer=tokenizer_of(FAMILIES["bert"].kind)
+    )(TEXT)
+    (tmp_path / "texts.txt").write_text(f"{TEXT}\n")
+    if find_spec("onnx"):
+        result = CliRunner().invoke(
+            app, ["export", str(stock), str(tmp_path / "out"), "--sentences", str(tmp_path / "texts.txt")]
+        )
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "out" / "parity.json").is_file()
+    if find_spec("gradio"):
+        shown = []
+        monkeypatch.setattr("modeling_bert_crf.demo.app.build_demo", shown.append)
+        monkeypatch.setattr("modeling_bert_crf.demo.app.serve", lambda page, port: None)
+        assert CliRunner().invoke(app, ["demo", str(stock)]).exit_code == 0
+        assert shown[0](TEXT) == expected
+    assert open_tagger(str(stock))(TEXT) == expected
+
+
+def test_a_run_needs_a_finished_tagger(stock):
+    with pytest.raises(OpeningError, match=r"`model_type` in its config\.json must be that of a tagger, such as"):
+        open_model(str(stock))
+
+
+def change(**values):
+    def damage(folder):
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return damage
+
+
+def drop(field):
+    def damage(folder):
+        path = folder / "config.json"
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != field}))
+
+    return damage
+
+
+def with_weights(turn):
+    def damage(folder):
+        tensors = load_file(folder / "model.safetensors")
+        turn(tensors)
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+    return damage
+
+
+DAMAGES = [
+    (
+        with_weights(lambda tensors: tensors["classifier.bias"].fill_(float("nan"))),
+        "its weights must be finite numbers, got nan in 'classifier.bias'",
+    ),
+    (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), "is a pickle, which can run"),
+    (change(id2label={str(i): f"LABEL_{i}" for i in range(3)}), "must name the tags, got LABEL_0, LABEL_1, LABEL_2"),
+    (change(architectures=["BertModel"]), "must be a stock token classifier, .* got 'BertModel'; of an encoder"),
+    (change(architectures=["BertForSequenceClassification"]), "got 'BertForSequenceClassification'"),
+    (change(model_type="gpt2"), "or of a stock token classifier, one of albert, .*, got 'gpt2'"),
+    (change(model_type=["bert"]), r"`model_type` in its config.json must be .*, got \['bert'\]"),
+    (drop("num_attention_heads"), "it must have `num_attention_heads`, and has not"),
+    (lambda folder: (folder / "tokenizer.json").unlink(), "the tokenizer must have words, got special tokens alone"),
+    (
+        with_weights(lambda tensors: tensors.update({"crf.transitions": torch.zeros(3, 3)})),
+        "got 1 left over, 'crf.transitions'$",
+    ),
+    (
+        with_weights(lambda tensors: tensors.pop("classifier.bias")),
+        "got 1 missing, 'classifier.bias'; of an encoder without a classifier",
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES, ids=[message for _, message in DAMAGES])
+def test_a_stock_classifier_is_checked_as_our_taggers_are(stock, tmp_path, damage, message):
+    damage(stock)
+
+    with pytest.raises(OpeningError, match=message) as caught:
+        open_tagger(str(stock))
+    assert len(str(caught.value).splitlines()) == 1
+    for verb in (["tag", stock, TEXT], ["wrap", stock, tmp_path / "out"]):
+        result = CliRunner().invoke(app, list(map(str, verb)))
+        assert result.exit_code == 1
+        assert result.stderr == f"bert-crf {verb[0]}: error: {caught.value}\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tagger_of_ours_under_a_stock_name_is_refused(stock, tmp_path):
+    """Its classifier reads something else than the encoder."""
+    torch.manual_seed(2)
+    tokenizer = tokenizer_of(FAMILIES["bert"].kind)
+    ours = BiLSTMCRFForTokenClassification.from_encoder(str(stock), LABELS, tokenizer, word_shape_size=0)
+    ours.save_pretrained(tmp_path / "ours")
+    tokenizer.save_pretrained(tmp_path / "ours")
+    change(model_type="bert")(tmp_path / "ours")
+
+    with pytest.raises(OpeningError, match="left over"):
+        open_tagger(str(tmp_path / "ours"))
+
+
+def test_what_is_wrapped_already_is_not_wrapped_again(stock, tmp_path):
+    run(stock, tmp_path / "out")
+
+    result = run(tmp_path / "out", tmp_path / "twice")
+
+    assert result.exit_code == 1
+    assert "must be a stock token classifier, got a tagger of ours: from_pretrained loads it" in result.stderr

@@ -1,4 +1,4 @@
-"""Opening finished taggers with the classes of this package, so that no code of the checkpoint runs.
+"""Opening taggers, finished ones and stock ones, with the classes of this package: no code of a checkpoint runs.
 
 The program, the command and the demo all open folders here, so that they say in the same words what is wrong with one.
 This file travels with a Space.
@@ -7,23 +7,26 @@ This file travels with a Space.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedConfig
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils import logging
 
-from .. import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline, is_tagger, tagger_class
+from .. import FAMILIES, BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline, is_tagger, tagger_class
 from ..configuration_crf import check_value, quoted
 from ..hub.answers import hub_answers
 from ..words import check_tokenizer
+
+logger = logging.get_logger(__name__)
 
 __all__ = [
     "OpeningError",
     "check_numbers",
     "open_model",
+    "open_stock",
     "open_tagger",
     "open_tokenizer",
     "quiet",
@@ -58,7 +61,10 @@ class OpeningError(Exception):
 
 
 def open_tagger(name: str, revision: str | None = None, device: torch.device | None = None) -> BiLSTMCRFPipeline:
-    """Open a finished tagger and its tokenizer, and return the pipeline that joins them.
+    """Open a tagger and its tokenizer, and return the pipeline that joins them.
+
+    A stock token classifier gets a chain in memory, as `BiLSTMCRFForTokenClassification.from_tagger` makes it; the log
+    says so in one line.
 
     Args:
         name: a folder, or a repository of the Hub.
@@ -69,8 +75,14 @@ def open_tagger(name: str, revision: str | None = None, device: torch.device | N
         OpeningError: if there is no such tagger, a file of it is damaged, or its files do not fit together.
     """
     with quiet():
-        model = open_model(name, revision)
-        tokenizer = open_tokenizer(name, revision)
+        if _is_finished(read_config(name, revision)):
+            model, tokenizer = open_model(name, revision), open_tokenizer(name, revision)
+        else:
+            model, tokenizer = open_stock(name, revision)
+            logger.warning(
+                f"{name}: a stock token classifier, read with a chain that is not fitted to any data: `bert-crf wrap "
+                f"{name} FOLDER` stores it as a tagger, and fits it with --fit"
+            )
         with telling(name):
             return BiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=device)
 
@@ -82,25 +94,64 @@ def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClass
         OpeningError: if there is no such tagger, or a file of it is damaged.
     """
     values = read_config(name, revision)
-    kind = values.get("model_type")
-    if not is_tagger(kind):
-        raise OpeningError(
-            f"{name}: `model_type` in its config.json must be that of a tagger, such as 'bert_bilstm_crf', as "
-            f"bert-crf train makes it, got {quoted(kind)}"
-        )
-    tagger: Any = tagger_class(kind)  # its configuration class has two bases, for which Python has no one type
-    heads = tagger.config_class.attribute_map.get("num_attention_heads", "num_attention_heads")
+    if not _is_finished(values):
+        _refuse(name, values)
+    tagger: Any = tagger_class(values["model_type"])  # its configuration has two bases, for which there is no one type
     with telling(f"{name}: its config.json cannot be used"):
-        # Without these fields the host would take its defaults and say nothing, since no weight's shape depends on
-        # them.
-        for names in ((heads,), ("id2label", "label2id")):
-            if not any(one in values for one in names):
-                raise ValueError(f"it must have `{names[0]}`, and has not")
+        _check_stated(tagger, values, ("id2label", "label2id"))
         config = tagger.config_class.from_pretrained(name, revision=revision)
     with telling(f"{name}: its model (config.json, model.safetensors) cannot be loaded"):
         model = tagger.from_pretrained(name, config=config, revision=revision)
     check_numbers(name, model)
     return model
+
+
+def open_stock(
+    name: str, revision: str | None = None, **config: Any
+) -> tuple[BiLSTMCRFForTokenClassification, PreTrainedTokenizerBase]:
+    """Open a stock token classifier and its tokenizer, and put a chain on it.
+
+    Args:
+        name: a folder, or a repository of the Hub.
+        revision: branch, tag or commit of the repository.
+        **config: fields of the tagger's configuration.
+
+    Raises:
+        OpeningError: if there is none, it is of no family, its labels have no names, or a file of it is damaged.
+    """
+    values = read_config(name, revision)
+    family = values.get("model_type")
+    if not _is_finished(values) and not (isinstance(family, str) and family in FAMILIES):
+        _refuse(name, values, f", or of a stock token classifier, one of {', '.join(FAMILIES)}")
+    with telling(f"{name}: its config.json cannot be used"):
+        _check_stated(tagger_class(family), values)
+    tokenizer = open_tokenizer(name, revision)
+    with telling(f"{name}: no tagger can be made of it"):
+        model = BiLSTMCRFForTokenClassification.from_tagger(name, tokenizer, **config, revision=revision)
+    check_numbers(name, model)
+    return model, tokenizer
+
+
+def _is_finished(values: dict[str, Any]) -> bool:
+    return is_tagger(values.get("model_type"))
+
+
+def _refuse(name: str, values: dict[str, Any], others: str = "") -> NoReturn:
+    raise OpeningError(
+        f"{name}: `model_type` in its config.json must be that of a tagger, such as 'bert_bilstm_crf', as "
+        f"bert-crf train makes it{others}, got {quoted(values.get('model_type'))}"
+    )
+
+
+def _check_stated(tagger: Any, values: dict[str, Any], *more: tuple[str, ...]) -> None:
+    """Refuse a configuration without fields on which no weight's shape depends.
+
+    The host would take its defaults for them, and say nothing.
+    """
+    heads = tagger.config_class.attribute_map.get("num_attention_heads", "num_attention_heads")
+    for names in ((heads,), *more):
+        if not any(one in values for one in names):
+            raise ValueError(f"it must have `{names[0]}`, and has not")
 
 
 def read_config(name: str, revision: str | None = None) -> dict[str, Any]:

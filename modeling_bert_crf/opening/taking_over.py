@@ -8,6 +8,7 @@ from transformers import AutoTokenizer, PreTrainedConfig
 from transformers.utils import logging
 
 from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
+from ..configuration_crf import quoted
 from ..schemes import OUTSIDE
 from .building import LOADING_ARGUMENTS, configuration_for, quiet_load_report
 
@@ -21,15 +22,19 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
     stored, _ = PreTrainedConfig.get_config_dict(name_or_path, **hub)
     kind = stored.get("model_type")
     if is_tagger(kind):
+        raise ValueError("the model must be a stock token classifier, got a tagger of ours: from_pretrained loads it")
+    made = stored.get("architectures") or []
+    if isinstance(made, list) and made and not any(str(one).endswith("ForTokenClassification") for one in made):
         raise ValueError(
-            f"{name_or_path} must be a stock token classifier, got a tagger of ours: from_pretrained loads it"
+            "the model must be a stock token classifier, named in `architectures` in its config.json, got "
+            f"{quoted(made[0])}; of an encoder without a classifier from_encoder and bert-crf train make a new tagger"
         )
     if tagger is BiLSTMCRFForTokenClassification:
         tagger = tagger_class(kind)
     labels = stored.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # as the host has it
     if isinstance(labels, dict) and all(re.fullmatch(r"LABEL_\d+", str(label)) for label in labels.values()):
         raise ValueError(
-            f"{name_or_path}: `id2label` in its config.json must name the tags, got "
+            "`id2label` in its config.json must name the tags, got "
             f"{', '.join(list(labels.values())[:3])}, which the library writes where nobody has named them: put the "
             "names of the tags there, in the order of the ids that it was trained with"
         )
