@@ -9,8 +9,9 @@ import torch
 from conftest import LABELS
 from oracle import Chain
 from torch import nn
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import AutoTokenizer, BertForTokenClassification, Trainer, TrainerCallback, TrainingArguments
 
+from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.scores.metrics import make_compute_metrics
@@ -479,3 +480,64 @@ def test_what_the_user_says_wins_over_the_recipe(model):
     assert said.startswith("recipe for small encoders (0.0 M weights beside the embeddings): num_train_epochs 4; ")
     apply_recipe(model, training, {"max_steps": 5})
     assert (training.learning_rate, training.num_train_epochs) == (1e-4, 4)
+
+
+@pytest.fixture
+def make_wrapped(encoder_folder, tmp_path):
+    """Make a tagger of a stock classifier."""
+
+    def make():
+        torch.manual_seed(6)
+        names = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+        stock = BertForTokenClassification.from_pretrained(encoder_folder, **names)
+        stock.classifier.bias.data.normal_()  # as training leaves it
+        stock.save_pretrained(tmp_path / "stock")
+        tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+        return BiLSTMCRFForTokenClassification.from_tagger(str(tmp_path / "stock"), tokenizer)
+
+    return make
+
+
+def test_a_wrapped_tagger_goes_on_at_the_encoders_rate(make_wrapped, make_trainer):
+    trainer = make_trainer(make_wrapped())
+    said = apply_recipe(trainer.model, trainer.args, {})
+
+    rates = {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}
+    assert rates == {
+        "encoder": 1e-4,
+        "encoder, no decay": 1e-4,
+        "head": 1e-4,
+        "head, no decay": 1e-4,
+        "crf, no decay": 1e-2,
+    }
+    assert trainer.args.frozen_steps == 0
+    assert "learning_rate 0.0001, num_train_epochs 4, frozen_steps 0, head_learning_rate 0.0001; " in said
+
+
+def test_the_head_of_a_wrapped_tagger_follows_the_rate_that_the_user_gives(make_wrapped, make_trainer):
+    trainer = make_trainer(make_wrapped(), learning_rate=3e-5)
+    apply_recipe(trainer.model, trainer.args, {"learning_rate": 3e-5})
+    assert {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}["head"] == 3e-5
+
+    given = {"head_learning_rate": 7e-4, "frozen_steps": 0.3}
+    trainer = make_trainer(make_wrapped(), **given)
+    apply_recipe(trainer.model, trainer.args, given)
+    assert {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}["head"] == 7e-4
+    assert trainer.args.frozen_steps == 0.3
+
+
+def test_a_head_that_starts_from_nothing_has_its_own_rate(make_model, make_trainer):
+    trainer = make_trainer(make_model(num_lstm_layers=0))  # its classifier has no bias yet
+    apply_recipe(trainer.model, trainer.args, {})
+
+    assert {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}["head"] == 1e-3
+    assert trainer.args.frozen_steps == 0.1
+
+
+def test_an_encoder_does_not_wait_for_a_bilstm_that_has_learnt(make_model, make_trainer):
+    trainer = make_trainer(make_model())
+    trainer.model.classifier.bias.data.normal_()
+    apply_recipe(trainer.model, trainer.args, {})
+
+    assert {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}["head"] == 1e-3
+    assert trainer.args.frozen_steps == 0

@@ -1,9 +1,13 @@
-"""Recipes: the learning rate and the number of epochs that suit encoders of a size."""
+"""Recipes: learning rates and number of epochs that suit the size of an encoder, and what its head has learnt."""
 
 import math
 from typing import Any, NamedTuple
 
-__all__ = ["RECIPES", "Recipe", "recipe_for"]
+from torch import nn
+
+from ..weights import HEAD
+
+__all__ = ["RECIPES", "Recipe", "has_learnt", "is_new", "recipe_for"]
 
 
 class Recipe(NamedTuple):
@@ -21,8 +25,8 @@ RECIPES = (
     Recipe("base", 150e6, 5e-5, 3, "the rate of the BERTimbau taggers, with a head of 1e-3 as here"),
     Recipe("large", math.inf, 1e-5, 3, "large encoders come apart at more; published taggers use 5e-6 to 1e-5"),
 )
-"""The recipes, the smallest encoders first. Head and CRF have the same rates in all of them, since they start from
-nothing whatever the encoder is."""
+"""The recipes, the smallest encoders first. A new head and its CRF have the same rates in all of them, since they start
+from nothing whatever the encoder is."""
 
 
 def recipe_for(model: Any) -> tuple[Recipe, int]:
@@ -36,3 +40,18 @@ def recipe_for(model: Any) -> tuple[Recipe, int]:
     weights -= model.get_input_embeddings().weight.numel()
     weights *= model.config.num_hidden_layers if hasattr(model.config, "num_hidden_groups") else 1
     return next(recipe for recipe in RECIPES if weights <= recipe.up_to), weights
+
+
+def has_learnt(model: Any) -> bool:
+    """Say whether the head of a tagger has been trained. Its CRF may be new, as in one that was a stock classifier."""
+    parts = {name: getattr(model, name) for name in HEAD if name not in ("word_shapes", "crf")}
+    return not any(is_new(name, part) for name, part in parts.items() if part is not None)
+
+
+def is_new(name: str, part: nn.Module) -> bool:
+    """Say whether a part of the head was never trained.
+
+    In a new part the biases, or the scores of the CRF, are exactly 0, which is hardly ever so in a trained part.
+    """
+    zeros = (values for key, values in part.named_parameters() if name == "crf" or "bias" in key)
+    return not any(values.detach().any() for values in zeros)

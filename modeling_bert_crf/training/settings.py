@@ -18,7 +18,7 @@ from transformers.trainer_pt_utils import AcceleratorConfig
 
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from .errors import UserError
-from .recipe import recipe_for
+from .recipe import has_learnt, recipe_for
 
 __all__ = [
     "apply_recipe",
@@ -178,7 +178,10 @@ def window_length(max_seq_length: int | None, tokenizer: Any, model: BiLSTMCRFFo
 
 
 def apply_recipe(model: Any, training: Any, options: Mapping[str, Any]) -> str:
-    """Set learning rate and epochs as the recipe for the encoder says, unless the user gives them.
+    """Set learning rates and epochs as the recipe for the encoder says, unless the user gives them.
+
+    The encoder need not wait for a head that has learnt already. One without a BiLSTM, such as the classifier of a
+    stock tagger, has learnt at the encoder's rate and goes on at it: at that of a new head it would forget.
 
     Args:
         model: the tagger.
@@ -193,6 +196,11 @@ def apply_recipe(model: Any, training: Any, options: Mapping[str, Any]) -> str:
     chosen = {name: value for name, value in chosen.items() if name not in options}
     if "max_steps" in options:  # a user who counts steps has no use for epochs
         chosen.pop("num_train_epochs", None)
+    if has_learnt(model):
+        further = {"frozen_steps": 0.0}
+        if model.lstm is None:
+            further["head_learning_rate"] = chosen.get("learning_rate", training.learning_rate)
+        chosen |= {name: value for name, value in further.items() if name not in options}
     for name, value in chosen.items():
         setattr(training, name, value)
     said = ", ".join(f"{name} {value:g}" for name, value in chosen.items()) or "nothing to choose, all is given"

@@ -19,6 +19,7 @@ from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
 from .dataset import TaggingDataset
 from .hub_trainer import HubTrainer
+from .recipe import is_new
 from .restartable_trainer import RestartableTrainer
 from .staged_trainer import StagedTrainer
 from .training_arguments import CRFTrainingArguments
@@ -201,21 +202,13 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
 
 
 def _frozen_new_parts(tagger: BiLSTMCRFForTokenClassification) -> list[str]:
-    """Name the parts of the head that were never trained and will not be.
-
-    In a new part the biases, or the scores of the CRF, are exactly 0, which is hardly ever so in a trained part.
-    """
+    """Name the parts of the head that were never trained and will not be."""
     parts = {name: part for name in HEAD if (part := getattr(tagger, name)) is not None}
-    new = {name for name, part in parts.items() if name != "word_shapes" and _is_new(name, part)}
+    new = {name for name, part in parts.items() if name != "word_shapes" and is_new(name, part)}
     # The word shapes have no bias. They are as new as the part that alone reads them.
     if "lstm" in new or ("lstm" not in parts and "classifier" in new):
         new.add("word_shapes")
     return [name for name, part in parts.items() if name in new and not _is_trainable(part)]
-
-
-def _is_new(name: str, part: nn.Module) -> bool:
-    zeros = (values for key, values in part.named_parameters() if name == "crf" or "bias" in key)
-    return not any(values.detach().any() for values in zeros)
 
 
 def _is_trainable(part: nn.Module) -> bool:

@@ -39,7 +39,10 @@ class CRFTrainingArguments(TrainingArguments):
     )
     head_learning_rate: float = field(
         default=1e-3,
-        metadata={"help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing."},
+        metadata={
+            "help": "Peak learning rate of the BiLSTM and the classifier, which start from nothing. By default the "
+            "encoder's for a classifier that has learnt without a BiLSTM, as that of a wrapped tagger."
+        },
     )
     crf_learning_rate: float = field(
         default=1e-2,
@@ -51,7 +54,7 @@ class CRFTrainingArguments(TrainingArguments):
         default=0.1,
         metadata={
             "help": "Steps at the start in which the encoder stands still while the new head learns to read it; below "
-            "1, the share of all steps. The encoder then warms up by itself. 0 for a tagger that is trained further."
+            "1, the share of all steps. The encoder then warms up by itself. By default 0 for a head that has learnt."
         },
     )
     early_stopping_patience: int | None = field(
