@@ -25,8 +25,8 @@ RECIPES = (
     Recipe("base", 150e6, 5e-5, 3, "the rate of the BERTimbau taggers, with a head of 1e-3 as here"),
     Recipe("large", math.inf, 1e-5, 3, "large encoders come apart at more; published taggers use 5e-6 to 1e-5"),
 )
-"""The recipes, the smallest encoders first. A new head and its CRF have the same rates in all of them, since they start
-from nothing whatever the encoder is."""
+"""The recipes, the smallest encoders first. A new head and its CRF have the same rates in all of them, since they
+start from nothing whatever the encoder is."""
 
 
 def recipe_for(model: Any) -> tuple[Recipe, int]:
