@@ -69,7 +69,7 @@ def _tag_sets(
     sets[after_others, 0] = apart[:, [spans[span][2][0] for span in after_others]].t()
     inside = [(span, offset) for span, one in enumerate(offsets) for offset in one]
     tags = [tag for *_, path in spans for tag in path]
-    sets[tuple(zip(*inside))] = torch.eye(len(labels)).bool()[tags]
+    sets[tuple(zip(*inside, strict=True))] = torch.eye(len(labels)).bool()[tags]
     sets[range(len(spans)), [one.stop for one in offsets]] = apart[[path[-1] for *_, path in spans]]
     return torch.tensor(firsts), sets
 

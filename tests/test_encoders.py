@@ -317,7 +317,9 @@ def test_new_tokens_begin_words(family, tagger):
     before = model.token_roles.shape[0]
     model.resize_token_embeddings(before + 3)
     tokenizer = tokenizer_of(FAMILIES[family].kind)
-    row = torch.tensor([[*tokenizer("Ada")["input_ids"][:-1], before, before + 2, tokenizer.sep_token_id]])
+    end = tokenizer.pad_token_id if tokenizer.sep_token_id is None else tokenizer.sep_token_id
+    ids = tokenizer("Ada", add_special_tokens=False)["input_ids"]
+    row = torch.tensor([[*ids, before, before + 2, end]])
 
     paths = model(row, attention_mask=torch.ones_like(row)).paths[0]
 
@@ -396,22 +398,23 @@ def strangers(folders, cache):
     ],
 )
 def test_a_bare_process_loads_every_way_and_saves_again(families, tagger, tmp_path):
-    expected = []
-    for family in families:
-        model, tokenizer = tagger(family), tokenizer_of(FAMILIES[family].kind)
-        model.save_pretrained(tmp_path / family)
-        tokenizer.save_pretrained(tmp_path / family)
+    expected, cases = [], [(family, unit) for family in families for unit in ("word", "token")]
+    for family, unit in cases:
+        model, tokenizer = tagger(family, chain_unit=unit), tokenizer_of(FAMILIES[family].kind)
+        model.save_pretrained(tmp_path / f"{family}-{unit}")
+        tokenizer.save_pretrained(tmp_path / f"{family}-{unit}")
         with torch.no_grad():
             paths = model(**batch_of(family)).paths.tolist()
         found = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(SENTENCES)
         expected.append([type(model).__name__, [paths, paths], found])
 
-    said = strangers([tmp_path / family for family in families], tmp_path / "cache")
+    said = strangers([tmp_path / f"{family}-{unit}" for family, unit in cases], tmp_path / "cache")
 
-    for family, (*one, _), wanted in zip(families, said, expected, strict=True):
-        assert one == wanted, family
+    for (family, unit), (*one, _), wanted in zip(cases, said, expected, strict=True):
+        assert one == wanted, (family, unit)
         for name in closure(f"modeling_{family}_crf.py"):
-            assert (tmp_path / f"{family}-again" / name).read_bytes() == (PACKAGE / name).read_bytes()
+            again = tmp_path / f"{family}-{unit}-again"
+            assert (again / name).read_bytes() == (PACKAGE / name).read_bytes()
     assert {name.split(".")[2] for name in said[0][3]} <= {families[0], "auto"}
 
 
@@ -425,8 +428,9 @@ def test_an_export_finds_every_path(family, tagger, tmp_path):
 
     parity = export(tagger(family), tokenizer, tmp_path / "texts", texts)
     words = export(tagger(family), tokenizer, tmp_path / "words", [text.split(" ") for text in texts])
+    tokens = export(tagger(family, chain_unit="token"), tokenizer, tmp_path / "tokens", texts)
 
-    for found in (parity, words):
+    for found in (parity, words, tokens):
         assert found["float32"]["equal_paths"] == found["sentences"]
         assert found["float32"]["largest_emission_difference"] < 1e-4
 
