@@ -1,5 +1,6 @@
 """`bert-crf wrap`: a chain over a stock token classifier, without training."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,26 @@ Fit = Annotated[
     ),
 ]
 
+
+class Scheme(StrEnum):
+    """How labels may be read."""
+
+    IO = "IO"
+    IOB1 = "IOB1"
+    IOB2 = "IOB2"
+    BIOES = "BIOES"
+    BILOU = "BILOU"
+    BMES = "BMES"
+
+
+TagScheme = Annotated[
+    Scheme | None,
+    typer.Option(
+        "--tag_scheme",
+        help="How the labels are read, if not as they look. `IOB1` is for a classifier whose entities begin with `I-` "
+        "although there is a `B-`; with --fit it is found out.",
+    ),
+]
 SAFE: dict[str, Any] = {"trust_remote_code": False, "model_kwargs": {"use_safetensors": True}}
 """How the stock pipeline is opened. `from_tagger` has looked at the files before."""
 HELP = """\
@@ -39,27 +60,36 @@ to them in seconds; what does not gain on folds that it was not fitted to is not
 """
 
 
-def wrap(stock: Stock, out: Out, fit: Fit = None, revision: Revision = None, verbose: Verbose = False) -> None:
+def wrap(
+    stock: Stock,
+    out: Out,
+    fit: Fit = None,
+    tag_scheme: TagScheme = None,
+    revision: Revision = None,
+    verbose: Verbose = False,
+) -> None:
     """Put a chain on a stock token classifier, as `HELP` says."""
     from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.doors.files import whole
     from modeling_bert_crf.opening.tagger import OpeningError, open_stock, quiet
+    from modeling_bert_crf.opening.taking_over import describe_rules
     from modeling_bert_crf.readers.sentences import DataError
 
     with in_one_sentence("wrap", DataError, OpeningError, OSError, ValueError, verbose=verbose):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise CommandError(f"{out}: must not exist, or be an empty folder")
-        sentences = None if fit is None else _read(fit)
+        labelled = None if fit is None else _read(fit)
+        options = {} if tag_scheme is None else {"tag_scheme": None if tag_scheme == "IOB1" else tag_scheme.value}
         with quiet():
-            model, tokenizer = open_stock(stock, revision)
-            scheme = model.config.span_scheme or "no scheme: neighbouring words with the same label are one entity"
-            lines = [f"{model.config.num_labels} labels, in {scheme}"]
-            if sentences is not None:
+            model, tokenizer = open_stock(stock, revision, **options)
+            lines = []
+            if labelled is not None:
                 pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
-                lines += _fit(stock, revision, pipeline, sentences)
+                lines = _fit(stock, revision, pipeline, labelled, finds_scheme=tag_scheme is None)
             with whole(out) as folder:
                 model.save_pretrained(folder)
                 tokenizer.save_pretrained(folder)
+    say(f"{model.config.num_labels} labels, in {describe_rules(model.config)}")
     for line in lines:
         say(line)
     say(f"{out} is a tagger: bert-crf tag {out} TEXT")
@@ -72,39 +102,33 @@ def _read(path: Path) -> Any:
     return understand(read_file(path), repair_tags=True)
 
 
-def _fit(stock: str, revision: str | None, pipeline: Any, labelled: Any) -> list[str]:
+def _fit(stock: str, revision: str | None, pipeline: Any, data: Any, finds_scheme: bool) -> list[str]:
     """Fit the chain, store what gains, and say what was found."""
     from transformers import pipeline as stock_pipeline
 
-    from modeling_bert_crf.fitting.chains import apply_fit, read_chains
-    from modeling_bert_crf.fitting.choice import choose
-    from modeling_bert_crf.fitting.comparison import HEADING, STRATEGIES, by_pipeline, word_by_word
-    from modeling_bert_crf.readers.tags import convert_tags
+    from modeling_bert_crf.fitting.chains import read_sentences
+    from modeling_bert_crf.fitting.choice import choose, store
+    from modeling_bert_crf.fitting.comparison import HEADING, StockPipeline, compare
 
     model, config = pipeline.model, pipeline.model.config
-    scheme = config.span_scheme
-    sentences = [convert_tags(sentence, labelled.scheme, scheme) for sentence in labelled.sentences]
-    chains = read_chains(pipeline, sentences)
-    rows = word_by_word(chains, config.labels, scheme, sentences)
-    host = stock_pipeline("token-classification", model=stock, revision=revision, **SAFE)
-    for strategy in STRATEGIES:
-        name = f"stock pipeline, {strategy}"
-        rows.append(by_pipeline(host, sentences, scheme, name, aggregation_strategy=strategy))
-    rows.append(by_pipeline(pipeline, [*sentences], scheme, "chain, not fitted"))
-    chosen = choose(chains, model.crf, config.labels, scheme)
-    lines = [HEADING, *(row.line() for row in rows), ""]
-    for one in chosen.candidates:
-        lines.append(
-            f"on folds that it was not fitted to, {one.name}: {one.nll:.4f} nats a word, F1 {100 * one.f1:.2f}, "
-            f"with a bias on opening an entity {100 * one.biased_f1:.2f}"
-        )
-    apply_fit(model, chosen.fit)
-    stored = f"stored: {chosen.chosen}"
-    if chosen.biases:
-        config.operating_points = {"f1": {"biases": chosen.biases}}
-        config.operating_point = "f1"
-        stored += f", with a bias of {next(iter(chosen.biases.values())):+.2f} on opening an entity"
-    return [*lines, stored]
+    rules = config.scheme
+    reading = read_sentences(pipeline, data.sentences, data.scheme, finds_scheme)
+    lines = []
+    if config.scheme != rules:
+        lines.append("most entities of the classifier begin with I-, so that its tags are read as IOB1")
+    host = stock_pipeline("token-classification", model=stock, revision=revision, pipeline_class=StockPipeline, **SAFE)
+    choice = choose(reading.chains, model.crf, config.labels, config.span_scheme)
+    lines += [HEADING, *(row.line() for row in compare(reading, host, model, choice)), ""]
+    for one in choice.candidates:
+        found = f"{one.nll:.4f} nats a word, F1 {100 * one.f1:.2f}"
+        lines.append(f"on folds that it was not fitted to, {one.name}: {found}")
+    store(model, choice)
+    return [*lines, f"stored: {choice.chosen.name}; {_settings(choice)}"]
+
+
+def _settings(choice: Any) -> str:
+    said = f"temperature {choice.fit.temperature:.2f}"
+    return said + f", bias {next(iter(choice.biases.values())):+.2f}" if choice.biases else said
 
 
 COMMAND = verb(wrap, HELP)

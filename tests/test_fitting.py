@@ -6,13 +6,17 @@ import random
 
 import pytest
 import torch
+from transformers import AutoTokenizer, BertForTokenClassification, pipeline
 
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
 from modeling_bert_crf.crf import LinearChainCRF
-from modeling_bert_crf.fitting.choice import choose, opening
-from modeling_bert_crf.fitting.comparison import places_of
-from modeling_bert_crf.fitting.likelihood import Chains, chain_of, fit_chain, fit_temperature, nll_of, unfitted
-from modeling_bert_crf.fitting.paths import Counts, Reader
+from modeling_bert_crf.fitting.chains import opens_inside, read_sentences
+from modeling_bert_crf.fitting.choice import choose, difference_error, opening, store
+from modeling_bert_crf.fitting.comparison import Row, StockPipeline, by_chain, by_stock_pipeline, places_of
+from modeling_bert_crf.fitting.likelihood import ChainFit, Chains, chain_of, fit_chain, nll_of, scaled, unfitted
+from modeling_bert_crf.fitting.paths import Counts, Reader, add
 from modeling_bert_crf.path_biases import MOVES, bias_scores, check_biases, check_operating_point, kind_of_move
+from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import constraints
 
 LABELS = {
@@ -95,16 +99,21 @@ def test_with_the_penalty_at_infinity_the_chain_is_as_it_was(true_crf):
         assert one.equal(other)
 
 
-def test_a_temperature_alone_changes_no_path_of_a_chain_without_scores(true_crf):
-    chains, crf = sampled(true_crf, 50, temperature=3.0), crf_of("IOB2")
-    reader = Reader(LABELS["IOB2"], "IOB2", crf)
+def test_a_temperature_of_all_scores_changes_no_path_and_every_probability(true_crf):
+    chains = sampled(true_crf, 50, temperature=3.0)
+    reader = Reader(LABELS["IOB2"], "IOB2", true_crf)
+    fit = unfitted(true_crf)
 
-    fit = fit_temperature(chains, crf)
+    hot = scaled(fit, 2.5)
 
-    assert fit.temperature > 1.5
-    assert nll_of(chains, crf, fit) < nll_of(chains, crf, unfitted(crf))
-    pairs = zip(reader.paths(chains, fit, {}), reader.paths(chains, unfitted(crf), {}), strict=True)
-    assert all(one.equal(other) for one, other in pairs)
+    paths = reader.paths(chains, fit, {})
+    assert all(one.equal(other) for one, other in zip(reader.paths(chains, hot, {}), paths, strict=True))
+    pairs = zip(reader.confidences(chains, hot, paths), reader.confidences(chains, fit, paths), strict=True)
+    assert all(one != other and right == was for (one, right), (other, was) in pairs)
+    # What it means: each path's score is divided.
+    emissions, tags, mask = chains.emissions[6][None], paths[6][None], torch.ones(1, 7, dtype=torch.bool)
+    score = chain_of(fit, true_crf).path_score(emissions, tags, mask)
+    assert chain_of(hot, true_crf).path_score(emissions / 2.5, tags, mask).item() == pytest.approx(score.item() / 2.5)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +126,7 @@ def test_a_temperature_alone_changes_no_path_of_a_chain_without_scores(true_crf)
 )
 def test_chains_that_cannot_be_fitted_are_refused(chains, message):
     with pytest.raises(ValueError, match=message):
-        fit_chain(chains, crf_of("IOB2"))
+        fit_chain(chains, crf_of("IOB2"), 1.0)
 
 
 def bias_of_path(tags, scheme, biases):
@@ -162,18 +171,58 @@ def test_paths_with_biases_are_those_of_an_independent_search(scheme):
         assert float(found[1]) == pytest.approx(best_score, abs=1e-5)
 
 
-def test_what_does_not_gain_on_other_folds_is_not_stored(true_crf):
+def test_what_does_not_gain_on_other_folds_is_not_stored():
     free = crf_of("IOB2")
-    nothing_to_learn = sampled(free, 200, temperature=1.0)
-    chosen = choose(nothing_to_learn, free, LABELS["IOB2"], "IOB2")
+    chosen = choose(sampled(free, 200, temperature=1.0), free, LABELS["IOB2"], "IOB2")
 
-    as_it_is = next(one for one in chosen.candidates if one.name == "as it is")
-    kept = next(one for one in chosen.candidates if one.name == chosen.chosen)
-    assert kept.nll <= as_it_is.nll
-    assert max(kept.f1, kept.biased_f1) >= as_it_is.f1
+    assert chosen.chosen.penalty == math.inf
+    assert not any(scores.any() for scores in chosen.fit[:3])
+    assert chosen.fit.temperature == pytest.approx(1.0, rel=0.25)  # the truth; only the temperature is fitted
 
-    much_to_learn = choose(sampled(true_crf, 300, temperature=2.0), free, LABELS["IOB2"], "IOB2")
-    assert much_to_learn.chosen == "all scores"
+
+def test_what_gains_on_other_folds_is_stored(true_crf):
+    free = crf_of("IOB2")
+    chosen = choose(sampled(true_crf, 900, temperature=2.0), free, LABELS["IOB2"], "IOB2")
+
+    as_it_is = chosen.candidates[0]
+    assert as_it_is.name == "as it is"
+    assert chosen.chosen.penalty < math.inf
+    assert chosen.chosen.f1 > as_it_is.f1 + 0.05
+    test = sampled(true_crf, 300, temperature=2.0, seed=9)
+    reader = Reader(LABELS["IOB2"], "IOB2", free)
+
+    def f1(fit, biases):
+        return add(reader.count(reader.paths(test, fit, biases), reader.gold(test))).f1
+
+    assert f1(chosen.fit, chosen.biases) > f1(unfitted(free), {}) + 0.05
+
+
+def test_of_equally_good_candidates_the_most_cautious_is_kept(true_crf):
+    """With one penalty three times there is nothing to choose between."""
+    free = crf_of("IOB2")
+    chosen = choose(sampled(true_crf, 60, 1.0), free, LABELS["IOB2"], "IOB2", penalties=(5.0, 5.0, 5.0))
+
+    assert chosen.chosen in chosen.candidates[:2]  # without a bias or with one
+
+
+def test_the_error_of_a_difference_of_f1s_is_that_of_resampled_sentences():
+    rng = random.Random(0)
+    counts, others = [], []
+    for _ in range(400):
+        gold = rng.randint(0, 3)
+        for some in (counts, others):
+            correct = rng.randint(0, gold)
+            some.append(Counts(correct, correct + rng.randint(0, 2), gold))
+
+    differences = []
+    for _ in range(1500):
+        drawn = [rng.randrange(400) for _ in range(400)]
+        differences.append(add([counts[i] for i in drawn]).f1 - add([others[i] for i in drawn]).f1)
+    mean = sum(differences) / 1500
+    resampled = math.sqrt(sum((one - mean) ** 2 for one in differences) / 1499)
+
+    assert difference_error(counts, others) == pytest.approx(resampled, rel=0.1)
+    assert difference_error(counts, counts) == 0
 
 
 def test_a_bias_on_opening_finds_more_entities():
@@ -182,7 +231,7 @@ def test_a_bias_on_opening_finds_more_entities():
     reader = Reader(labels, "IOB2", crf)
 
     predicted = [
-        sum(counts.predicted for counts in reader.count(chains, unfitted(crf), opening(bias)))
+        add(reader.count(reader.paths(chains, unfitted(crf), opening(bias)), reader.gold(chains))).predicted
         for bias in (-2.0, 0.0, 2.0)
     ]
 
@@ -239,3 +288,123 @@ def test_wrong_operating_points_are_refused(point, message):
 
 def test_places_are_characters_of_the_words_joined_by_blanks():
     assert places_of(["Ada", "met", "Bo", "Li"], [(0, 1, "PER"), (2, 4, "PER")]) == {(0, 3, "PER"), (8, 13, "PER")}
+
+
+TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+DATA = [
+    ("Ada Lovelace visited Paris in the rain", "B-PER I-PER O B-LOC O O O"),
+    ("yesterday", "O"),
+    ("Charles wrote to Ada , Ada in Paris", "B-PER O O B-PER O B-PER O B-LOC"),
+    ("the rain in the rain in the rain in Lovelace", "O O O O O O O O O B-PER"),
+] * 5
+GOLD = [
+    {(0, 12, "PER"), (21, 26, "LOC")},
+    set(),
+    {(0, 7, "PER"), (17, 20, "PER"), (23, 26, "PER"), (30, 35, "LOC")},
+    {(36, 44, "PER")},
+]
+
+
+def sentences_of(data):
+    return [
+        Sentence(words.split(), tags.split(), "data.conll", list(range(len(words.split())))) for words, tags in data
+    ]
+
+
+@pytest.fixture
+def stock_folder(encoder_folder, tmp_path):
+    """A stock classifier that knows nothing, with sub-tokens that disagree."""
+
+    def make(bias=None):
+        names = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: index for index, tag in enumerate(TAGS)}}
+        torch.manual_seed(8)
+        model = BertForTokenClassification.from_pretrained(encoder_folder, **names)
+        with torch.no_grad():
+            model.classifier.weight.normal_(std=0.4)
+            model.classifier.bias.copy_(torch.randn(5) if bias is None else torch.tensor(bias))
+        model.save_pretrained(tmp_path / "stock")
+        AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(tmp_path / "stock")
+        return str(tmp_path / "stock")
+
+    return make
+
+
+@pytest.fixture
+def wrapped(stock_folder):
+    def make(**config):
+        folder = stock_folder(config.pop("bias", None))
+        model = BertBiLSTMCRFForTokenClassification.from_tagger(folder, **config)
+        return BiLSTMCRFPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+
+    return make
+
+
+def test_rows_of_the_stock_pipeline_are_what_it_finds_when_it_is_called(stock_folder):
+    folder, sentences = stock_folder(), sentences_of(DATA)
+    rows = by_stock_pipeline(pipeline("ner", model=folder, pipeline_class=StockPipeline), sentences, "IOB2")
+
+    host = pipeline("ner", model=folder)
+    assert [row.name for row in rows] == [f"stock pipeline, {one}" for one in ("simple", "first", "average", "max")]
+    for row in rows:
+        strategy, scores, correct = row.name.split(", ")[1], [], 0
+        for index, (text, _) in enumerate(DATA):
+            for one in host(text, aggregation_strategy=strategy):
+                correct += (one["start"], one["end"], one["entity_group"]) in GOLD[index % 4]
+                scores.append(float(one["score"]))
+        assert row.counts == Counts(correct, len(scores), 35)
+        assert [score for score, _ in row.confidences] == pytest.approx(scores, abs=1e-5)
+        assert sum(right for _, right in row.confidences) == correct
+    assert len({row.counts for row in rows}) > 1
+
+
+def test_the_row_of_a_chain_is_what_our_pipeline_finds_in_words(wrapped):
+    tagger, sentences = wrapped(), sentences_of(DATA)
+    reading = read_sentences(tagger, sentences, "IOB2")
+    reader = Reader(TAGS, "IOB2", tagger.model.crf)
+
+    row = by_chain("chain", reading.chains, reader, unfitted(tagger.model.crf), {})
+
+    found = tagger([sentence.words for sentence in sentences], is_split_into_words=True)
+    assert row.counts.predicted == sum(map(len, found)) > 0
+    scores = sorted(one["score"] for text in found for one in text)
+    assert sorted(score for score, _ in row.confidences) == pytest.approx(scores, abs=1e-5)
+
+
+def test_what_is_kept_of_a_fit_is_what_a_model_then_does(wrapped):
+    tagger, sentences = wrapped(), sentences_of(DATA)
+    reading = read_sentences(tagger, sentences, "IOB2")
+    torch.manual_seed(7)
+    fit = ChainFit(torch.randn(5).double(), torch.randn(5).double(), torch.randn(5, 5).double(), 1.7)
+    choice = choose(reading.chains, tagger.model.crf, TAGS, "IOB2", penalties=(math.inf,))
+    choice = choice._replace(fit=fit, biases=opening(1.25))
+    reader = Reader(TAGS, "IOB2", tagger.model.crf)
+    expected = by_chain("chain", reading.chains, reader, choice.fit, choice.biases)
+
+    store(tagger.model, choice)
+
+    found = tagger([sentence.words for sentence in sentences], is_split_into_words=True)
+    scores = sorted(one["score"] for text in found for one in text)
+    assert scores == pytest.approx(sorted(score for score, _ in expected.confidences), abs=1e-5)
+    assert tagger.model.config.operating_point == "f1"
+
+
+IOB1 = [0.0, -9.0, 1.0, -9.0, 1.0]
+"""Biases of a classifier that hardly ever says B-."""
+
+
+def test_a_classifier_of_iob1_gets_gold_tags_as_it_writes_them(wrapped):
+    touching = [*DATA, ("Ada Lovelace Ada", "B-PER I-PER B-PER")]
+    reading = read_sentences(wrapped(bias=IOB1, tag_scheme=None), sentences_of(touching), "IOB2")
+
+    assert opens_inside(reading.tags)
+    assert reading.sentences[0].tags == ["B-PER", "I-PER", "O", "B-LOC", "O", "O", "O"]
+    assert reading.chains.tags[0].tolist() == [4, 4, 0, 2, 0, 0, 0]
+    assert reading.chains.tags[-1].tolist() == [4, 4, 3]
+    plain = read_sentences(wrapped(bias=[0.0, 1.0, -9.0, 1.0, -9.0]), sentences_of(touching), "IOB2")
+    assert plain.chains.tags[-1].tolist() == [3, 4, 3]
+
+
+def test_a_row_is_a_line_of_the_table():
+    row = Row("some way", Counts(3, 4, 6), 2, [(1.0, True), (0.5, True), (0.5, False)])
+
+    assert row.line().split() == ["some", "way", "75.00", "50.00", "60.00", "2", "0.000"]

@@ -121,7 +121,7 @@ def test_placeholders_are_refused_with_the_cure(stock):
 def test_plain_types_are_read_as_io_and_it_is_said(stock, caplog):
     model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert", ["O", "name", "phone"])))
 
-    assert "neighbouring words with the same label are read as one entity" in caplog.text
+    assert "neighbouring words with the same label are one entity" in caplog.text
     assert model.crf.allowed_transitions.all()
 
 

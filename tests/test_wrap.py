@@ -55,15 +55,19 @@ def test_a_stock_classifier_becomes_a_tagger(stock, tmp_path):
 
 
 def test_the_ways_to_decode_are_compared_and_the_fit_is_stored(stock, dev, tmp_path):
+    biased(stock, 0.0, 0.0, -1.0)  # its entities begin with B-
     result = run(stock, tmp_path / "out", "--fit", dev)
 
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "3 labels, in IOB2"
     ways = ["argmax, strict", "argmax, as conlleval reads it", *(f"stock pipeline, {one}" for one in STRATEGIES)]
-    assert [line[:34].strip() for line in lines[2:9]] == [*ways, "chain, not fitted"]
-    assert any(line.startswith("stored: all scores") for line in lines)
-    assert open_tagger(str(tmp_path / "out")).model.crf.transitions.any()
+    assert [line[:34].strip() for line in lines[2:10]] == [*ways, "chain, not fitted", "chain, fitted on other folds"]
+    assert any(line.startswith("on folds that it was not fitted to, as it is: ") for line in lines)
+    assert any(line.startswith("stored: ") for line in lines)
+    stored = open_tagger(str(tmp_path / "out")).model
+    taken_over = BiLSTMCRFForTokenClassification.from_tagger(str(stock))
+    assert not stored.classifier.weight.equal(taken_over.classifier.weight)  # at least the temperature is fitted
 
 
 def test_a_folder_that_is_not_empty_is_left_alone(stock, tmp_path):
@@ -216,3 +220,60 @@ def test_what_is_wrapped_already_is_not_wrapped_again(stock, tmp_path):
 
     assert result.exit_code == 1
     assert "must be a stock token classifier, got a tagger of ours: from_pretrained loads it" in result.stderr
+
+
+def biased(stock, *bias):
+    with_weights(lambda tensors: tensors["classifier.bias"].copy_(torch.tensor(bias)))(stock)
+
+
+def test_a_fit_finds_out_that_a_classifier_has_learnt_iob1(stock, dev, tmp_path):
+    biased(stock, 0.0, -9.0, 0.5)
+    result = run(stock, tmp_path / "out", "--fit", dev)
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "3 labels, in IOB1: an entity may also begin with I-, and every tag may follow every other"
+    assert lines[1] == "most entities of the classifier begin with I-, so that its tags are read as IOB1"
+    assert "argmax, strict" not in result.stdout  # nothing is illegal
+    assert open_tagger(str(tmp_path / "out")).model.config.tag_scheme is None
+
+
+def test_the_scheme_that_the_user_names_holds(stock, dev, tmp_path):
+    biased(stock, 0.0, -9.0, 0.5)
+    for scheme, stored in (("IOB2", "IOB2"), ("IOB1", None)):
+        result = run(stock, tmp_path / scheme, "--tag_scheme", scheme, *(["--fit", dev] if stored else []))
+        assert result.exit_code == 0, result.output
+        assert "begin with I-, so" not in result.stdout
+        assert open_tagger(str(tmp_path / scheme)).model.config.tag_scheme == stored
+
+    result = run(stock, tmp_path / "out", "--tag_scheme", "IO")
+    assert result.exit_code == 1
+    assert "`tag_scheme` 'IO' has no tag 'B-PER'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["O", "B-LOC", "I-PER"], "IOB1: an entity may also begin with I-, and every tag may follow every other"),
+        (["O", "I-LOC", "I-PER"], "IO: neighbouring words of one type are one entity, and every tag may follow"),
+        (["O", "place", "person"], "no scheme: neighbouring words with the same label are one entity, and every"),
+    ],
+)
+def test_labels_that_forbid_nothing_are_said_to(stock, tmp_path, caplog, labels, said):
+    change(id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)})(stock)
+    result = run(stock, tmp_path / "out")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"3 labels, in {said}")
+    assert f"{stock}: its labels are read in {said}" in caplog.text
+    model = open_tagger(str(tmp_path / "out")).model
+    assert model.crf.allowed_starts.all()
+    assert model.crf.allowed_transitions.all()
+
+
+def test_entities_of_an_iob1_label_set_may_begin_with_either_tag(stock, tmp_path):
+    labels = ["O", "B-LOC", "I-PER"]
+    change(id2label=dict(enumerate(labels)), label2id={label: index for index, label in enumerate(labels)})(stock)
+    config = open_tagger(str(stock)).model.config
+
+    assert (config.scheme, config.span_scheme) == (None, "IOB2")

@@ -1,8 +1,8 @@
 """A chain over a classifier that is trained already: fitted to labelled sentences that the encoder reads once.
 
-chains.py       what the chain needs of labelled sentences
+chains.py       labelled sentences, read by the encoder once
 likelihood.py   its scores and its temperature, by likelihood
-paths.py        entities of its best paths, with biases, counted
+paths.py        entities of its best paths, with biases: counted, and how probable they are
 choice.py       what of a fit gains on sentences that it was not made of
 comparison.py   other ways to decode the same classifier, beside it
 """

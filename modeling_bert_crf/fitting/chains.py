@@ -1,38 +1,67 @@
 """What a chain needs of labelled sentences: emissions and tags, each sentence read by the encoder once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 
-from .. import BiLSTMCRFForTokenClassification, BiLSTMCRFPipeline
+from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
 from ..readers.sentences import Sentence
-from .likelihood import ChainFit, Chains
+from ..readers.tags import convert_tags
+from ..schemes import split_tag, tags_to_spans
+from .likelihood import Chains
 
 
-def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence]) -> Chains:
-    """Let a tagger read sentences, as its pipeline does.
+class Reading(NamedTuple):
+    """Sentences that a tagger has read."""
+
+    sentences: list[Sentence]  # with gold tags by which the tagger's paths are read, `config.span_scheme`
+    chains: Chains  # with gold tags as the classifier writes them
+    tags: list[list[str]]  # the largest logit of each word
+
+
+def read_sentences(
+    pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None, finds_scheme: bool = False
+) -> Reading:
+    """Let a tagger read the words of sentences, as its pipeline does.
+
+    A classifier whose entities mostly begin with `I-`, as in IOB1, gets gold tags that are written likewise, unless its
+    chain obeys rules that forbid them.
 
     Args:
         pipeline: of the tagger.
-        sentences: with tags in the tagger's scheme. A tag that it has no label for is unknown.
+        sentences: with gold tags. A tag that the tagger has no label for is unknown.
+        scheme: of the gold tags.
+        finds_scheme: whether the rules of IOB2 are taken from such a classifier: its `config.tag_scheme` becomes None.
+
+    Raises:
+        DataError: if the gold tags have a scheme and the labels have none, or the other way round.
     """
-    model: BiLSTMCRFForTokenClassification = pipeline.model
-    ids = {label: index for index, label in enumerate(model.config.labels)}
+    config = pipeline.model.config
     texts = pipeline.preprocess([sentence.words for sentence in sentences], is_split_into_words=True)
-    emissions = pipeline.forward(texts)
-    tags = [torch.tensor([ids.get(tag, UNKNOWN) for tag in sentence.tags]) for sentence in sentences]
-    return Chains([one.double().cpu() for one in emissions], tags)
+    emissions = [scores.double().cpu() for scores in pipeline.forward(texts)]
+    labels = config.labels
+    tags = [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]
+    gold = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
+    writes_iob1 = config.span_scheme == "IOB2" and opens_inside(tags)
+    if writes_iob1 and finds_scheme:
+        config.tag_scheme = None
+    free = config.scheme is None
+    written = [convert_tags(sentence, "IOB2", "IOB1") for sentence in gold] if writes_iob1 and free else gold
+    ids = {label: index for index, label in enumerate(labels)}
+    known = [torch.tensor([ids.get(tag, UNKNOWN) for tag in one.tags], dtype=torch.int64) for one in written]
+    return Reading(gold, Chains(emissions, known), tags)
 
 
-@torch.no_grad()
-def apply_fit(model: BiLSTMCRFForTokenClassification, fit: ChainFit) -> None:
-    """Store the scores of a fit in a model; its temperature goes into the classifier's weights."""
-    for parameter in model.classifier.parameters():
-        parameter.div_(fit.temperature)
-    crf = model.crf
-    for name in ("start_transitions", "end_transitions", "transitions"):
-        getattr(crf, name).copy_(getattr(fit, name))
+def opens_inside(tags: Iterable[Sequence[str]]) -> bool:
+    """Say whether most entities begin with `I-`, if tags are read as conlleval does.
+
+    >>> opens_inside([["I-X", "I-X", "B-X"], ["O", "I-Y"]]), opens_inside([["B-X", "I-X", "B-X"], ["O", "I-Y"]])
+    (True, False)
+    """
+    firsts = [split_tag(one[start])[0] for one in tags for start, _, _ in tags_to_spans(one, "IOB2")]
+    return 2 * firsts.count("I") > len(firsts)
 
 
-__all__ = ["apply_fit", "read_chains"]
+__all__ = ["Reading", "opens_inside", "read_sentences"]

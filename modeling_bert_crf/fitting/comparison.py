@@ -1,23 +1,31 @@
 """Ways to decode one classifier, compared on labelled sentences: word by word, by the stock pipeline, by a chain.
 
-Entities are compared by their characters in the words joined by blanks, since the stock pipeline knows no words.
+The entities of the stock pipeline, which knows no words, are compared by their characters in the words joined by
+blanks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
+from transformers import TokenClassificationPipeline
+from transformers.pipelines.token_classification import AggregationStrategy
+
 from ..readers.conversion import first_violation
 from ..readers.sentences import Sentence
-from ..schemes import tags_to_spans
+from ..schemes import OUTSIDE, tags_to_spans
 from ..scores.calibration import calibration_error
 from ..scores.mistakes import strict_spans
-from .likelihood import Chains
-from .paths import Counts
+from .chains import Reading
+from .choice import Choice
+from .likelihood import ChainFit, Chains, unfitted
+from .paths import Counts, Reader, add
 
 STRATEGIES = ("simple", "first", "average", "max")
 """How the stock pipeline joins sub-tokens."""
+BATCH = 16
+"""Texts that the stock pipeline's model reads at once."""
 Place = tuple[int, int, str]
 """Of an entity: its first character, the one after its last, its type."""
 
@@ -58,22 +66,23 @@ def places_of(words: Sequence[str], spans: Iterable[tuple[int, int, str]]) -> se
 
 
 def word_by_word(
-    chains: Chains, labels: Sequence[str], scheme: str | None, sentences: Sequence[Sentence]
+    tags: Sequence[list[str]], scheme: str | None, rules: str | None, sentences: Sequence[Sentence]
 ) -> list[Row]:
-    """Take each word's largest logit; illegal tags read strictly, as seqeval does, and as conlleval reads them."""
-    names: list[str] = list(labels)
-    tags = [[names[tag] for tag in emissions.argmax(1).tolist()] for emissions in chains.emissions]
-    gold = _gold(sentences, scheme)
+    """Read tags that were chosen word by word: illegal ones strictly, as seqeval does, and as conlleval reads them.
+
+    Args:
+        tags: of each sentence.
+        scheme: by which they are read.
+        rules: the scheme whose rules they should obey; None if there are none.
+        sentences: with gold tags.
+    """
+    gold = [set(tags_to_spans(sentence.tags, scheme)) for sentence in sentences]
     lenient = Row("argmax, as conlleval reads it", _count([set(tags_to_spans(one, scheme)) for one in tags], gold))
-    if scheme is None:
+    if rules is None:
         return [lenient]
-    illegal = sum(first_violation(one, scheme) is not None for one in tags)
-    strict = Row("argmax, strict", _count([set(strict_spans(one, scheme)) for one in tags], gold))
+    illegal = sum(first_violation(one, rules) is not None for one in tags)
+    strict = Row("argmax, strict", _count([set(strict_spans(one, rules)) for one in tags], gold))
     return [replace(row, illegal=illegal) for row in (strict, lenient)]
-
-
-def _gold(sentences: Sequence[Sentence], scheme: str | None) -> list[set[tuple[int, int, str]]]:
-    return [set(tags_to_spans(sentence.tags, scheme)) for sentence in sentences]
 
 
 def _count(found: Sequence[set[Any]], gold: Sequence[set[Any]]) -> Counts:
@@ -81,17 +90,60 @@ def _count(found: Sequence[set[Any]], gold: Sequence[set[Any]]) -> Counts:
     return Counts(sum(len(a & b) for a, b in pairs), sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs))
 
 
-def by_pipeline(pipeline: Any, sentences: Sequence[Sentence], scheme: str | None, name: str, **options: Any) -> Row:
-    """Let a pipeline, the stock one or ours, find the entities of the words joined by blanks."""
+class StockPipeline(TokenClassificationPipeline):
+    """The host's pipeline in two parts, so that its model reads each text once, whatever is made of it then."""
+
+    def postprocess(self, all_outputs: Any, **unused: Any) -> Any:
+        """Return what the model says of a text, for `entities`."""
+        return all_outputs
+
+    def entities(self, outputs: Any, strategy: str) -> list[dict[str, Any]]:
+        """Find the entities of a text as the host does."""
+        return super().postprocess(outputs, aggregation_strategy=AggregationStrategy(strategy))
+
+
+def by_stock_pipeline(pipeline: StockPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Row]:
+    """Let the stock pipeline find the entities of the words joined by blanks, by each of its strategies."""
     texts = [" ".join(sentence.words) for sentence in sentences]
     gold = [places_of(one.words, tags_to_spans(one.tags, scheme)) for one in sentences]
-    found: list[set[Place]] = []
-    confidences = []
-    for text, right, entities in zip(texts, gold, pipeline(texts, **options), strict=True):
-        places = {_without_blanks(text, one): one["score"] for one in entities if one["entity_group"] != "O"}
-        found.append(set(places))
-        confidences += [(float(score), place in right) for place, score in places.items()]
-    return Row(name, _count(found, gold), None, confidences)
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # so that little of a batch is padding
+    outputs = dict(zip(order, pipeline([texts[index] for index in order], batch_size=BATCH), strict=True))
+    rows = []
+    for strategy in STRATEGIES:
+        found: list[set[Place]] = []
+        confidences = []
+        for index, (text, right) in enumerate(zip(texts, gold, strict=True)):
+            entities = pipeline.entities(outputs[index], strategy)
+            places = {_without_blanks(text, one): one["score"] for one in entities if one["entity_group"] != OUTSIDE}
+            found.append(set(places))
+            confidences += [(float(score), place in right) for place, score in places.items()]
+        rows.append(Row(f"stock pipeline, {strategy}", _count(found, gold), None, confidences))
+    return rows
+
+
+def by_chain(name: str, chains: Chains, reader: Reader, fit: ChainFit, biases: Mapping[str, float]) -> Row:
+    """Let a chain find the entities, as our pipeline does if it is given words."""
+    paths = reader.paths(chains, fit, biases)
+    return Row(name, add(reader.count(paths, reader.gold(chains))), 0, reader.confidences(chains, fit, paths))
+
+
+def compare(reading: Reading, pipeline: StockPipeline, model: Any, choice: Choice) -> list[Row]:
+    """Compare all ways to decode a classifier.
+
+    Args:
+        reading: the sentences.
+        pipeline: of the stock classifier.
+        model: a tagger made of it, its chain not fitted.
+        choice: of a fit of the chain to these sentences.
+    """
+    config = model.config
+    reader = Reader(config.labels, config.span_scheme, model.crf)
+    return [
+        *word_by_word(reading.tags, config.span_scheme, config.scheme, reading.sentences),
+        *by_stock_pipeline(pipeline, reading.sentences, config.span_scheme),
+        by_chain("chain, not fitted", reading.chains, reader, unfitted(model.crf), {}),
+        Row("chain, fitted on other folds", add(choice.chosen.counts), 0, choice.confidences),
+    ]
 
 
 def _without_blanks(text: str, entity: dict[str, Any]) -> Place:
@@ -101,4 +153,14 @@ def _without_blanks(text: str, entity: dict[str, Any]) -> Place:
     return start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip()), entity["entity_group"]
 
 
-__all__ = ["HEADING", "STRATEGIES", "Row", "by_pipeline", "places_of", "word_by_word"]
+__all__ = [
+    "HEADING",
+    "STRATEGIES",
+    "Row",
+    "StockPipeline",
+    "by_chain",
+    "by_stock_pipeline",
+    "compare",
+    "places_of",
+    "word_by_word",
+]

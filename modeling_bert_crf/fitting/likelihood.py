@@ -22,8 +22,6 @@ from ..batching import batches_by_length
 from ..crf import UNKNOWN, LinearChainCRF
 
 _SCORES = ("start_transitions", "end_transitions", "transitions")
-PENALTY = 1.0
-"""Of one nat for a score that is moved by the square root of two: a handful of sentences cannot move it far."""
 MOST_STEPS = 100
 BATCH_WORDS = 2**14
 
@@ -96,8 +94,14 @@ def nll_of(chains: Chains, crf: LinearChainCRF, fit: ChainFit) -> float:
     return float(torch.cat(rows).sum()) / known if known else math.nan
 
 
+def scaled(fit: ChainFit, temperature: float) -> ChainFit:
+    """Divide all scores of a fit, those of the emissions too, by a temperature; its best paths stay as they are."""
+    start, end, transitions = (scores / temperature for scores in fit[:3])
+    return ChainFit(start, end, transitions, fit.temperature * temperature)
+
+
 def fit_chain(
-    chains: Chains, crf: LinearChainCRF, penalty: float = PENALTY, start: ChainFit | None = None
+    chains: Chains, crf: LinearChainCRF, penalty: float, start: ChainFit | None = None, tolerance: float = 1e-7
 ) -> ChainFit:
     """Fit the scores of a chain, and the temperature of its emissions, by likelihood.
 
@@ -107,25 +111,16 @@ def fit_chain(
     Args:
         chains: labelled.
         crf: its rules hold, and the penalty is on the distance from its scores. It is not changed.
-        penalty: at least 0. At infinity the scores stay what they are.
+        penalty: at least 0. At infinity the scores stay what they are. To move a score by one costs half of it, in
+            nats of likelihood.
         start: where the search begins; the result depends on it in its last digits only.
+        tolerance: in nats; the search ends where a step gains less.
 
     Raises:
         ValueError: if no tag is known, the tags of a chain break the rules, or the penalty is below 0.
     """
     if not penalty >= 0:
         raise ValueError(f"penalty must be at least 0, got {penalty}")
-    return _fit(chains, crf, penalty, start, _SCORES)
-
-
-def fit_temperature(chains: Chains, crf: LinearChainCRF, start: ChainFit | None = None) -> ChainFit:
-    """Fit the temperature of the emissions alone, by likelihood. Arguments and errors are those of `fit_chain`."""
-    return _fit(chains, crf, 0.0, start, ())
-
-
-def _fit(
-    chains: Chains, crf: LinearChainCRF, penalty: float, start: ChainFit | None, names: Sequence[str]
-) -> ChainFit:
     before = unfitted(crf)
     if not chains.known:
         raise ValueError("the chains must have a tag that is known, got none")
@@ -136,25 +131,24 @@ def _fit(
     start = start or before
     chain, batches = chain_of(start, crf), chains.batches
     factor = nn.Parameter(torch.tensor(1 / start.temperature, dtype=torch.float64))
-    center = {name: getattr(before, name) for name in names}
-    parameters = [getattr(chain, name) for name in names]
+    center = dict(zip(_SCORES, before, strict=False))
 
     def objective() -> Tensor:
         rows = [chain(emissions * factor, tags, mask) for _, emissions, tags, mask in batches]
         distances = [((getattr(chain, name) - value) ** 2).sum() for name, value in center.items()]
         return torch.cat(rows).sum() + penalty / 2 * sum(distances, (factor - 1) ** 2)
 
-    _minimise([*parameters, factor], objective)
+    _minimise([*chain.parameters(), factor], objective, tolerance)
     if not factor.detach() > 0:
         raise ValueError("the emissions must say something of the tags; the likelihood is best without them")
     start_scores, end_scores, transitions = (getattr(chain, name).detach() for name in _SCORES)
     return ChainFit(start_scores, end_scores, transitions, 1 / float(factor.detach()))
 
 
-def _minimise(parameters: Sequence[Tensor], objective: Callable[[], Tensor]) -> None:
+def _minimise(parameters: Sequence[Tensor], objective: Callable[[], Tensor], tolerance: float) -> None:
     """Minimise a smooth convex function by L-BFGS."""
     optimiser = torch.optim.LBFGS(
-        parameters, max_iter=MOST_STEPS, tolerance_grad=1e-4, tolerance_change=1e-7, line_search_fn="strong_wolfe"
+        parameters, max_iter=MOST_STEPS, tolerance_grad=1e-4, tolerance_change=tolerance, line_search_fn="strong_wolfe"
     )
 
     def evaluate() -> Tensor:
@@ -167,4 +161,4 @@ def _minimise(parameters: Sequence[Tensor], objective: Callable[[], Tensor]) -> 
         optimiser.step(evaluate)
 
 
-__all__ = ["PENALTY", "ChainFit", "Chains", "chain_of", "fit_chain", "fit_temperature", "nll_of", "unfitted"]
+__all__ = ["ChainFit", "Chains", "chain_of", "fit_chain", "nll_of", "scaled", "unfitted"]

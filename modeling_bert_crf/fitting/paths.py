@@ -1,14 +1,17 @@
-"""How good the best paths of chains are, with biases on their moves: counted, so that a bias can be chosen."""
+"""How good the best paths of chains are, with biases on their moves, and how probable what they find."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from ..crf import LinearChainCRF
+from ..crf import UNKNOWN, LinearChainCRF
+from ..entities import read_entities
 from ..path_biases import bias_scores
-from ..schemes import OUTSIDE, tags_to_spans
+from ..schemes import OUTSIDE, Span, tags_to_spans
 from .likelihood import ChainFit, Chains, chain_of
 
 
@@ -51,7 +54,7 @@ class Reader:
 
     def __init__(self, labels: Sequence[str], scheme: str | None, crf: LinearChainCRF):
         self.labels, self.scheme = list(labels), scheme
-        self._rules = crf
+        self.rules = crf
 
     def chain(self, fit: ChainFit, biases: Mapping[str, float]) -> LinearChainCRF:
         """Return a CRF with a fit's scores and biases on its moves, for paths."""
@@ -60,30 +63,42 @@ class Reader:
             start_transitions=fit.start_transitions + torch.tensor(starts, dtype=torch.float64),
             transitions=fit.transitions + torch.tensor(moves, dtype=torch.float64),
         )
-        return chain_of(biased, self._rules)
+        return chain_of(biased, self.rules)
 
     def paths(self, chains: Chains, fit: ChainFit, biases: Mapping[str, float]) -> list[Tensor]:
         """Return the best path of each chain, (n,)."""
         crf = self.chain(fit, biases)
-        paths: list[Tensor] = [torch.empty(0)] * len(chains.tags)
+        paths: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(chains.tags)
         for indices, emissions, _, mask in chains.batches:
             found = crf.decode(emissions / fit.temperature, mask)[0]
             for index, path in zip(indices, found, strict=True):
                 paths[index] = path[: len(chains.tags[index])]
         return paths
 
-    def spans(self, path: Tensor) -> set[tuple[int, int, str]]:
+    def spans(self, path: Tensor) -> set[Span]:
         """Read the entities off a path, or off gold tags; an unknown tag is outside."""
         tags = [self.labels[tag] if tag >= 0 else OUTSIDE for tag in path.tolist()]
-        return set(tags_to_spans(tags, self.scheme))
+        return set(tags_to_spans(tags, self.scheme)) if any(tag != OUTSIDE for tag in tags) else set()
 
-    def count(self, chains: Chains, fit: ChainFit, biases: Mapping[str, float]) -> list[Counts]:
-        """Count the entities of the best paths, chain by chain, against the gold tags."""
-        counts = []
-        for path, tags in zip(self.paths(chains, fit, biases), chains.tags, strict=True):
-            found, gold = self.spans(path), self.spans(tags)
-            counts.append(Counts(len(found & gold), len(found), len(gold)))
-        return counts
+    def gold(self, chains: Chains) -> list[set[Span]]:
+        """Read the entities off the gold tags of each chain."""
+        return [self.spans(tags) for tags in chains.tags]
+
+    def count(self, paths: Sequence[Tensor], gold: Sequence[set[Span]]) -> list[Counts]:
+        """Count the entities of paths, chain by chain, against those of the gold tags."""
+        found = map(self.spans, paths)
+        return [Counts(len(one & right), len(one), len(right)) for one, right in zip(found, gold, strict=True)]
+
+    def confidences(self, chains: Chains, fit: ChainFit, paths: Sequence[Tensor]) -> list[tuple[float, bool]]:
+        """Return of each entity of paths its exact probability by a fit, and whether it is right."""
+        config = SimpleNamespace(labels=self.labels, span_scheme=self.scheme)
+        model: Any = SimpleNamespace(config=config, crf=chain_of(fit, self.rules))
+        gold, confidences = self.gold(chains), []
+        for indices, emissions, _, mask in chains.batches:
+            rows = pad_sequence([paths[index] for index in indices], True, UNKNOWN)
+            for row, start, end, kind, score in read_entities(model, emissions / fit.temperature, mask, rows):
+                confidences.append((score, (start, end, kind) in gold[indices[row]]))
+        return confidences
 
 
 __all__ = ["Counts", "Reader", "add"]

@@ -1,6 +1,7 @@
 """A stock token classifier as a tagger of ours: its encoder and its classifier, and a chain over what they say."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from transformers.utils import logging
 
 from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
-from ..schemes import OUTSIDE
+from ..schemes import OUTSIDE, has_type, split_tag
 from .building import LOADING_ARGUMENTS, configuration_for, quiet_load_report
 
 logger = logging.get_logger(__name__)
@@ -39,14 +40,12 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
             "names of the tags there, in the order of the ids that it was trained with"
         )
     has_head = {} if tagger.prediction_head_class is None else {"prediction_head": True}
-    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **tagger.stock_fields, **config}
-    given["id2label"] = labels
-    full = configuration_for(tagger.config_class, stored, **given)
-    if full.span_scheme is None and OUTSIDE in full.labels:
-        logger.warning(
-            f"{name_or_path}: its labels have no prefixes (B-, I-, ...): neighbouring words with the same label are "
-            "read as one entity, and every tag may follow every other"
-        )
+    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **tagger.stock_fields}
+    if isinstance(labels, dict) and is_iob1_set(map(str, labels.values())):
+        given["tag_scheme"] = None
+    full = configuration_for(tagger.config_class, stored, **given | config | {"id2label": labels})
+    if OUTSIDE in full.labels and (said := describe_rules(full)) != full.scheme:
+        logger.warning(f"{name_or_path}: its labels are read in {said}")
     if tokenizer is None:
         tokenizer = AutoTokenizer.from_pretrained(name_or_path, trust_remote_code=False, **hub)
     if "word_splitter" not in config and not tokenizer.is_fast:
@@ -66,4 +65,29 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
     return model
 
 
-__all__ = ["take_over"]
+def is_iob1_set(labels: Iterable[str]) -> bool:
+    """Say whether labels can only be those of IOB1: some of their types have a `B-`, and one has an `I-` alone.
+
+    In IOB2 every type that has an `I-` has a `B-`, but in IOB1 a type has one only where two of its entities touch.
+    Where no type has a `B-`, the labels are those of IO, which forbids nothing either.
+
+    >>> is_iob1_set(["O", "B-LOC", "I-LOC", "I-PER"]), is_iob1_set(["O", "B-LOC", "I-LOC"]), is_iob1_set(["I-LOC"])
+    (True, False, False)
+    """
+    pairs = {split_tag(label) for label in labels if has_type(label)}
+    opened = {kind for prefix, kind in pairs if prefix == "B"}
+    return {prefix for prefix, _ in pairs} == {"B", "I"} and opened != {kind for _, kind in pairs}
+
+
+def describe_rules(config: Any) -> str:
+    """Say in words how a tagger's labels are read; the name of the scheme alone if it has rules."""
+    if config.span_scheme is None:
+        return "no scheme: neighbouring words with the same label are one entity, and every tag may follow every other"
+    if config.span_scheme == "IO":
+        return "IO: neighbouring words of one type are one entity, and every tag may follow every other"
+    if config.scheme is None and config.span_scheme == "IOB2":
+        return "IOB1: an entity may also begin with I-, and every tag may follow every other"
+    return str(config.scheme or f"{config.span_scheme}, but every tag may follow every other")
+
+
+__all__ = ["describe_rules", "is_iob1_set", "take_over"]

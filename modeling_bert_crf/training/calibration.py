@@ -3,12 +3,10 @@
 C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, sec. 2 and 4.2.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from ..batching import batches_by_length
@@ -16,12 +14,10 @@ from ..crf import UNKNOWN, LinearChainCRF
 from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..schemes import OUTSIDE, tags_to_spans
+from ..scores.calibration import best_temperature
 from .dataset import TaggingCollator, TaggingDataset
 
 __all__ = ["entity_confidences", "fit_temperature", "fold_temperature"]
-
-TINY = 1e-6
-"""The smallest probability that the loss reckons with. With 0 the loss of one entity would outweigh all others."""
 
 
 class Batch(NamedTuple):
@@ -33,25 +29,12 @@ class Batch(NamedTuple):
 
 
 def fit_temperature(model: BiLSTMCRFForTokenClassification, dataset: TaggingDataset) -> float:
-    """Find the temperature at which the probabilities of the found entities fit best with which of them are right.
+    """Find the temperature that suits the entities that a model finds best, see `best_temperature`.
 
-    What is minimised is the log loss of "this entity is right", over the entities that the model finds. The likelihood
-    of the gold paths would not do: it also counts entities that the model misses, and to make those more probable it
-    would flatten the probabilities of the entities that are found.
-
-    Returns:
-        A number from 0.1 to 10; 1 if the model finds no entity. The model is left as it was.
+    The model is left as it was.
     """
     batches = list(_batches(model, dataset))
-    if not _confidences(model, batches, dataset.scheme, 1.0):
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        found = _confidences(model, batches, dataset.scheme, math.exp(log_temperature))
-        chances = [min(max(score if right else 1 - score, TINY), 1.0) for score, right in found]
-        return -math.fsum(map(math.log, chances)) / len(chances)
-
-    return math.exp(minimize_scalar(loss, bounds=(-math.log(10), math.log(10)), method="bounded").x)
+    return best_temperature(lambda temperature: _confidences(model, batches, dataset.scheme, temperature))
 
 
 @torch.no_grad()
