@@ -26,8 +26,8 @@ def read_sentences(
 ) -> Reading:
     """Let a tagger read the words of sentences, as its pipeline does.
 
-    A classifier whose entities mostly begin with `I-`, as in IOB1, gets gold tags that are written likewise, unless its
-    chain obeys rules that forbid them.
+    A classifier whose entities mostly begin with `I-`, as in IOB1, gets gold tags that are written likewise, unless
+    the rules of its chain forbid them.
 
     Args:
         pipeline: of the tagger.
