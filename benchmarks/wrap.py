@@ -77,7 +77,7 @@ def decode(data: Path, stock: Path) -> dict[str, Any]:
     reader = Reader(config.labels, config.span_scheme, model.crf)
     dev, test = (read_sentences(tagger, read_conll(data / f"{name}.conll"), "IOB2") for name in ("dev", "test"))
     host = pipeline("token-classification", model=str(stock), pipeline_class=StockPipeline)
-    rows = word_by_word(test.tags, config.span_scheme, config.scheme, test.sentences)
+    rows = word_by_word(test.tags, test.gold, config.span_scheme, config.scheme)
     rows += by_stock_pipeline(host, test.sentences, config.span_scheme)
     rows.append(by_chain("chain, not fitted", test.chains, reader, unfitted(model.crf), {}))
     fits = [fit_half(dev, test, reader, seed) for seed in range(HALVES)]

@@ -408,3 +408,22 @@ def test_a_row_is_a_line_of_the_table():
     row = Row("some way", Counts(3, 4, 6), 2, [(1.0, True), (0.5, True), (0.5, False)])
 
     assert row.line().split() == ["some", "way", "75.00", "50.00", "60.00", "2", "0.000"]
+
+
+def test_gold_tags_of_a_chain_over_sub_tokens_have_one_for_each(wrapped):
+    tagger = wrapped(chain_unit="token", bias=[0.0, 1.0, -9.0, 1.0, -9.0])
+    sentences = sentences_of(DATA)
+    reading = read_sentences(tagger, sentences, "IOB2")
+
+    for sentence, gold, tags, scores in zip(
+        sentences, reading.gold, reading.chains.tags, reading.chains.emissions, strict=True
+    ):
+        pieces = [tagger.tokenizer.tokenize(word) for word in sentence.words]
+        expected = [
+            f"I{tag[1:]}" if index and tag != "O" else tag
+            for word, tag in zip(pieces, sentence.tags, strict=True)
+            for index in range(len(word))
+        ]
+        assert gold == expected == [TAGS[tag] for tag in tags]
+        assert len(scores) == len(tags)
+    assert any(len(gold) > len(one.words) for gold, one in zip(reading.gold, sentences, strict=True))

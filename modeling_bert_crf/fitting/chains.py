@@ -7,9 +7,12 @@ import torch
 
 from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
+from ..readers.conversion import convert
 from ..readers.sentences import Sentence
 from ..readers.tags import convert_tags
+from ..readers.units import Units
 from ..schemes import split_tag, tags_to_spans
+from ..text_layout import join_given_words
 from .likelihood import Chains
 
 
@@ -17,8 +20,9 @@ class Reading(NamedTuple):
     """Sentences that a tagger has read."""
 
     sentences: list[Sentence]  # with gold tags by which the tagger's paths are read, `config.span_scheme`
+    gold: list[list[str]]  # these tags, one for each unit of the chain: a word, or a sub-token
     chains: Chains  # with gold tags as the classifier writes them
-    tags: list[list[str]]  # the largest logit of each word
+    tags: list[list[str]]  # the largest logit of each unit
 
 
 def read_sentences(
@@ -39,19 +43,24 @@ def read_sentences(
         DataError: if the gold tags have a scheme and the labels have none, or the other way round.
     """
     config = pipeline.model.config
-    texts = pipeline.preprocess([sentence.words for sentence in sentences], is_split_into_words=True)
+    words = [sentence.words for sentence in sentences]
+    texts = pipeline.preprocess(words, is_split_into_words=True)
     emissions = [scores.double().cpu() for scores in pipeline.forward(texts)]
     labels = config.labels
     tags = [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]
-    gold = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
+    converted = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
+    gold = [sentence.tags for sentence in converted]
+    if config.chain_unit == "token":
+        pairs = zip(join_given_words(words, " "), texts, strict=True)
+        units = [Units.of(given.text, given.words, text.words) for given, text in pairs]
+        gold = [own.spread(one, config.span_scheme) for own, one in zip(units, gold, strict=True)]
     writes_iob1 = config.span_scheme == "IOB2" and opens_inside(tags)
     if writes_iob1 and finds_scheme:
         config.tag_scheme = None
-    free = config.scheme is None
-    written = [convert_tags(sentence, "IOB2", "IOB1") for sentence in gold] if writes_iob1 and free else gold
+    written = [convert(one, "IOB2", "IOB1") for one in gold] if writes_iob1 and config.scheme is None else gold
     ids = {label: index for index, label in enumerate(labels)}
-    known = [torch.tensor([ids.get(tag, UNKNOWN) for tag in one.tags], dtype=torch.int64) for one in written]
-    return Reading(gold, Chains(emissions, known), tags)
+    known = [torch.tensor([ids.get(tag, UNKNOWN) for tag in one], dtype=torch.int64) for one in written]
+    return Reading(converted, gold, Chains(emissions, known), tags)
 
 
 def opens_inside(tags: Iterable[Sequence[str]]) -> bool:

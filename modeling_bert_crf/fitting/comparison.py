@@ -66,17 +66,17 @@ def places_of(words: Sequence[str], spans: Iterable[tuple[int, int, str]]) -> se
 
 
 def word_by_word(
-    tags: Sequence[list[str]], scheme: str | None, rules: str | None, sentences: Sequence[Sentence]
+    tags: Sequence[list[str]], right: Sequence[list[str]], scheme: str | None, rules: str | None
 ) -> list[Row]:
     """Read tags that were chosen word by word: illegal ones strictly, as seqeval does, and as conlleval reads them.
 
     Args:
         tags: of each sentence.
-        scheme: by which they are read.
-        rules: the scheme whose rules they should obey; None if there are none.
-        sentences: with gold tags.
+        right: gold tags.
+        scheme: by which both are read.
+        rules: the scheme whose rules tags should obey; None if there are none.
     """
-    gold = [set(tags_to_spans(sentence.tags, scheme)) for sentence in sentences]
+    gold = [set(tags_to_spans(one, scheme)) for one in right]
     lenient = Row("argmax, as conlleval reads it", _count([set(tags_to_spans(one, scheme)) for one in tags], gold))
     if rules is None:
         return [lenient]
@@ -139,7 +139,7 @@ def compare(reading: Reading, pipeline: StockPipeline, model: Any, choice: Choic
     config = model.config
     reader = Reader(config.labels, config.span_scheme, model.crf)
     return [
-        *word_by_word(reading.tags, config.span_scheme, config.scheme, reading.sentences),
+        *word_by_word(reading.tags, reading.gold, config.span_scheme, config.scheme),
         *by_stock_pipeline(pipeline, reading.sentences, config.span_scheme),
         by_chain("chain, not fitted", reading.chains, reader, unfitted(model.crf), {}),
         Row("chain, fitted on other folds", add(choice.chosen.counts), 0, choice.confidences),
