@@ -83,6 +83,14 @@ Search = Annotated[
         help="`viterbi`: the most probable tagging. `marginal`: the one with the most right tags to be expected."
     ),
 ]
+Point = Annotated[
+    str | None,
+    typer.Option(
+        "--operating_point",
+        metavar="NAME",
+        help="One of the model's operating points, as `bert-crf threshold` stores them, instead of the one in force.",
+    ),
+]
 BatchSize = Annotated[
     int | None, typer.Option("--batch_size", min=1, help="Windows of text that the encoder reads at once.")
 ]
@@ -138,6 +146,7 @@ def tag(
     output: Output = None,
     threshold: Threshold = 0.0,
     decoding: Search = Decoding.VITERBI,
+    operating_point: Point = None,
     batch_size: BatchSize = None,
     device: Device = None,
     revision: Revision = None,
@@ -160,9 +169,20 @@ def tag(
     with in_one_sentence("tag", DataError, OpeningError, verbose=verbose):
         check_readable(files)
         tagger = open_tagger(model, revision, None if device is None else _device(device))
+        if operating_point is not None:
+            options["operating_point"] = _known_point(tagger, model, operating_point)
         # JSON can write half a character, which other columns of a JSON line may hold.
         with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
             _write(find_entities(tagger, read_items(texts, inputs, text_column), **options), tagger, form, file)
+
+
+def _known_point(tagger: "BiLSTMCRFPipeline", model: str, name: str) -> str:
+    """Return the name of an operating point, if the model has it."""
+    try:
+        tagger.model.config.point(name)
+    except ValueError as error:
+        raise CommandError(f"{model}: {error}") from None
+    return name
 
 
 def _sources(texts: list[str], files: list[str]) -> tuple[list[str], list[str]]:

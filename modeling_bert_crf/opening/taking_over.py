@@ -12,6 +12,7 @@ from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
 from ..schemes import OUTSIDE, has_type, split_tag
 from .building import LOADING_ARGUMENTS, configuration_for, quiet_load_report
+from .viterbi_calibration import read_operating_points
 
 logger = logging.get_logger(__name__)
 
@@ -40,7 +41,8 @@ def take_over(tagger: Any, name_or_path: str, tokenizer: Any, config: dict[str, 
             "names of the tags there, in the order of the ids that it was trained with"
         )
     has_head = {} if tagger.prediction_head_class is None else {"prediction_head": True}
-    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **tagger.stock_fields}
+    points = {} if "operating_points" in config else read_operating_points(name_or_path, **hub)
+    given: dict[str, Any] = {"num_lstm_layers": 0, "word_shape_size": 0, **has_head, **tagger.stock_fields, **points}
     if isinstance(labels, dict) and is_iob1_set(map(str, labels.values())):
         given["tag_scheme"] = None
     full = configuration_for(tagger.config_class, stored, **given | config | {"id2label": labels})
