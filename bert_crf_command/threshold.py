@@ -161,10 +161,11 @@ def _find(
         raise CommandError(_none(data, promise, choice))
     point = operating_point(evidence, choice.setting, biases)
     what = f"{promise.figure} in {'characters' if promise.in_characters else 'entities'}"
+    sure = _percent(promise.confidence)
     lines = [
         f"{data}: {len(readings.gold.units):,} entities; {_written(point)}",
         *cost_lines(evidence, readings.find(None), readings.find(point), choice.bounds),
-        f"{what}: {_percent(promise.target)} or more on another such sample, with {_percent(promise.confidence)} confidence",
+        f"{what}: {_percent(promise.target)} or more on another such sample, with {sure} confidence",
         *(f"{kind}: no promise, {_percent(best)} is the most that it could be" for kind, best in choice.best.items()),
         *(f"{kind}: no promise, there are too few entities" for kind in choice.too_few),
     ]

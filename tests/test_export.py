@@ -256,6 +256,41 @@ def test_an_export_reads_its_paths_as_the_model_does(
     assert OnnxTagger(tmp_path / "out").scheme == scheme
 
 
+def test_an_export_tags_at_the_operating_point_in_force(module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder):
+    pipe = BertBiLSTMCRFPipeline(model=module_model, tokenizer=tokenizer)
+    biases = {"background_to_start": 1.5, "start_to_start": -2.0, "inside_to_continue": 0.5, "end_to_start": -9.0}
+    plain, points = pipe(TEXTS), {"biased": {"biases": biases}}
+    monkeypatch.setattr(module_model.config, "operating_points", points)
+    biased = pipe(TEXTS, operating_point="biased")
+    kind = biased[0][0]["entity_group"]
+    scores = sorted(one["score"] for one in chain(*biased) if one["entity_group"] == kind)
+    points["mine"] = {"biases": biases, "thresholds": {kind: (scores[0] + scores[-1]) / 2}}
+    monkeypatch.setattr(module_model.config, "operating_point", "mine")
+    expected = pipe(TEXTS)
+    assert len({sum(map(len, found)) for found in (plain, biased, expected)}) == 3
+
+    parity = writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES)
+
+    found = parity["float32"]
+    assert (found["equal_paths"], found["equal_entities"]) == (parity["sentences"], parity["sentences"])
+    tagger = OnnxTagger(tmp_path / "tagger")
+    assert_same(tagger(TEXTS), expected)
+    assert_same(tagger(TEXTS, aggregation_strategy="none"), pipe(TEXTS, aggregation_strategy="none"))
+
+
+def test_a_worse_path_is_no_tie_because_biases_are_not_counted(
+    module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder
+):
+    """The plain paths of a model with biases are better than its own without these, and still not its own."""
+    biases = {"background_to_start": 6.0, "start_to_start": 6.0, "end_to_start": 6.0}
+    monkeypatch.setattr(module_model.config, "operating_points", {"eager": {"biases": biases}})
+    monkeypatch.setattr(module_model.config, "operating_point", "eager")
+    monkeypatch.setattr(OnnxTagger, "decode", lambda self, emissions, mask: self.crf.decode(emissions, mask))
+
+    with pytest.raises(ValueError, match=r"at least 99\.9% of the model's paths, got [0-3] of 4, and 0 ties"):
+        writing.export(module_model, tokenizer, tmp_path / "tagger", SENTENCES)
+
+
 def test_an_export_that_tags_otherwise_is_refused(module_model, tokenizer, tmp_path, monkeypatch, reuse_encoder):
     tables = writing._tables
 

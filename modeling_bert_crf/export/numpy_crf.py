@@ -51,11 +51,11 @@ class NumpyCRF:
     """
 
     def __init__(self, start_transitions: Array, end_transitions: Array, transitions: Array):
-        onward = np.column_stack([transitions, end_transitions])
-        scores = np.vstack([onward, [*start_transitions, 0.0]])
-        self.move_scores: Array = scores.astype(np.float64)  # (K+1 from, K+1 to)
+        self.move_scores = _moves(start_transitions, end_transitions, transitions)
 
-    def decode(self, emissions: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    def decode(
+        self, emissions: NDArray, mask: NDArray[np.bool_], biases: tuple[NDArray, NDArray] | None = None
+    ) -> NDArray[np.int64]:
         """Find the best path of each row, by the Viterbi algorithm, in O(T K^2).
 
         Of equally good paths this is the one that `LinearChainCRF.decode` finds. The recursions run from both ends and
@@ -63,10 +63,16 @@ class NumpyCRF:
         the right; and then, outwards, each tag is the smallest. Sums are added in the same order as there, so that
         paths which are equally good there are equally good here.
 
+        Args:
+            biases: (K,) and (K, K), added for this search to the scores of starting and of going from tag to tag.
+
         Returns:
             (B, T), -100 where the mask is False. Arbitrary where every path is forbidden.
         """
         rows, positions, outside = emissions.shape
+        moves = self.move_scores
+        if biases is not None:
+            moves = moves + _moves(biases[0], np.zeros(outside), biases[1])
         half = max(1, (positions + 1) // 2)
         length = mask.sum(1)[:, None]
         # The position that the search reaches from the left, and from the right, in each step. The number `positions`
@@ -77,12 +83,12 @@ class NumpyCRF:
         table = self._with_outside(emissions, 1)
         scores = table[np.arange(rows)[:, None], source].transpose(2, 0, 1, 3)  # (half, 2, B, K+1)
 
-        move_scores = np.stack([self.move_scores.T, self.move_scores])[:, None]  # (2, 1, K+1 next, K+1 previous)
+        move_scores = np.stack([moves.T, moves])[:, None]  # (2, 1, K+1 next, K+1 previous)
         best = [np.broadcast_to(move_scores[..., outside], scores.shape[1:])]  # without the state's own score
         for own in scores[:-1]:
             best.append(((own[:, :, None] + move_scores) + best[-1][:, :, None]).max(3))
         left, right = scores[-1] + best[-1]
-        meeting = (left[:, :, None] + self.move_scores) + right[:, None]
+        meeting = (left[:, :, None] + moves) + right[:, None]
         state = np.stack(np.divmod(meeting.reshape(rows, -1).argmax(1), outside + 1))  # (2, B)
 
         path = [state]
@@ -155,6 +161,11 @@ class NumpyCRF:
         table[:, -1, -1] = 0.0
         table[:, : places - 1, -1] = 0.0
         return table
+
+
+def _moves(start: NDArray, end: NDArray, transitions: NDArray) -> Array:
+    """Put what concerns starting, ending and going from tag to tag into one matrix, (K+1 from, K+1 to)."""
+    return np.vstack([np.column_stack([transitions, end]), [*start, 0.0]]).astype(np.float64)
 
 
 def _log_sum(scores: Array, axis: int) -> Array:

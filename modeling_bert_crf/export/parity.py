@@ -1,6 +1,7 @@
 """The comparison of an exported model with the model itself, on real sentences. Only an export that passes is kept."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..crf import UNKNOWN
+from ..path_biases import bias_scores
 from ..pipeline_crf import BiLSTMCRFPipeline
 from ..scores.metrics import flat_scores, score_tags
 from ..words import Window
@@ -106,14 +108,22 @@ def _emit(model: Any, chain: Sequence[Window]) -> Tensor:
 
 
 def _decode(model: Any, emissions: Tensor) -> list[int]:
-    return model.crf.decode(emissions, torch.ones(emissions.shape[:2], dtype=torch.bool))[0][0].tolist()
+    return model.best_paths(emissions, torch.ones(emissions.shape[:2], dtype=torch.bool))[0].tolist()
+
+
+def _score(model: Any, emissions: Tensor, path: Sequence[int]) -> float:
+    """Return the score of a path by which it is searched, with the biases of the operating point in force."""
+    config, mask = model.config, torch.ones(1, len(path), dtype=torch.bool)
+    starts, moves = bias_scores(config.labels, config.span_scheme, config.point(None).get("biases", {}))
+    biases = starts[path[0]] + sum(moves[one][two] for one, two in pairwise(path))
+    return model.crf.path_score(emissions, torch.tensor([path]), mask).item() + biases
 
 
 def _exported(tagger: OnnxTagger, chains: Sequence[Sequence[Window]]) -> list[tuple[np.ndarray, list[int]]]:
     """Return the export's emissions (T, K) and path for each chain."""
 
     def read(emissions: np.ndarray, mask: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
-        rows = zip(emissions, mask, tagger.crf.decode(emissions, mask), strict=True)
+        rows = zip(emissions, mask, tagger.decode(emissions, mask), strict=True)
         return [(row[scored], path[path != UNKNOWN].tolist()) for row, scored, path in rows]
 
     return tagger.read_chains(chains, read)
@@ -135,9 +145,8 @@ def _agreement(
     for index, (own, path, (emissions, other)) in enumerate(zip(reference, paths, exported, strict=True)):
         largest = max(largest, float(np.abs(own[0].numpy() - emissions).max()))
         if path != other:
-            mask = torch.ones(1, len(path), dtype=torch.bool)
-            scores = [model.crf.path_score(own, torch.tensor([tags]), mask).item() for tags in (path, other)]
-            differences.append({"sentence": index, "margin": scores[0] - scores[1]})
+            margin = _score(model, own, path) - _score(model, own, other)
+            differences.append({"sentence": index, "margin": margin})
     return {
         "equal_paths": len(paths) - len(differences),
         "ties": sum(difference["margin"] < TIE for difference in differences),

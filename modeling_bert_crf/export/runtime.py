@@ -23,6 +23,7 @@ import tokenizers
 from numpy.typing import NDArray
 
 from ..batching import chunks, run_by_length
+from ..path_biases import bias_scores
 from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
 from ..text_layout import Found, Text, lay_out, split_inputs
 from ..words import Window
@@ -56,6 +57,10 @@ class OnnxTagger:
         # Exports of version 0.1 do not name the scheme.
         self.scheme: str | None = settings["scheme"] if "scheme" in settings else span_scheme(None, self.labels)
         self.crf = NumpyCRF(**np.load(folder / "crf.npz"))
+        point = settings.get("operating_point", {})  # the one in force in the model; older exports have none
+        starts, moves = bias_scores(self.labels, self.scheme, point.get("biases", {}))
+        self._biases = np.array(starts), np.array(moves)
+        self._thresholds: dict[str, float] = point.get("thresholds", {})
         self._settings = settings
         self._tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])
         self._encoder = _session(folder / ("encoder.int8.onnx" if int8 else "encoder.onnx"), threads)
@@ -103,8 +108,9 @@ class OnnxTagger:
 
         def read_batch(emissions: Emissions, mask: NDArray[np.bool_]) -> list[list[Found]]:
             rows: list[list[Found]] = [[] for _ in emissions]
-            for found in read(emissions, mask, self.crf.decode(emissions, mask)):
-                rows[found.row].append(found)
+            for found in read(emissions, mask, self.decode(emissions, mask)):
+                if by_word or found.score >= self._thresholds.get(found.name, 0.0):
+                    rows[found.row].append(found)
             return rows
 
         for chunk in chunks(inputs, is_split_into_words):
@@ -112,6 +118,10 @@ class OnnxTagger:
             readings = iter(self.read_chains([chain for text in texts for chain in text.chains], read_batch))
             for text in texts:
                 yield text.entries(list(islice(readings, len(text.chains))), by_word)
+
+    def decode(self, emissions: Emissions, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Find the best path of each row, (B, T), with the biases of the operating point in force."""
+        return self.crf.decode(emissions, mask, self._biases)
 
     def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
         """Split inputs into words and chains, and lay the chains out in windows."""

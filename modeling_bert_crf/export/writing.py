@@ -40,7 +40,7 @@ __all__ = ["MODULES", "OPSET", "export"]
 OPSET, IR_VERSION = 20, 10
 MODULES = (
     *("export/runtime.py", "export/numpy_crf.py"),
-    *("batching.py", "text_layout.py", "splitters.py", "words.py", "schemes.py"),
+    *("batching.py", "text_layout.py", "splitters.py", "words.py", "schemes.py", "path_biases.py"),
 )
 """The code that travels with an export."""
 
@@ -100,6 +100,7 @@ def _write(model: BiLSTMCRFForTokenClassification, tokenizer: Any, folder: Path)
         "chain_unit": config.chain_unit,
         "reach": model.reach,
         "max_length": min(tokenizer.model_max_length, model.max_length),
+        "operating_point": config.point(None),
         "special_ids": {name: getattr(tokenizer, f"{name}_token_id") for name in ("unk", "mask")},
     }
     (folder / "tagger.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", "utf-8")
