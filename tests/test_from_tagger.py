@@ -185,6 +185,32 @@ def test_an_operating_point_changes_the_paths_and_no_probability(stock):
     assert pipeline(SENTENCES) == eager
 
 
+def test_a_viterbi_calibration_beside_a_classifier_becomes_its_operating_points(stock, tmp_path):
+    moves = ("background_stay", "background_to_start", "end_to_background", "end_to_start", "inside_to_continue")
+    biases = {f"transition_bias_{move}": -0.5 for move in (*moves, "inside_to_end")}
+    points = {"high_recall": {"biases": biases}, "default": {"biases": dict.fromkeys(biases, 0.0)}}
+    folder = tmp_path / "stock"
+    shutil.copytree(stock("bert"), folder)
+    file = folder / "viterbi_calibration.json"
+    file.write_text(json.dumps({"operating_points": points}))
+
+    config = BiLSTMCRFForTokenClassification.from_tagger(str(folder)).config
+
+    assert config.operating_point == "default"
+    assert config.point("high_recall")["biases"] == dict.fromkeys((*moves, "inside_to_end"), -0.5)
+    own = {"mine": {"biases": {"background_stay": 1.0}}}
+    assert (
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder), operating_points=own).config.operating_points == own
+    )
+    del biases["transition_bias_end_to_start"]
+    file.write_text(json.dumps({"operating_points": points}))
+    with pytest.raises(ValueError, match=r"viterbi_calibration\.json: .* 'transition_bias_end_to_start' is missing"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder))
+    file.write_text("{")
+    with pytest.raises(ValueError, match=r"viterbi_calibration\.json: Expecting property name"):
+        BiLSTMCRFForTokenClassification.from_tagger(str(folder))
+
+
 def test_an_unknown_operating_point_is_refused(stock):
     model = BiLSTMCRFForTokenClassification.from_tagger(str(stock("bert")))
     pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer_of(FAMILIES["bert"].kind))
