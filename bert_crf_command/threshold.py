@@ -159,7 +159,7 @@ def _find(
     choice = choose(evidence, promise)
     if choice.setting is None:
         raise CommandError(_none(data, promise, choice))
-    point = operating_point(evidence, choice.setting, biases)
+    point = operating_point(evidence, choice.setting, biases, readings.known)
     what = f"{promise.figure} in {'characters' if promise.in_characters else 'entities'}"
     sure = _percent(promise.confidence)
     lines = [
@@ -195,11 +195,13 @@ def _checked(readings: "Readings", point: dict[str, Any], promise: "Promise", ch
 
 def _none(data: Path, promise: "Promise", choice: "Choice") -> str:
     """Say in one sentence that nothing keeps the promise, and what could be promised."""
-    wanted = f"{promise.figure} of {_percent(promise.target)}"
+    wanted = f"{promise.figure} of {_percent(promise.target)}" + " in characters" * promise.in_characters
     most = [f"{_percent(best)}" + f" of {kind}" * promise.by_type for kind, best in choice.best.items() if best]
     if not most:
         return f"{data}: must hold more entities for a promise, {'of some type' if promise.by_type else 'in all'}"
     sure = _percent(promise.confidence)
+    if min(choice.best.values()) >= promise.target:
+        return f"{data}: no one setting keeps a {wanted} of all types with {sure} confidence"
     return f"{data}: no setting keeps a {wanted} with {sure} confidence; the most is {', '.join(most)}"
 
 

@@ -16,6 +16,7 @@ from modeling_bert_crf.fitting import promises
 from modeling_bert_crf.fitting.costs import cost_lines
 from modeling_bert_crf.fitting.evidence import Evidence, Found, Gold, Readings, Share
 from modeling_bert_crf.fitting.promises import Promise, Setting, biases_to_try, choose, lower_bound, operating_point
+from modeling_bert_crf.opening.tagger import open_tagger
 from modeling_bert_crf.opening.viterbi_calibration import operating_points_of, viterbi_calibration
 from modeling_bert_crf.path_biases import check_operating_point
 from modeling_bert_crf.readers.sentences import Sentence
@@ -119,7 +120,7 @@ def test_what_only_looks_right_is_broken_by_every_other_sample():
 
 @pytest.mark.slow
 def test_in_thousands_of_samples_a_promise_by_type_is_kept_for_each_type():
-    promise, draws = Promise("precision", 0.9, by_type=True), 1000
+    promise, draws = Promise("precision", 0.8, by_type=True), 1000
     rng, made, broken = np.random.default_rng(5), [0, 0], [0, 0]
     for _ in range(draws):
         choice, other = choose(drawn(rng, 400), promise), drawn(rng, 400)
@@ -198,11 +199,13 @@ def test_biases_to_try_are_legal_and_begin_with_none():
 def test_a_setting_is_written_as_the_configuration_holds_it():
     evidence = Evidence(["X", "Y"], 1, Gold(*np.zeros((3, 0), int)), [])
 
-    assert operating_point(evidence, Setting(1, np.array([0.0, 0.25])), [{}, {"background_stay": 1.0}]) == {
+    biases, setting = [{}, {"background_stay": 1.0}], Setting(1, np.array([0.5, 0.25]))
+    assert operating_point(evidence, setting, biases, ["X", "Y"]) == {
         "biases": {"background_stay": 1.0},
-        "thresholds": {"Y": 0.25},
+        "thresholds": {"X": 0.5, "Y": 0.25},
     }
-    assert operating_point(evidence, Setting(0, np.zeros(2)), [{}]) == {}
+    assert operating_point(evidence, setting, biases, ["Y"])["thresholds"] == {"Y": 0.25}
+    assert operating_point(evidence, Setting(0, np.zeros(2)), biases, ["X", "Y"]) == {}
 
 
 # What a tagger finds
@@ -310,7 +313,7 @@ def folder(pipe, tmp_path):
 @pytest.fixture
 def run(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    few = [{}, {"background_to_start": -1.0}, {"background_stay": -2.0, "end_to_background": -2.0}]
+    few = [{}, {"background_to_start": -1.0}, {"background_stay": -9.0, "end_to_background": -9.0}]
     monkeypatch.setattr(promises, "biases_to_try", lambda: few)
 
     def run(*argv, code=0):
@@ -353,13 +356,22 @@ def test_recall_in_characters_is_reached_by_biases_and_other_decoders_get_them(r
 
     stored = json.loads((folder / "config.json").read_text())
     assert stored["operating_point"] == "redact"
-    assert stored["operating_points"]["redact"]["biases"]["background_stay"] == -2.0
+    assert stored["operating_points"]["redact"]["biases"]["background_stay"] == -9.0
     assert stored["operating_points"]["older"] == {"biases": {"background_stay": 0.5}}
     written = json.loads((tmp_path / "calibration.json").read_text())["operating_points"]
     assert written["default"] == written["redact"]
     assert written["older"] == {"biases": {**ZEROS, "transition_bias_background_stay": 0.5}}
     assert "stored in " in said
     assert "and in force" in said
+
+
+def test_sentences_of_a_type_that_the_tagger_does_not_know_leave_a_tagger_that_opens(run, folder, tmp_path):
+    text = (tmp_path / "dev.conll").read_text()
+    (tmp_path / "dev.conll").write_text(text + "\nOslo\tB-WORK\nsang\tO\n" * 30)
+
+    run("threshold", folder, "--data", "dev.conll", "--precision", "0.9", "--default")
+
+    assert set(open_tagger(str(folder)).model.config.point(None)["thresholds"]) == {"LOC", "PER"}
 
 
 def test_a_promise_that_nothing_keeps_is_refused_and_nothing_is_stored(run, folder):

@@ -6,7 +6,7 @@ pipeline does at an operating point is what is counted. A document's sentences a
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ class Readings:
 
     def __init__(self, pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence]):
         config = pipeline.model.config
-        documents = [list(group) for group in _documents(sentences)]
+        documents = list(_documents(sentences))
         self._pipeline = pipeline
         self._texts = pipeline.preprocess([[one.words for one in group] for group in documents], True)
         self._emissions = pipeline.forward(self._texts)
@@ -151,8 +151,8 @@ class Readings:
         self._borders = [[0] if by_document else _first_characters(group) for group in documents]
         self.count = len(documents) if by_document else len(sentences)
         self._gold = [_gold(group, config.span_scheme) for group in documents]
-        known = entity_types(config.labels, config.span_scheme)
-        self.types = sorted({*known, *(kind for places in self._gold for *_, kind in places)})
+        self.known = entity_types(config.labels, config.span_scheme)
+        self.types = sorted({*self.known, *(kind for places in self._gold for *_, kind in places)})
         self._number = {kind: index for index, kind in enumerate(self.types)}
         pairs = [(self._unit(index, one[0]), one) for index, places in enumerate(self._gold) for one in places]
         self.gold = Gold(*_columns(pairs, self._number))
@@ -196,12 +196,12 @@ class Readings:
 
 def _documents(sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
     """Yield the sentences of each document together, and a sentence of none by itself."""
-    keys = [(one.document, 0 if one.document else index) for index, one in enumerate(sentences)]
-    for _, group in groupby(zip(keys, sentences, strict=True), key=lambda pair: pair[0]):
-        yield [sentence for _, sentence in group]
+    for document, group in groupby(sentences, key=lambda one: one.document):
+        together = list(group)
+        yield from [together] if document else [[one] for one in together]
 
 
-def _starts(lengths: Any) -> list[int]:
+def _starts(lengths: Iterable[int]) -> list[int]:
     return [0, *accumulate(lengths)][:-1]
 
 

@@ -121,11 +121,13 @@ def lower_bound(share: Share, confidence: float = CONFIDENCE, factor: float = ma
     Returns:
         From 0 to 1; 0 where there are fewer than `FEWEST` entities.
     """
-    if share.entities < FEWEST:
-        return 0.0
+    return _bound(share, confidence, factor) if share.entities >= FEWEST else 0.0
+
+
+def _bound(share: Share, confidence: float, factor: float) -> float:
     value, size = share.value, share.entities
     by_sentence = value - factor * float(norm.ppf(confidence)) * share.error
-    exact = float(beta.ppf(1 - confidence, value * size, size - value * size + 1)) if value else 0.0
+    exact = float(beta.ppf(1 - confidence, value * size, size - value * size + 1)) if value and size else 0.0
     return max(0.0, min(by_sentence, value - factor * (value - exact)))
 
 
@@ -182,7 +184,7 @@ def _test(
     def share(part: Evidence, number: int) -> Share:
         return part.share(settings[number].found(part), promise.figure, promise.in_characters, kinds)
 
-    sureness = [lower_bound(share(proposing, number), SURE) for number in range(len(settings))]
+    sureness = [_bound(share(proposing, number), SURE, factor) for number in range(len(settings))]
     holding: dict[int, float] = {}
     best = 0.0
     for number in sorted(range(len(settings)), key=sureness.__getitem__, reverse=True):
@@ -250,10 +252,19 @@ def _tables(
     return {"precision": np.stack([hits, sizes]), "recall": np.stack([hits, there])}
 
 
-def operating_point(evidence: Evidence, setting: Setting, biases: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Write a setting as `config.operating_points` holds it."""
-    thresholds = dict(zip(evidence.types, setting.thresholds.tolist(), strict=True))
-    thresholds = {kind: value for kind, value in thresholds.items() if value}
+def operating_point(
+    evidence: Evidence, setting: Setting, biases: Sequence[Mapping[str, float]], known: Sequence[str]
+) -> dict[str, Any]:
+    """Write a setting as `config.operating_points` holds it.
+
+    Args:
+        evidence: which the setting was chosen on.
+        setting: what was chosen.
+        biases: in the order of what was found by them.
+        known: the types that the tagger knows; the evidence may be of more.
+    """
+    pairs = zip(evidence.types, setting.thresholds.tolist(), strict=True)
+    thresholds = {kind: value for kind, value in pairs if value and kind in known}
     named = {"biases": dict(biases[setting.biases]), "thresholds": thresholds}
     return {name: values for name, values in named.items() if values}
 
