@@ -186,10 +186,9 @@ def _checked(readings: "Readings", point: dict[str, Any], promise: "Promise", ch
     for kind in choice.bounds:
         kinds = [readings.types.index(kind)] if promise.by_type else None
         value = evidence.share(after, promise.figure, promise.in_characters, kinds).value
-        kept = "kept" if value >= promise.target else "not kept"
-        lines.append(
-            f"{kind}: {promise.figure} {_percent(value)}, the promise of {_percent(promise.target)} is {kept}"
-        )
+        fate = "kept" if value >= promise.target else "broken"
+        of = f" of {kind}" * promise.by_type
+        lines.append(f"{promise.figure}{of} {_percent(value)}: the promise of {_percent(promise.target)} is {fate}")
     return lines
 
 

@@ -236,9 +236,12 @@ def pipe(model, tokenizer):
     return BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
 
 
-@pytest.mark.parametrize("documents", [0, 30], ids=["sentences", "documents"])
-def test_what_is_counted_is_what_the_pipeline_finds_at_the_operating_point(pipe, documents):
+@pytest.mark.parametrize(("documents", "unit"), [(0, "word"), (30, "word"), (0, "token")])
+def test_what_is_counted_is_what_the_pipeline_finds_at_the_operating_point(
+    pipe, make_model, tokenizer, documents, unit
+):
     sentences = labelled(pipe, 60)
+    pipe = BertBiLSTMCRFPipeline(model=make_model(chain_unit=unit), tokenizer=tokenizer)
     if documents:
         sentences = [
             Sentence(one.words, one.tags, one.source, one.lines, str(number * documents // 60))
