@@ -492,8 +492,8 @@ def _entropy_of_logs(trellis: Trellis, swept: Sweep) -> Tensor:
 def span_log_probs(trellis: Trellis, swept: Sweep, rows: Tensor, starts: Tensor, sets: Tensor) -> Tensor:
     """Return the log probability that the tags of N spans lie in `sets`, bool (N, L, K), as (N,).
 
-    The tags, given the sentence, are a Markov process, so it is a sum over the moves from each tag of a set to each
-    tag of the next set. Tags that no set names are not visited. The sum has no negative terms, so that the smallest
+    The tags, given the sentence, are a Markov process, so it is a sum over the moves from each tag of a set to each of
+    the next set. Tags that no set names are not visited. The sum has no negative terms, so that the smallest
     probability has as many digits as the others.
     """
     before, after = _log_excluding(trellis, swept)

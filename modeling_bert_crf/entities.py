@@ -67,9 +67,9 @@ def _tag_sets(
     offsets = [range(start - first, end - first) for first, (start, end, _) in zip(firsts, spans, strict=True)]
     after_others = [span for span, one in enumerate(offsets) if one.start]
     sets[after_others, 0] = apart[:, [spans[span][2][0] for span in after_others]].t()
-    inside = [(span, offset) for span, one in enumerate(offsets) for offset in one]
+    inside = torch.tensor([(span, offset) for span, one in enumerate(offsets) for offset in one])
     tags = [tag for *_, path in spans for tag in path]
-    sets[tuple(zip(*inside, strict=True))] = torch.eye(len(labels)).bool()[tags]
+    sets[inside.unbind(1)] = torch.eye(len(labels)).bool()[tags]
     sets[range(len(spans)), [one.stop for one in offsets]] = apart[[path[-1] for *_, path in spans]]
     return torch.tensor(firsts), sets
 
