@@ -194,6 +194,16 @@ def test_the_code_in_the_folder_imports_what_the_readme_says(exported):
     assert "`pip install numpy onnxruntime regex tokenizers`" in ast.get_docstring(code["runtime"])
 
 
+def test_the_graphs_hold_nothing_of_the_machine_and_the_code_that_made_them(exported):
+    """Torch's exporter notes at every node which lines of which files it comes from."""
+    folder, _ = exported
+    places = {str(Path(torch.__file__).parents[1]), str(Path(writing.__file__).parents[1]), str(Path.home())}
+    for name in ("encoder.onnx", "encoder.int8.onnx", "head.onnx"):
+        content = (folder / name).read_bytes()
+        for trace in (*places, '.py"', "stack_trace", 'File "', "self.", "return ", "pkg.torch"):
+            assert trace.encode() not in content, (name, trace)
+
+
 def test_the_folder_is_a_program(exported):
     run = subprocess.run(
         [sys.executable, "runtime.py", ".", "Ada Lovelace visited Paris"],

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -144,6 +145,19 @@ def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
             external_data=False,
             verbose=False,
         )
+    written = onnx.load(file)
+    _forget_origin(written)
+    onnx.save(written, file)
+
+
+def _forget_origin(message: Message) -> None:
+    """Remove what torch's exporter notes of the code that a model was made by: its lines, and where they were read."""
+    for field, value in message.ListFields():
+        if field.name in ("metadata_props", "doc_string"):
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE and field.message_type.name != "TensorProto":
+            for one in value if isinstance(value, Sequence) else [value]:
+                _forget_origin(one)
 
 
 @contextmanager
