@@ -12,10 +12,14 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import modeling_bert_crf
+import run_ner
 from modeling_bert_crf.doors.files import whole
 from modeling_bert_crf.doors.terminal import show, show_traceback, visible, visible_logs
+from modeling_bert_crf.training.example import write_example
 from modeling_bert_crf.training.output_folder import OutputFolder
 
 CLIPBOARD = "\x1b]52;c;cm0gLXJm\x07"
@@ -157,6 +161,41 @@ def test_a_file_or_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(OSError, match="not empty"), whole(tmp_path / "folder") as place:
         place.mkdir()
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+@pytest.fixture
+def umask():
+    """Lets the group read, and nobody else."""
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def modes(folder):
+    """The permissions of all files in a folder, those of each once."""
+    return {oct(path.stat().st_mode & 0o777) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_appears_can_be_read_by_whom_the_umask_lets(tmp_path, umask):
+    """Safetensors writes files for their owner alone."""
+    with whole(tmp_path / "one.safetensors") as place:
+        save_file({"a": torch.zeros(2)}, place)
+    with whole(tmp_path / "folder") as place:
+        (place / "inner").mkdir(parents=True)
+        save_file({"a": torch.zeros(2)}, place / "inner" / "model.safetensors")
+        os.symlink(tmp_path / "nowhere", place / "link")
+    assert modes(tmp_path) == {"0o640"}
+
+
+def test_all_files_of_a_run_can_be_read_by_whom_the_umask_lets(command, files, umask):
+    run_ner.main(command(max_steps=2, save_steps=1, save_strategy="steps", do_predict=None))
+    assert (files / "out" / "checkpoint-2" / "model.safetensors").is_file()
+    assert modes(files / "out") == {"0o640"}
+
+
+def test_the_encoder_of_the_example_can_be_read_by_whom_the_umask_lets(tmp_path, umask):
+    write_example(tmp_path)
+    assert modes(tmp_path) == {"0o640"}
 
 
 def test_only_one_file_moves_things_into_place():

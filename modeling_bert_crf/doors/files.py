@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["aside", "move_in", "whole"]
+__all__ = ["aside", "follow_umask", "move_in", "whole"]
 
 
 @contextmanager
@@ -28,6 +28,7 @@ def whole(path: str | Path) -> Iterator[Path]:
             _remove(left)
     try:
         yield staging
+        follow_umask(staging)
         os.replace(staging, path)
     finally:
         _remove(staging)
@@ -59,8 +60,24 @@ def move_in(staging: Path, folder: str | Path, last: str) -> None:
 
     The file `last` is moved last. It makes the folder complete: while it is missing, others may be missing, too.
     """
+    follow_umask(staging)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == last):
         os.replace(path, Path(folder) / path.name)
+
+
+def follow_umask(path: Path) -> None:
+    """Let others read and write a file, or all files in a folder, as far as the umask lets them.
+
+    Safetensors writes its files for their owner alone, so that a colleague on a shared disk could not load a model.
+    """
+    umask = os.umask(0o077)  # it can only be read by setting it
+    os.umask(umask)
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        if file.is_file() and not file.is_symlink():
+            mode = file.stat().st_mode
+            if wanted := 0o666 & ~umask & ~mode:
+                with suppress(OSError):  # a disk without permissions hides nothing from others
+                    file.chmod(mode | wanted)
 
 
 def _is_alive(process: int) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
+from ..doors.files import follow_umask
 from ..doors.lock import locked
 from ..doors.terminal import show
 from ..readers.conversion import spans_to_tags
@@ -111,6 +112,7 @@ def write_example(folder: Path, seed: int = 0) -> dict[str, Path]:
         blocks = ("".join(f"{word}\t{tag}\n" for word, tag in rows) for rows in sentences)
         places[split].write_text("\n".join(blocks), encoding="utf-8")
     _write_encoder(places["encoder"], [" ".join(word for word, _ in rows) for rows in corpus["train"]], seed)
+    follow_umask(folder)
     return places
 
 

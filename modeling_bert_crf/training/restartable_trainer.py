@@ -13,6 +13,7 @@ from transformers import EarlyStoppingCallback, Trainer
 from transformers.trainer_utils import rotate_checkpoints
 from transformers.utils import logging
 
+from ..doors.files import follow_umask
 from .checkpoints import begin_checkpoint, find_damage, find_fault, seal_checkpoint
 from .errors import TrainingError
 from .output_folder import way_on, writing
@@ -145,6 +146,7 @@ class RestartableTrainer(Trainer):
                     super()._save_checkpoint(model, trial)
                 self.accelerator.wait_for_everyone()  # each process has written its part
                 if self.args.should_save:
+                    follow_umask(folder)
                     seal_checkpoint(folder)
                     limit, best = self.args.save_total_limit, self.state.best_model_checkpoint
                     rotate_checkpoints(str(run), limit, best, use_mtime=True)
