@@ -5,7 +5,7 @@ The output folder is a model that `AutoModel...from_pretrained(folder, trust_rem
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from modeling_bert_crf.training.machine_faults import faults_in_words
 from modeling_bert_crf.training.output_folder import OutputFolder
 from modeling_bert_crf.training.overview import group_table, overview
 from modeling_bert_crf.training.push_step import only_push_is_left, push
+from modeling_bert_crf.training.reading import Reading
 from modeling_bert_crf.training.run_record import run_record
 from modeling_bert_crf.training.settings import settings_of_model
 from modeling_bert_crf.training.split_datasets import Datasets, make_datasets
@@ -107,13 +108,14 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
     say = _sayer(output)
     say(overview(datasets, splits))
 
+    readings = {}
     if trained is not None:
         trainer.take_up(trained)
         say(f"{training.output_dir} holds the trained model: it is not trained again")
     elif training.do_train:
         say(recipe)
-        _train(trainer, model, datasets, output, checkpoint, record)
-    finish(arguments, options, trainer, datasets, output, program)
+        readings = _train(trainer, model, datasets, output, checkpoint, record)
+    finish(arguments, options, trainer, datasets, output, program, readings)
 
 
 def _train(
@@ -123,16 +125,22 @@ def _train(
     output: OutputFolder,
     checkpoint: Path | None,
     record: dict[str, Any] | None,
-) -> None:
-    """Train from the beginning or from a checkpoint, and save the model before anything else can fail."""
+) -> dict[str, Reading | None]:
+    """Train from the beginning or from a checkpoint, and save the model before anything else can fail.
+
+    Returns:
+        What the encoder says of the splits that it has read since.
+    """
     say = _sayer(output)
     say(group_table(trainer.parameter_groups(model)))
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    readings = {}
     if isinstance(held_out := datasets.get("validation"), TaggingDataset):
-        trainer.calibrate(held_out)
+        readings["validation"] = trainer.calibrate(held_out)
     output.save_model(trainer, {"run": record, **trainer.training_facts()})
     if not trainer.is_fsdp_enabled:
         say(strongest_transitions(model))
+    return readings
 
 
 def finish(
@@ -142,6 +150,7 @@ def finish(
     datasets: Datasets,
     output: OutputFolder,
     program: Program,
+    readings: Mapping[str, Reading | None],
 ) -> None:
     """Evaluate a model that is saved, write what there is to say of it, and push it if that was asked for."""
     training, say = arguments[2], _sayer(output)
@@ -150,7 +159,7 @@ def finish(
         dataset = datasets.get(split)
         if not isinstance(dataset, TaggingDataset):
             continue
-        tags, scores[split], speed[split] = evaluate(trainer, dataset, split, seen)
+        tags, scores[split], speed[split] = evaluate(trainer, dataset, split, seen, readings.get(split))
         say(score_table(split, scores[split]))
         if split == "test":
             output.write_predictions("predictions.conll", dataset.sentences, tags)

@@ -16,6 +16,7 @@ from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.scores.calibration import calibration_error
 from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature, fold_temperature
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.reading import read
 from modeling_bert_crf.training.trainer import CRFTrainer
 from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
@@ -51,11 +52,13 @@ def test_the_temperature_undoes_a_wrong_scale(sampled, scale):
         for parameter in (*model.classifier.parameters(), *model.crf.parameters()):
             parameter.mul_(scale)
 
-    temperature = fit_temperature(model, dataset)
+    reading = read(model, dataset)
+    temperature = fit_temperature(model, reading)
 
     assert temperature == pytest.approx(scale, rel=0.2)
     assert model.config.temperature == 1.0
-    errors = {value: calibration_error(entity_confidences(model, dataset, value)) for value in (1.0, temperature)}
+    found = entity_confidences(model, reading, 1.0, temperature)
+    errors = dict(zip((1.0, temperature), map(calibration_error, found), strict=True))
     assert errors[temperature] < 0.07
     if scale != 1.0:
         assert errors[1.0] > 1.5 * errors[temperature]
@@ -92,10 +95,11 @@ def test_the_error_is_the_distance_of_confidence_and_accuracy_in_each_range():
 def test_the_measure_leaves_the_model_as_it_was(sampled):
     model, dataset = sampled
     model.train()
-    found = entity_confidences(model, dataset, 3.0)
+    reading = read(model, dataset)
+    (found,) = entity_confidences(model, reading, 3.0)
     assert model.training
     assert model.config.temperature == 1.0
-    assert found == entity_confidences(model, dataset, 3.0)
+    assert [found] == entity_confidences(model, read(model, dataset), 3.0)
     assert all(0 <= score <= 1 for score, _ in found)
     assert {right for _, right in found} == {True, False}
 
@@ -196,13 +200,13 @@ def test_the_trainer_keeps_the_number_and_the_error_that_there_was_without(sampl
     with torch.no_grad():
         for parameter in (*model.classifier.parameters(), *model.crf.parameters()):
             parameter.mul_(3.0)
-    raw = calibration_error(entity_confidences(model, dataset, 1.0))
+    raw = calibration_error(*entity_confidences(model, read(model, dataset), 1.0))
     model.config.temperature = before
     trainer = make_trainer(model, tokenizer, tmp_path)
     assert trainer.temperature == before
     assert trainer.calibration(dataset)["error_at_1"] == pytest.approx(raw)
 
-    fitted = fit_temperature(model, dataset)
+    fitted = fit_temperature(model, read(model, dataset))
     for _ in range(2):
         trainer.calibrate(dataset)
 
@@ -210,7 +214,8 @@ def test_the_trainer_keeps_the_number_and_the_error_that_there_was_without(sampl
         assert trainer.temperature == pytest.approx(fitted, rel=1e-3)
         found = trainer.calibration(dataset)
         assert found["error_at_1"] == pytest.approx(raw, abs=1e-2)
-        assert found["error"] == pytest.approx(calibration_error(entity_confidences(model, dataset, 1.0)))
+        (now,) = entity_confidences(model, read(model, dataset), 1.0)
+        assert found["error"] == pytest.approx(calibration_error(now))
         assert found["error"] < raw / 1.5
 
 

@@ -65,9 +65,12 @@ def predict_and_step(folder, batch_size, accumulation):
         frozen_steps=0,
     )
     tags, scores = trainer.tag(trainer.eval_dataset)
+    answer = {"tags": tags, "scores": scores, "evaluated": trainer.evaluate()["eval_f1"]}
+    answer["predicted"] = trainer.eval_dataset.tags_of(trainer.predict(trainer.eval_dataset).predictions)
+    trainer.state.log_history.clear()
     trainer.train()
     first = trainer.state.log_history[0]
-    return {"tags": tags, "scores": scores, "loss": first["loss"], "grad_norm": first["grad_norm"]}
+    return answer | {"loss": first["loss"], "grad_norm": first["grad_norm"]}
 
 
 def stream_and_step(folder):
@@ -323,7 +326,9 @@ def test_predictions_keep_their_order_and_lose_no_row(answers, folder):
     for two in (answers["4 x 2"], answers["2 x 2 x 2"]):
         assert [len(tags) for tags in two["tags"]] == [len(words.split()) for words in WORDS]
         assert two["tags"] == one["tags"]
+        assert two["predicted"] == one["tags"]
         assert two["scores"] == one["scores"]
+        assert two["evaluated"] == one["scores"]["strict"]["f1"]
 
 
 def test_loss_and_gradient_are_those_of_one_batch(answers, folder):

@@ -10,7 +10,7 @@ import datasets
 import pytest
 from conftest import TRAIN
 from test_remote_code import WITH_BERT
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, BertModel
 
 import run_ner
 from bert_crf_command import program
@@ -24,6 +24,7 @@ from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments
 from modeling_bert_crf.training.example import example_arguments, write_example
 from modeling_bert_crf.training.push_step import only_push_is_left
+from modeling_bert_crf.training.split_datasets import make_datasets
 
 ROOT = Path(run_ner.__file__).parent
 
@@ -171,6 +172,38 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     assert str(files) not in card + (out / "metrics.json").read_text()
     model = BertBiLSTMCRFForTokenClassification.from_pretrained(out)
     assert model.config.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+
+
+@pytest.mark.parametrize("trains", [True, False], ids=["after training", "without training"])
+def test_all_that_is_measured_of_a_split_is_read_off_one_pass_of_the_encoder(files, command, monkeypatch, trains):
+    """Temperature, tags, confidences and report: counted in sub-tokens, without padding."""
+    read, train, forward, splits = [], program.CRFTrainer.train, BertModel.forward, []
+
+    def noted(self, *args, attention_mask, **kwargs):
+        read.append(int(attention_mask.sum()))
+        return forward(self, *args, attention_mask=attention_mask, **kwargs)
+
+    def trained(self, *args, **kwargs):
+        train(self, *args, **kwargs)
+        read.clear()
+
+    def made(*args):
+        splits.append(make_datasets(*args))
+        return splits[-1]
+
+    monkeypatch.setattr(BertModel, "forward", noted)
+    monkeypatch.setattr(program.CRFTrainer, "train", trained)
+    monkeypatch.setattr(program, "make_datasets", made)
+
+    if trains:
+        run_ner.main(command())
+    else:
+        run_ner.main(command(output_dir=str(files / "model")))
+        read.clear()
+        model = str(files / "model")
+        run_ner.main(command(do_train=None, train_file=None, model_name_or_path=model))
+
+    assert sum(read) == sum(sum(splits[-1][split].lengths) for split in ("validation", "test"))
 
 
 def test_a_finished_model_is_scored_again_without_training(files, command, capsys):

@@ -194,6 +194,80 @@ def test_predictions_come_in_the_order_of_the_data(make_trainer):
     assert tags[0] == [LABELS[tag] for tag in path[path >= 0]]
 
 
+class Watched:
+    """Notes the shape of each batch that a model's encoder is given."""
+
+    def __init__(self, model):
+        self.shapes = []
+        model.bert.register_forward_pre_hook(self._note, with_kwargs=True)
+
+    def _note(self, module, args, kwargs):
+        self.shapes.append(tuple(kwargs["attention_mask"].shape))
+
+
+def test_evaluation_reads_rows_of_like_length_together(make_trainer):
+    trainer = make_trainer(per_device_eval_batch_size=2)
+    lengths = sorted(trainer.eval_dataset.lengths, reverse=True)
+    watched = Watched(trainer.model)
+
+    trainer.evaluate()
+    trainer.predict(trainer.eval_dataset)
+
+    assert watched.shapes == [(len(pair), pair[0]) for pair in (lengths[i : i + 2] for i in (0, 2, 4))] * 2
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["of the user", "of the trainer"])
+def test_a_metric_sees_the_rows_in_the_order_of_the_data(make_trainer, own):
+    trainer = make_trainer(per_device_eval_batch_size=2, include_for_metrics=["inputs"])
+    dataset, seen = trainer.eval_dataset, []
+    if own:
+        trainer.compute_metrics = lambda prediction: seen.append(prediction) or {"f1": 0.5}
+
+    output = trainer.predict(dataset)
+
+    predictions = [(output.predictions, output.label_ids)]
+    for one in seen:
+        predictions.append((one.predictions, one.label_ids))
+        ids = [[int(token) for token in row if token > 0] for row in one.inputs]
+        assert ids == [row["input_ids"] for row in dataset.rows]
+    assert len(predictions) == 1 + own
+    for paths, labels in predictions:
+        assert [len(row) for row in dataset.tags_of(paths)] == [len(one.words) for one in dataset.sentences]
+        known = [[label for label in row if label != -100] for row in labels.tolist()]
+        assert known == [[label for label in row["labels"] if label != -100] for row in dataset.rows]
+
+
+def test_the_loss_of_an_evaluation_is_the_mean_over_all_labels_whatever_the_batches(make_trainer):
+    losses = []
+    for batch_size in (1, 2, 3, 8):
+        trainer = make_trainer(per_device_eval_batch_size=batch_size)
+        losses.append(trainer.evaluate()["eval_loss"])
+    dataset, model = trainer.eval_dataset, trainer.model.eval()
+    labels = sum(label != -100 for row in dataset.rows for label in row["labels"])
+    nll = sum(model(**TaggingCollator(0)([row]), num_items_in_batch=1).loss.item() for row in dataset)
+    assert losses == pytest.approx([nll / labels] * 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_step_in_parts_has_the_loss_and_the_gradient_of_the_batch(make_trainer, monkeypatch, side):
+    def step(positions):
+        monkeypatch.setattr("modeling_bert_crf.training.trainer.CPU_POSITIONS", positions)
+        trainer = make_trainer(max_steps=1, frozen_steps=0, per_device_train_batch_size=6, logging_steps=1)
+        trainer.data_collator.padding_side = side
+        watched = Watched(trainer.model)
+        trainer.train()
+        logged = {name: trainer.state.log_history[0][name] for name in ("loss", "grad_norm", "crf_rows_float64_exp")}
+        return logged, watched.shapes[:-1]  # the last one is for the log
+
+    whole, (shape,) = step(10**6)
+    logged, shapes = step(24)
+
+    assert shape == (6, 12)
+    assert logged == pytest.approx(whole, rel=1e-5)
+    assert whole["crf_rows_float64_exp"] == 6
+    assert shapes == [(2, 12), (3, 7), (1, 3)]
+
+
 def test_training_stops_when_nothing_improves(make_trainer, tmp_path):
     options = {"eval_strategy": "epoch", "save_strategy": "epoch", "load_best_model_at_end": True}
     trainer = make_trainer(

@@ -20,8 +20,9 @@ trainer.py              the Trainer; it inherits the next three
 staged_trainer.py         learning rates by part, the head first
 restartable_trainer.py    checkpoints that are whole or known to be damaged
 hub_trainer.py            pushes once, at the end
-batch_order.py          batches of rows of like length
+batch_order.py          batches of rows of like length, and of few enough sub-tokens
 crf_statistics.py       what the CRF has learnt
+reading.py              what the encoder says of a split, read once for all that is measured
 calibration.py          the temperature
 checkpoints.py          whether training can go on from a checkpoint
 

@@ -38,7 +38,8 @@ def crf_statistics(
     training = model.training
     model.eval()
     names = ("input_ids", "attention_mask", "word_mask", "word_shape_ids")
-    inputs = {name: batch[name] for name in names if name in batch}  # a collator may leave the shapes out
+    # A collator may leave the shapes out.
+    inputs = {name: batch[name].to(model.device) for name in names if name in batch}
     words, mask = model.encode(**inputs)
     emissions = model.emit(words, mask).float()
     model.train(training)

@@ -7,6 +7,7 @@ from typing import Any
 from ..scores.intervals import bootstrap_f1
 from ..scores.mistakes import Form, compare, error_profile, forms, split_by_form, strict_spans
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .reading import Reading
 from .trainer import CRFTrainer
 
 __all__ = ["evaluate", "known_forms"]
@@ -24,7 +25,11 @@ def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set
 
 
 def evaluate(
-    trainer: CRFTrainer, dataset: TaggingDataset, split: str, seen: Collection[Form] | None = None
+    trainer: CRFTrainer,
+    dataset: TaggingDataset,
+    split: str,
+    seen: Collection[Form] | None = None,
+    reading: Reading | None = None,
 ) -> tuple[list[list[str]], dict[str, Any], float | None]:
     """Tag a data set, and measure what there is to measure.
 
@@ -33,6 +38,7 @@ def evaluate(
         dataset: whose gold tags to score against.
         split: its name in the log.
         seen: the entities of the training data, as `known_forms` returns them.
+        reading: what the encoder says of the data set, if it has read it already.
 
     Returns:
         The tags of each sentence. The scores: those of `score_tags`, `interval` and `calibration`; with a scheme also
@@ -40,10 +46,12 @@ def evaluate(
         clock stood still.
     """
     began = time.perf_counter()
-    tags, scores = trainer.tag(dataset, split)
-    elapsed = time.perf_counter() - began
+    took = 0.0 if reading is None else reading.seconds
+    reading = trainer.read(dataset) if reading is None else reading
+    tags, scores = trainer.tag(dataset, split, reading)
+    elapsed = took + time.perf_counter() - began
     speed = sum(map(len, tags)) / elapsed if elapsed > 0 else None
-    scores["calibration"] = trainer.calibration(dataset)
+    scores["calibration"] = {} if reading is None else trainer.calibration(dataset, reading)
     if dataset.scheme is None:
         scores["interval"] = _interval_of_words(dataset, tags)
     else:

@@ -1,24 +1,27 @@
 """The Trainer of a tagger: its data in batches of like length, its scores over every word of the gold data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import EarlyStoppingCallback, EvalPrediction
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
 from ..configuration_crf import BiLSTMCRFFields
+from ..crf import UNKNOWN
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..scores.calibration import calibration_error, reliability_bins
 from ..scores.metrics import flat_scores, score_tags
 from ..weights import HEAD
-from .batch_order import EpochLengthSampler
+from .batch_order import EpochLengthSampler, LongestFirst, parts
 from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
 from .dataset import TaggingDataset
 from .hub_trainer import HubTrainer
+from .reading import Reading, read
 from .recipe import is_new
 from .restartable_trainer import RestartableTrainer
 from .staged_trainer import StagedTrainer
@@ -28,6 +31,10 @@ __all__ = ["CRFTrainer"]
 
 logger = logging.get_logger(__name__)
 
+CPU_POSITIONS = 1024
+"""The most sub-tokens that are read at once in training on a CPU, padding included. What a step has to remember grows
+with them, and more of them are no faster there."""
+
 
 class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
     """`Trainer` for `BiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
@@ -35,6 +42,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
     args: CRFTrainingArguments
     model: nn.Module
     _train_sampler: EpochLengthSampler | None = None
+    _labels_per_row: float | None = None  # of the data set that is evaluated
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -59,9 +67,35 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
                 )
         return super().train(*args, **kwargs)
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """Compute the loss, and keep the batch for the log."""
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        """Make the gradients of a batch; on a CPU part by part, so that memory is needed for a part only.
+
+        The loss is a sum over the rows, so loss and gradients are those of the whole batch.
+        """
         self._batch = dict(inputs)
+        done_in_parts = (
+            self.args.device.type == "cpu"
+            and num_items_in_batch is not None
+            and self.compute_loss_func is None
+            and self._tagger() is not None
+            and isinstance(inputs.get("attention_mask"), Tensor)
+        )
+        if not done_in_parts:
+            return super().training_step(model, inputs, num_items_in_batch)
+        *first, last = parts(inputs, CPU_POSITIONS)
+        total = []
+        for part in first:
+            with self.accelerator.no_sync(model):  # the processes share their gradients after the last part
+                total.append(super().training_step(model, part, num_items_in_batch))
+        return sum(total, super().training_step(model, last, num_items_in_batch))
+
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Compute the loss. In evaluation it is weighted such that the mean over the rows is that over the labels."""
+        given = kwargs.get("num_items_in_batch")
+        if self._labels_per_row is not None and not model.training and given is not None:
+            shared = self.args.world_size if self.args.average_tokens_across_devices else 1
+            labels = self._labels_per_row * len(inputs["input_ids"]) / max(1, self.args.n_gpu) * shared
+            kwargs["num_items_in_batch"] = torch.full_like(given, labels, dtype=torch.float32)
         return super().compute_loss(model, inputs, *args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -86,12 +120,14 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         _check_metric(self.args, self.eval_dataset, self.compute_metrics)
         _check_dropped(self.args, self.train_dataset)
 
-    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
-        """Make a loader that drops the last, smaller batch in training only, since every sentence is to be scored."""
+    def _get_dataloader(self, dataset: Any, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        """Make a loader. In training alone it may drop the last, smaller batch; else the longest rows come first."""
+        if not is_training and isinstance(dataset, TaggingDataset):
+            dataset = LongestFirst(dataset)
         drops = self.args.dataloader_drop_last
         self.args.dataloader_drop_last = drops and is_training
         try:
-            return super()._get_dataloader(*args, is_training=is_training, **kwargs)
+            return super()._get_dataloader(dataset, *args, is_training=is_training, **kwargs)
         finally:
             self.args.dataloader_drop_last = drops
 
@@ -115,17 +151,36 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             self._train_sampler.set_epoch(epochs_done)
         return epochs_done, batches_done
 
-    def tag(self, dataset: TaggingDataset, split: str = "test") -> tuple[list[list[str]], dict[str, Any]]:
+    def read(self, dataset: TaggingDataset) -> Reading | None:
+        """Run the encoder over a data set, for all that is to be said of it.
+
+        It runs in the precision of the weights, as that of the saved tagger will. None if the weights are spread over
+        processes.
+        """
+        if (model := self._tagger()) is None:
+            return None
+        return read(
+            model, dataset, self.args.per_device_eval_batch_size, self.args.process_index, self.args.world_size
+        )
+
+    def tag(
+        self, dataset: TaggingDataset, split: str = "test", reading: Reading | None = None
+    ) -> tuple[list[list[str]], dict[str, Any]]:
         """Tag a data set and score it.
 
         Args:
             dataset: whose gold tags to score against.
             split: its name in the log.
+            reading: what `read` returned of it, if it has been read already.
 
         Returns:
             The tags of each sentence, one per word, and their `score_tags`.
         """
-        tags = dataset.tags_of(self.predict(dataset, metric_key_prefix=split).predictions)
+        model, reading = self._tagger(), self.read(dataset) if reading is None else reading
+        if model is None or reading is None:
+            tags = dataset.tags_of(self.predict(dataset, metric_key_prefix=split).predictions)
+        else:
+            tags = reading.tags(model)
         return tags, score_tags(dataset.gold, tags, dataset.scheme)
 
     @property
@@ -143,16 +198,20 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         fitted = [entry["temperature"] for entry in self.state.log_history if "temperature" in entry]
         return fitted[-1] if fitted else self.config.temperature
 
-    def calibrate(self, dataset: TaggingDataset) -> None:
+    def calibrate(self, dataset: TaggingDataset) -> Reading | None:
         """Fit the temperature to held-out data, and fold it into the weights of the model.
 
-        It does nothing if the weights are spread over processes.
+        Returns:
+            What the encoder says of the data, to the model as it is now. None if the weights are spread over
+            processes; then nothing is done.
         """
-        if (model := self._tagger()) is not None:
-            folded = self.temperature / model.config.temperature
-            fitted = fit_temperature(model, dataset)
-            fold_temperature(model, fitted)
-            self.state.log_history.append({"temperature": folded * fitted, "step": self.state.global_step})
+        if (model := self._tagger()) is None or (reading := self.read(dataset)) is None:
+            return None
+        folded = self.temperature / model.config.temperature
+        fitted = fit_temperature(model, reading)
+        reading = reading.divided(by=fold_temperature(model, fitted))
+        self.state.log_history.append({"temperature": folded * fitted, "step": self.state.global_step})
+        return reading
 
     def training_facts(self) -> dict[str, Any]:
         """Return what is known of a finished training beside its weights, in values that JSON can write."""
@@ -163,18 +222,23 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         self.state.log_history = list(facts.get("log_history", []))
         self.state.best_model_checkpoint = facts.get("best_model_checkpoint")
 
-    def calibration(self, dataset: TaggingDataset) -> dict[str, Any]:
+    def calibration(self, dataset: TaggingDataset, reading: Reading | None = None) -> dict[str, Any]:
         """Measure how far the probabilities of the entities can be believed.
+
+        Args:
+            dataset: whose gold tags say which entities are right.
+            reading: what `read` returned of it, if it has been read already.
 
         Returns:
             Their `calibration_error` as they are (`error`), and as they would be without the `temperature`
             (`error_at_1`); and their `reliability_bins` as they are (`bins`). Nothing if the weights are spread over
             processes.
         """
-        if (model := self._tagger()) is None:
+        model, reading = self._tagger(), self.read(dataset) if reading is None else reading
+        if model is None or reading is None:
             return {}
         now = model.config.temperature
-        found, without = (entity_confidences(model, dataset, value) for value in (now, now / self.temperature))
+        found, without = entity_confidences(model, reading, now, now / self.temperature)
         return {
             "error": calibration_error(found),
             "error_at_1": calibration_error(without),
@@ -184,21 +248,47 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
     def evaluation_loop(
         self, dataloader: Any, description: str, prediction_loss_only: bool | None = None, **kwargs: Any
     ) -> EvalLoopOutput:
-        """Evaluate as the Trainer does. Without `compute_metrics`, a `TaggingDataset` is scored by its sentences."""
-        own = self.compute_metrics is None and isinstance(dataloader.dataset, TaggingDataset)
-        if own:
-            self.compute_metrics = _scorer(dataloader.dataset)
-            # Without `compute_metrics` the Trainer asks for the loss only.
-            prediction_loss_only = self.args.prediction_loss_only
+        """Evaluate as the Trainer does; without `compute_metrics`, a `TaggingDataset` is scored by its sentences.
+
+        Its loss is the mean over all known labels. The Trainer's own would be a mean of means, and depend on which
+        rows are in a batch together.
+        """
+        rows, given = dataloader.dataset, self.compute_metrics
+        dataset = rows.dataset if isinstance(rows, LongestFirst) else rows
+        restored = rows.restored if isinstance(rows, LongestFirst) else _as_it_is
+        if isinstance(dataset, TaggingDataset):
+            self.compute_metrics = _in_order(given or _scorer(dataset), restored)
+            self._labels_per_row = _known_labels(dataset) / max(1, len(dataset))
+            if given is None:  # then the Trainer asks for the loss only
+                prediction_loss_only = self.args.prediction_loss_only
         try:
-            return super().evaluation_loop(dataloader, description, prediction_loss_only, **kwargs)
+            output = super().evaluation_loop(dataloader, description, prediction_loss_only, **kwargs)
         finally:
-            if own:
-                self.compute_metrics = None
+            self.compute_metrics, self._labels_per_row = given, None
             if self.args.world_size > 1 and self.model_wrapped is self.model:
                 # accelerate 1.15 takes a model that was evaluated before training for one that is ready to train, and
                 # leaves its gradients unshared between the processes.
                 vars(self.model).pop("_is_accelerate_prepared", None)
+        return output._replace(predictions=restored(output.predictions), label_ids=restored(output.label_ids))
+
+
+def _as_it_is(values: Any) -> Any:
+    return values
+
+
+def _in_order(compute_metrics: Callable[[EvalPrediction], Any], restored: Callable[[Any], Any]) -> Any:
+    """Return a metric that is given its values in the order of the data set."""
+
+    def compute(prediction: EvalPrediction) -> Any:
+        predictions, labels = restored(prediction.predictions), restored(prediction.label_ids)
+        inputs, losses = restored(prediction.inputs), restored(prediction.losses)
+        return compute_metrics(EvalPrediction(predictions, labels, inputs=inputs, losses=losses))
+
+    return compute
+
+
+def _known_labels(dataset: TaggingDataset) -> int:
+    return sum(label != UNKNOWN for row in dataset.rows for label in row["labels"])
 
 
 def _frozen_new_parts(tagger: BiLSTMCRFForTokenClassification) -> list[str]:
