@@ -31,9 +31,9 @@ __all__ = ["CRFTrainer"]
 
 logger = logging.get_logger(__name__)
 
-CPU_POSITIONS = 1024
+CPU_POSITIONS = 512
 """The most sub-tokens that are read at once in training on a CPU, padding included. What a step has to remember grows
-with them, and more of them are no faster there."""
+with them, and more of them are hardly faster there."""
 
 
 class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
