@@ -119,9 +119,8 @@ def _fit(stock: str, revision: str | None, pipeline: Any, data: Any, finds_schem
     host = stock_pipeline("token-classification", model=stock, revision=revision, pipeline_class=StockPipeline, **SAFE)
     choice = choose(reading.chains, model.crf, config.labels, config.span_scheme)
     lines += [HEADING, *(row.line() for row in compare(reading, host, model, choice)), ""]
-    for one in choice.candidates:
-        found = f"{one.nll:.4f} nats a word, F1 {100 * one.f1:.2f}"
-        lines.append(f"on folds that it was not fitted to, {one.name}: {found}")
+    lines.append(f"{'on folds that it was not fitted to, the chain':<71} {'nats a word':>11} {'F1':>9}")
+    lines += [f"{one.name:<71} {one.nll:11.4f} {100 * one.f1:9.2f}" for one in choice.candidates]
     store(model, choice)
     return [*lines, f"stored: {choice.chosen.name}; {_settings(choice)}"]
 
