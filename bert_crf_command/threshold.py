@@ -108,14 +108,20 @@ def threshold(
         )
     name = name or f"{figure}_{target:g}" + "_characters" * in_characters + "_by_type" * by_type
 
+    from modeling_bert_crf import is_tagger
     from modeling_bert_crf.fitting.promises import Promise
-    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
+    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger, read_config
     from modeling_bert_crf.readers.sentences import DataError
 
     promise = Promise(figure, target, in_characters, by_type, confidence)
     with in_one_sentence("threshold", DataError, OpeningError, OSError, verbose=verbose):
         if not model.is_dir():
             raise CommandError(f"{model}: must be a folder, since the operating point is stored in its config.json")
+        if not is_tagger(kind := read_config(str(model)).get("model_type")):
+            raise CommandError(
+                f"{model}: must be a finished tagger, got model_type {kind!r:.80}: of a stock token classifier "
+                f"`bert-crf wrap {model} FOLDER` makes one"
+            )
         tagger = open_tagger(str(model))
         points, lines = _find(tagger, promise, name, data, check)
         _store(model / "config.json", points, name if default else None)

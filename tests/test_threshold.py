@@ -431,6 +431,15 @@ def test_a_name_on_the_hub_is_refused(run):
     assert "someone/tagger: must be a folder, since the operating point is stored in its config.json" in said
 
 
+def test_a_stock_model_is_refused_since_its_configuration_has_no_operating_points(run, encoder_folder):
+    before = contents(encoder_folder)
+
+    said = run("threshold", encoder_folder, "--data", "dev.conll", "--recall", "0.9", code=1)
+
+    assert "must be a finished tagger, got model_type 'bert': of a stock token classifier `bert-crf wrap" in said
+    assert contents(encoder_folder) == before
+
+
 def test_an_operating_point_that_the_model_has_not_is_refused_by_tag(run, folder):
     said = run("tag", folder, "--operating_point", "high", "Ada", code=1)
 
