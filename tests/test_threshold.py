@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from huggingface_hub.errors import EntryNotFoundError
 from typer.testing import CliRunner
 
 from bert_crf_command.app import app
@@ -16,6 +17,7 @@ from modeling_bert_crf.fitting import promises
 from modeling_bert_crf.fitting.costs import cost_lines
 from modeling_bert_crf.fitting.evidence import Evidence, Found, Gold, Readings, Share
 from modeling_bert_crf.fitting.promises import Promise, Setting, biases_to_try, choose, lower_bound, operating_point
+from modeling_bert_crf.opening import viterbi_calibration as viterbi
 from modeling_bert_crf.opening.tagger import open_tagger
 from modeling_bert_crf.opening.viterbi_calibration import operating_points_of, viterbi_calibration
 from modeling_bert_crf.path_biases import check_operating_point
@@ -497,3 +499,25 @@ def test_what_a_calibration_has_no_place_for_is_said():
 def test_a_wrong_calibration_is_refused(calibration, message):
     with pytest.raises(ValueError, match=message):
         operating_points_of(calibration)
+
+
+def test_a_calibration_is_looked_for_on_the_hub_too(tmp_path, monkeypatch):
+    asked = []
+
+    def download(name, file, **hub):
+        asked.append((name, file, hub))
+        if name == "someone/without":
+            raise EntryNotFoundError("404")
+        return str(tmp_path / "downloaded")
+
+    monkeypatch.setattr(viterbi, "hf_hub_download", download)
+    (tmp_path / "downloaded").write_text(json.dumps({"operating_points": {"high": {"biases": ZEROS}}}))
+
+    found = viterbi.read_operating_points("someone/with", revision="v1")
+
+    assert list(found) == ["operating_points"]  # none is in force, since none is called "default"
+    assert viterbi.read_operating_points("someone/without") == {}
+    assert asked == [
+        ("someone/with", "viterbi_calibration.json", {"revision": "v1"}),
+        ("someone/without", "viterbi_calibration.json", {}),
+    ]

@@ -31,8 +31,8 @@ PROPOSING = 1 / 4
 SURE = 0.99
 """With this confidence the settings are put in order: with a small one, those that find next to nothing, and all of it
 right, would come first."""
-STEPS = (0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0, -4.0, 6.0, -6.0)
-"""Of a bias, in nats: what is tried."""
+STEPS = (0.5, -0.5, 1.0, -1.0, 1.5, 2.0, -2.0, 2.5, 3.0, 3.5, 4.0, -4.0, 5.0, 6.0)
+"""Of a bias, in nats: what is tried. Inwards they are finer, since there a small step costs much."""
 WORTH = 0.01
 """How much of the other figure larger biases must save to be taken in the place of smaller ones."""
 THRESHOLDS = np.arange(100) / 100
