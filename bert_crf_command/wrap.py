@@ -116,7 +116,9 @@ def _fit(stock: str, revision: str | None, pipeline: Any, data: Any, finds_schem
     lines = []
     if config.scheme != rules:
         lines.append("most entities of the classifier begin with I-, so that its tags are read as IOB1")
-    host = stock_pipeline("token-classification", model=stock, revision=revision, pipeline_class=StockPipeline, **SAFE)
+    host: Any = stock_pipeline(
+        "token-classification", model=stock, revision=revision, pipeline_class=StockPipeline, **SAFE
+    )
     choice = choose(reading.chains, model.crf, config.labels, config.span_scheme)
     lines += [HEADING, *(row.line() for row in compare(reading, host, model, choice)), ""]
     lines.append(f"{'on folds that it was not fitted to, the chain':<71} {'nats a word':>11} {'F1':>9}")

@@ -55,7 +55,7 @@ def test_a_stock_classifier_becomes_a_tagger(stock, tmp_path):
 
 
 def test_the_ways_to_decode_are_compared_and_the_fit_is_stored(stock, dev, tmp_path):
-    biased(stock, 0.0, 0.0, -1.0)  # its entities begin with B-
+    biased(stock, 0.0, 0.0, -9.0)  # its entities begin with B-
     result = run(stock, tmp_path / "out", "--fit", dev)
 
     assert result.exit_code == 0, result.output
