@@ -12,9 +12,9 @@ of 20, or 20 of 200. It is made in fewer halves the nearer it comes to what the 
 
     promise                     20 halves: made, kept   200 halves: made, kept   other half   its price
     precision 0.85 in entities               20     17                200    190         88.4        75.4
-    precision 0.9 in entities                16     15                150    142         92.8        58.8
-    recall 0.8 in entities                   20     19                200    188         83.5        78.6
-    recall 0.85 in entities                   7      7                 98     84         86.6        45.9
+    precision 0.9 in entities                17     16                152    144         92.8        58.6
+    recall 0.8 in entities                   20     19                200    188         83.5        79.1
+    recall 0.85 in entities                   5      5                 74     60         86.2        60.5
     recall 0.9 in characters                 20     19                200    189         92.7        88.8
     recall 0.95 in characters                20     20                200    190         97.0        78.4
 

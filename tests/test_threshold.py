@@ -189,6 +189,22 @@ def test_what_cannot_be_promised_is_said_with_what_can():
     assert choose(evidence, Promise("recall", most - 1e-9)).setting is not None
 
 
+def test_to_mask_everything_is_no_way_to_keep_a_promise():
+    evidence = drawn(np.random.default_rng(3), 300)
+    units, kinds, lengths = evidence.gold
+    covered = np.zeros((len(units), 2), int)
+    covered[np.arange(len(units)), kinds] = lengths
+    flood = Found(units, kinds, 10 * lengths, np.full(len(units), 0.5), np.zeros(len(units), bool), covered)
+    half = flood._replace(characters=2 * lengths)
+
+    def setting(*found):
+        flooded = Evidence(evidence.types, 300, evidence.gold, [evidence.found[0], *found])
+        return choose(flooded, Promise("recall", 0.97, in_characters=True)).setting
+
+    assert setting(flood) is None
+    assert setting(flood, half).biases == 2
+
+
 def test_biases_to_try_are_legal_and_begin_with_none():
     biases = biases_to_try()
 

@@ -31,8 +31,10 @@ PROPOSING = 1 / 4
 SURE = 0.99
 """With this confidence the settings are put in order: with a small one, those that find next to nothing, and all of it
 right, would come first."""
-STEPS = (0.5, -0.5, 1.0, -1.0, 1.5, 2.0, -2.0, 2.5, 3.0, 3.5, 4.0, -4.0, 5.0, 6.0)
-"""Of a bias, in nats: what is tried. Inwards they are finer, since there a small step costs much."""
+STEPS = (0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 4.0, -4.0, 6.0, -6.0)
+"""Of a bias, in nats: what is tried."""
+LEAST = 0.2
+"""What a setting must leave of the other figure: to mask all, or to find next to nothing, would keep any promise."""
 WORTH = 0.01
 """How much of the other figure larger biases must save to be taken in the place of smaller ones."""
 THRESHOLDS = np.arange(100) / 100
@@ -201,7 +203,8 @@ def _proposals(evidence: Evidence, promise: Promise, groups: Sequence[Sequence[i
     tables = [_tables(evidence, found, promise.in_characters, groups) for found in evidence.found]
     figures = {name: np.stack([table[name] for table in tables]) for name in tables[0]}  # (biases, 2, groups, steps)
     shares = {name: _divide(*np.moveaxis(table, 1, 0)) for name, table in figures.items()}
-    own, other = shares[promise.figure], shares[promise.other]
+    other = shares[promise.other]
+    own = np.where(other >= LEAST, shares[promise.figure], 0.0)
     settings: dict[tuple[int, tuple[int, ...]], None] = {}
     for aim in np.linspace(1.0, promise.target - (1 - promise.target) / 2, AIMS):
         reached = own >= aim
