@@ -41,6 +41,24 @@ TagScheme = Annotated[
         "although there is a `B-`; with --fit it is found out.",
     ),
 ]
+
+
+class Unit(StrEnum):
+    """What a chain may run over."""
+
+    WORD = "word"
+    TOKEN = "token"
+
+
+UNITS = {"word": "words", "token": "all sub-tokens"}
+ChainUnit = Annotated[
+    Unit | None,
+    typer.Option(
+        "--chain_unit",
+        help="What the chain runs over: words, each of which its first sub-token stands for, or all sub-tokens, as "
+        "the classifier has learnt them; with --fit both are tried.",
+    ),
+]
 SAFE: dict[str, Any] = {"trust_remote_code": False, "model_kwargs": {"use_safetensors": True}}
 """How the stock pipeline is opened. `from_tagger` has looked at the files before."""
 HELP = """\
@@ -65,6 +83,7 @@ def wrap(
     out: Out,
     fit: Fit = None,
     tag_scheme: TagScheme = None,
+    chain_unit: ChainUnit = None,
     revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
@@ -79,13 +98,15 @@ def wrap(
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise CommandError(f"{out}: must not exist, or be an empty folder")
         labelled = None if fit is None else _read(fit)
-        options = {} if tag_scheme is None else {"tag_scheme": None if tag_scheme == "IOB1" else tag_scheme.value}
+        options: dict[str, Any] = {} if chain_unit is None else {"chain_unit": chain_unit.value}
+        if tag_scheme is not None:
+            options["tag_scheme"] = None if tag_scheme == "IOB1" else tag_scheme.value
         with quiet():
             model, tokenizer = open_stock(stock, revision, **options)
             lines = []
             if labelled is not None:
                 pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
-                lines = _fit(stock, revision, pipeline, labelled, finds_scheme=tag_scheme is None)
+                lines = _fit(stock, revision, pipeline, labelled, tag_scheme is None, chain_unit is None)
             with whole(out) as folder:
                 model.save_pretrained(folder)
                 tokenizer.save_pretrained(folder)
@@ -102,18 +123,23 @@ def _read(path: Path) -> Any:
     return understand(read_file(path), repair_tags=True)
 
 
-def _fit(stock: str, revision: str | None, pipeline: Any, data: Any, finds_scheme: bool) -> list[str]:
+def _fit(
+    stock: str, revision: str | None, pipeline: Any, data: Any, finds_scheme: bool, finds_unit: bool
+) -> list[str]:
     """Fit the chain, store what gains, and say what was found."""
     from transformers import pipeline as stock_pipeline
 
-    from modeling_bert_crf.fitting.chains import read_sentences
+    from modeling_bert_crf.fitting.chains import read_in_better_unit, read_sentences
     from modeling_bert_crf.fitting.choice import choose, store
     from modeling_bert_crf.fitting.comparison import HEADING, StockPipeline, compare
 
     model, config = pipeline.model, pipeline.model.config
     rules = config.scheme
-    reading = read_sentences(pipeline, data.sentences, data.scheme, finds_scheme)
-    lines = []
+    asked = (pipeline, data.sentences, data.scheme, finds_scheme)
+    readings = read_in_better_unit(*asked) if finds_unit else [read_sentences(*asked)]
+    reading = readings[0]
+    tried = [f"F1 {100 * one.counts.f1:.2f} over {UNITS[one.unit]}" for one in readings]
+    lines = [f"the chain runs over {UNITS[reading.unit]}: without a fit {', '.join(tried)}"]
     if config.scheme != rules:
         lines.append("most entities of the classifier begin with I-, so that its tags are read as IOB1")
     host: Any = stock_pipeline(

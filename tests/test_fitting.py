@@ -12,9 +12,10 @@ from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BiLSTMCRFPipe
 from modeling_bert_crf.crf import LinearChainCRF
 from modeling_bert_crf.fitting.chains import opens_inside, read_sentences
 from modeling_bert_crf.fitting.choice import choose, difference_error, opening, store
-from modeling_bert_crf.fitting.comparison import Row, StockPipeline, by_chain, by_stock_pipeline, places_of
+from modeling_bert_crf.fitting.comparison import Row, StockPipeline, by_chain, by_stock_pipeline
 from modeling_bert_crf.fitting.likelihood import ChainFit, Chains, chain_of, fit_chain, nll_of, scaled, unfitted
 from modeling_bert_crf.fitting.paths import Counts, Reader, add
+from modeling_bert_crf.fitting.places import places_of
 from modeling_bert_crf.path_biases import MOVES, bias_scores, check_biases, check_operating_point, kind_of_move
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import constraints

@@ -14,6 +14,8 @@ from ..readers.units import Units
 from ..schemes import split_tag, tags_to_spans
 from ..text_layout import join_given_words
 from .likelihood import Chains
+from .paths import Counts
+from .places import count_places, place_of, places_of
 
 
 class Reading(NamedTuple):
@@ -23,6 +25,8 @@ class Reading(NamedTuple):
     gold: list[list[str]]  # these tags, one for each unit of the chain: a word, or a sub-token
     chains: Chains  # with gold tags as the classifier writes them
     tags: list[list[str]]  # the largest logit of each unit
+    unit: str  # what the chain runs over, `config.chain_unit`
+    counts: Counts  # of the entities that the chain finds before any fit; right are those with all their characters
 
 
 def read_sentences(
@@ -45,7 +49,8 @@ def read_sentences(
     config = pipeline.model.config
     words = [sentence.words for sentence in sentences]
     texts = pipeline.preprocess(words, is_split_into_words=True)
-    emissions = [scores.double().cpu() for scores in pipeline.forward(texts)]
+    scored = pipeline.forward(texts)
+    emissions = [scores.double().cpu() for scores in scored]
     labels = config.labels
     tags = [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]
     converted = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
@@ -60,7 +65,11 @@ def read_sentences(
     written = [convert(one, "IOB2", "IOB1") for one in gold] if writes_iob1 and config.scheme is None else gold
     ids = {label: index for index, label in enumerate(labels)}
     known = [torch.tensor([ids.get(tag, UNKNOWN) for tag in one], dtype=torch.int64) for one in written]
-    return Reading(converted, gold, Chains(emissions, known), tags)
+    rows = zip(texts, pipeline.postprocess(texts, scored), strict=True)
+    found = [{place_of(text.text, one) for one in entities} for text, entities in rows]
+    places = [places_of(one.words, tags_to_spans(one.tags, config.span_scheme)) for one in converted]
+    counts = count_places(found, places)
+    return Reading(converted, gold, Chains(emissions, known), tags, config.chain_unit, counts)
 
 
 def opens_inside(tags: Iterable[Sequence[str]]) -> bool:
@@ -73,4 +82,31 @@ def opens_inside(tags: Iterable[Sequence[str]]) -> bool:
     return 2 * firsts.count("I") > len(firsts)
 
 
-__all__ = ["Reading", "opens_inside", "read_sentences"]
+def read_in_better_unit(
+    pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None, finds_scheme: bool = False
+) -> list[Reading]:
+    """Let a tagger read sentences twice, with a chain over words and with one over sub-tokens.
+
+    The better one becomes its `config.chain_unit`; the one that is there already, if both are as good.
+
+    Args:
+        pipeline, sentences, scheme, finds_scheme: as for `read_sentences`.
+
+    Returns:
+        What was read with each of the two, the better one first. A tokenizer that is not a fast one cannot do the
+        second.
+    """
+    config = pipeline.model.config
+    units = [config.chain_unit, *({"word", "token"} - {config.chain_unit})]
+    tag_scheme, readings, schemes = config.tag_scheme, [], {}
+    for unit in units if pipeline.tokenizer.is_fast else ["word"]:
+        config.chain_unit, config.tag_scheme = unit, tag_scheme
+        readings.append(read_sentences(pipeline, sentences, scheme, finds_scheme))
+        schemes[unit] = config.tag_scheme
+    readings.sort(key=lambda one: one.counts.f1, reverse=True)  # it keeps the order of those that are as good
+    config.chain_unit = readings[0].unit
+    config.tag_scheme = schemes[config.chain_unit]
+    return readings
+
+
+__all__ = ["Reading", "opens_inside", "read_in_better_unit", "read_sentences"]

@@ -126,7 +126,7 @@ def store(model: BiLSTMCRFForTokenClassification, choice: Choice) -> None:
     for name in ("start_transitions", "end_transitions", "transitions"):
         getattr(model.crf, name).copy_(getattr(choice.fit, name))
     if choice.biases:
-        model.config.operating_points = {"f1": {"biases": choice.biases}}
+        model.config.operating_points = {**(model.config.operating_points or {}), "f1": {"biases": choice.biases}}
         model.config.operating_point = "f1"
 
 

@@ -4,9 +4,8 @@ The entities of the stock pipeline, which knows no words, are compared by their 
 blanks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
 from typing import Any
 
 from transformers import TokenClassificationPipeline
@@ -21,13 +20,12 @@ from .chains import Reading
 from .choice import Choice
 from .likelihood import ChainFit, Chains, unfitted
 from .paths import Counts, Reader, add
+from .places import Place, count_places, place_of, places_of
 
 STRATEGIES = ("simple", "first", "average", "max")
 """How the stock pipeline joins sub-tokens."""
 BATCH = 16
 """Texts that the stock pipeline's model reads at once."""
-Place = tuple[int, int, str]
-"""Of an entity: its first character, the one after its last, its type."""
 
 
 @dataclass
@@ -58,13 +56,6 @@ class Row:
 HEADING = f"{'':<34} {'precision':>9} {'recall':>9} {'F1':>9} {'illegal':>8} {'calibration':>12}"
 
 
-def places_of(words: Sequence[str], spans: Iterable[tuple[int, int, str]]) -> set[Place]:
-    """Say which characters entities cover, if the words are joined by blanks."""
-    ends = list(accumulate(len(word) + 1 for word in words))
-    starts = [0, *ends]
-    return {(starts[start], ends[end - 1] - 1, kind) for start, end, kind in spans}
-
-
 def word_by_word(
     tags: Sequence[list[str]], right: Sequence[list[str]], scheme: str | None, rules: str | None
 ) -> list[Row]:
@@ -77,17 +68,14 @@ def word_by_word(
         rules: the scheme whose rules tags should obey; None if there are none.
     """
     gold = [set(tags_to_spans(one, scheme)) for one in right]
-    lenient = Row("argmax, as conlleval reads it", _count([set(tags_to_spans(one, scheme)) for one in tags], gold))
+    lenient = Row(
+        "argmax, as conlleval reads it", count_places([set(tags_to_spans(one, scheme)) for one in tags], gold)
+    )
     if rules is None:
         return [lenient]
     illegal = sum(first_violation(one, rules) is not None for one in tags)
-    strict = Row("argmax, strict", _count([set(strict_spans(one, rules)) for one in tags], gold))
+    strict = Row("argmax, strict", count_places([set(strict_spans(one, rules)) for one in tags], gold))
     return [replace(row, illegal=illegal) for row in (strict, lenient)]
-
-
-def _count(found: Sequence[set[Any]], gold: Sequence[set[Any]]) -> Counts:
-    pairs = list(zip(found, gold, strict=True))
-    return Counts(sum(len(a & b) for a, b in pairs), sum(len(a) for a, _ in pairs), sum(len(b) for _, b in pairs))
 
 
 class StockPipeline(TokenClassificationPipeline):
@@ -114,10 +102,10 @@ def by_stock_pipeline(pipeline: StockPipeline, sentences: Sequence[Sentence], sc
         confidences = []
         for index, (text, right) in enumerate(zip(texts, gold, strict=True)):
             entities = pipeline.entities(outputs[index], strategy)
-            places = {_without_blanks(text, one): one["score"] for one in entities if one["entity_group"] != OUTSIDE}
+            places = {place_of(text, one): one["score"] for one in entities if one["entity_group"] != OUTSIDE}
             found.append(set(places))
             confidences += [(float(score), place in right) for place, score in places.items()]
-        rows.append(Row(f"stock pipeline, {strategy}", _count(found, gold), None, confidences))
+        rows.append(Row(f"stock pipeline, {strategy}", count_places(found, gold), None, confidences))
     return rows
 
 
@@ -146,13 +134,6 @@ def compare(reading: Reading, pipeline: StockPipeline, model: Any, choice: Choic
     ]
 
 
-def _without_blanks(text: str, entity: dict[str, Any]) -> Place:
-    """Leave out the blanks that some tokenizers count as part of the first sub-token."""
-    start, end = entity["start"], entity["end"]
-    word = text[start:end]
-    return start + len(word) - len(word.lstrip()), end - len(word) + len(word.rstrip()), entity["entity_group"]
-
-
 __all__ = [
     "HEADING",
     "STRATEGIES",
@@ -161,6 +142,5 @@ __all__ = [
     "by_chain",
     "by_stock_pipeline",
     "compare",
-    "places_of",
     "word_by_word",
 ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import BiLSTMCRFPipeline
 from ..readers.sentences import Sentence
 from ..schemes import entity_types, tags_to_spans
-from .comparison import Place, places_of
+from .places import Place, places_of
 
 FEWEST = 20
 """With fewer entities than this nothing can be promised; with fewer documents, sentences count by themselves."""
