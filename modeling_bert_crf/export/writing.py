@@ -21,14 +21,14 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ..crf import LinearChainCRF
 from ..doors.files import whole
@@ -127,9 +127,8 @@ def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
     model = copy.deepcopy(model)
     model.set_attn_implementation("eager")  # its graph has a quarter fewer nodes than that of sdpa, and is faster
     if hasattr(model.config, "num_local_experts"):
-        model.base_model.set_experts_implementation(
-            "batched_mm"
-        )  # a graph cannot loop over the experts that a text needs
+        # A graph cannot loop over the experts that a text needs.
+        cast(PreTrainedModel, model.base_model).set_experts_implementation("batched_mm")
     input_ids = torch.zeros(2, 3, dtype=torch.int64)
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}
     with _quiet_exporter():
@@ -150,7 +149,7 @@ def _write_encoder(model: BiLSTMCRFForTokenClassification, file: Path) -> None:
     onnx.save(written, file)
 
 
-def _forget_origin(message: Message) -> None:
+def _forget_origin(message: Any) -> None:
     """Remove what torch's exporter notes of the code that a model was made by: its lines, and where they were read."""
     for field, value in message.ListFields():
         if field.name in ("metadata_props", "doc_string"):

@@ -1,9 +1,10 @@
 """What a chain needs of labelled sentences: emissions and tags, each sentence read by the encoder once."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
+from torch import Tensor
 
 from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
@@ -49,7 +50,7 @@ def read_sentences(
     config = pipeline.model.config
     words = [sentence.words for sentence in sentences]
     texts = pipeline.preprocess(words, is_split_into_words=True)
-    scored = pipeline.forward(texts)
+    scored = cast(list[Tensor], pipeline.forward(texts))
     emissions = [scores.double().cpu() for scores in scored]
     labels = config.labels
     tags = [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]

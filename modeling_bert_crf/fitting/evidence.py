@@ -9,10 +9,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .. import BiLSTMCRFPipeline
 from ..readers.sentences import Sentence
@@ -45,7 +46,7 @@ class Found(NamedTuple):
 
     def of(self, chosen: NDArray[np.bool_]) -> "Found":
         """Return some of the entities."""
-        return Found(*(values[chosen] for values in self))
+        return Found._make(values[chosen] for values in self)
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Evidence:
         else:
             units, sizes = found.units[mine], found.characters[mine]
             hits = np.where(mine, found.covered.sum(1) if in_characters else found.right, 0)
-        parts = np.bincount(found.units, hits, self.count)
+        parts = np.bincount(found.units, hits, self.count).astype(np.float64)
         wholes = np.bincount(units, sizes if in_characters else None, self.count)
         return Share(parts, wholes.astype(float), len(units))
 
@@ -145,7 +146,7 @@ class Readings:
         documents = list(_documents(sentences))
         self._pipeline = pipeline
         self._texts = pipeline.preprocess([[one.words for one in group] for group in documents], True)
-        self._emissions = pipeline.forward(self._texts)
+        self._emissions = cast(list[Tensor], pipeline.forward(self._texts))
         by_document = len(documents) >= FEWEST
         self._first_unit = list(range(len(documents))) if by_document else _starts(map(len, documents))
         self._borders = [[0] if by_document else _first_characters(group) for group in documents]
@@ -155,7 +156,7 @@ class Readings:
         self.types = sorted({*self.known, *(kind for places in self._gold for *_, kind in places)})
         self._number = {kind: index for index, kind in enumerate(self.types)}
         pairs = [(self._unit(index, one[0]), one) for index, places in enumerate(self._gold) for one in places]
-        self.gold = Gold(*_columns(pairs, self._number))
+        self.gold = _columns(pairs, self._number)
 
     def find(self, point: Mapping[str, Any] | None) -> Found:
         """Return what the tagger finds at an operating point; None means the one in force, which may be none."""
@@ -179,7 +180,8 @@ class Readings:
                 right.append(place in gold)
                 covered.append(self._covered(place, places))
         table = np.array(covered, dtype=np.int64).reshape(-1, len(self.types))
-        return Found(*_columns(pairs, self._number), np.array(scores, float), np.array(right, bool), table)
+        columns = _columns(pairs, self._number)
+        return Found(*columns, scores=np.array(scores, float), right=np.array(right, bool), covered=table)
 
     def _unit(self, document: int, character: int) -> int:
         return self._first_unit[document] + bisect_right(self._borders[document], character) - 1
@@ -219,10 +221,10 @@ def _gold(group: Sequence[Sentence], scheme: str | None) -> set[Place]:
     }
 
 
-def _columns(pairs: Sequence[tuple[int, Place]], number: Mapping[str, int]) -> tuple[NDArray[np.int64], ...]:
+def _columns(pairs: Sequence[tuple[int, Place]], number: Mapping[str, int]) -> Gold:
     """Return the units, the types and the lengths of entities."""
     rows = [(unit, number[kind], end - start) for unit, (start, end, kind) in pairs]
-    return tuple(np.array(rows, dtype=np.int64).reshape(-1, 3).T)
+    return Gold(*np.array(rows, dtype=np.int64).reshape(-1, 3).T)
 
 
 __all__ = ["FEWEST", "Evidence", "Found", "Gold", "Readings", "Share"]
