@@ -1,6 +1,7 @@
 """From files and data sets to labelled sentences. Knows no model.
 
 sentences.py    a sentence with its tags, and the error of data that cannot be read
+documents.py    a text with entities by their characters
 files.py        a file as sentences: columns, CoNLL-U, JSON lines
 columns.py      the lines of a column file
 rows.py         a row of a data set, or a JSON object

@@ -1,0 +1,45 @@
+"""A labelled text: entities by their characters, as annotation tools keep them."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+__all__ = ["Annotation", "Document"]
+
+
+class Annotation(NamedTuple):
+    """An entity in a text."""
+
+    start: int  # its first character
+    end: int  # the character after its last
+    kind: str  # its type
+    score: float | None = None  # a probability, where a tagger found it
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text with its entities, and the place where it stands.
+
+    Attributes:
+        text: the characters that all offsets count in.
+        annotations: its entities, as they stand in the file: they may overlap, and end within words.
+        source: a file, or a data set and its split.
+        place: where in it: the number of a line or of a record, from 1, or the name of a file in a folder.
+        name: the document's id, "" if it has none.
+        words: (start, end) of each word, where the file says so; else None.
+        sentences: (start, end) of each sentence, where the file says so; else None.
+        meta: what else the file says of the document, by its names there, to be written again.
+    """
+
+    text: str
+    annotations: list[Annotation]
+    source: str
+    place: str
+    name: str = ""
+    words: list[tuple[int, int]] | None = None
+    sentences: list[tuple[int, int]] | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """The place as an error message names it."""
+        return f"{self.source}:{self.place}"
