@@ -418,11 +418,9 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
     # every word; and where rows have no special tokens around them, these need not be.
     mark = blank_mark(tokenizer)
     needed = [] if mark == BYTE_LEVEL else [("unk_token", *(("mask_token",) if mark else ()))]
-    habits = Habits.of(tokenizer)
-    if not mark or habits.opening or habits.closing:
-        needed += [("cls_token", "bos_token"), ("sep_token", "eos_token")]
-    for names in needed:
-        if all(getattr(tokenizer, f"{one}_id") is None for one in names):
+    for names in (*needed, ("cls_token", "bos_token"), ("sep_token", "eos_token")):
+        around = names[0] != "unk_token"
+        if all(getattr(tokenizer, f"{one}_id") is None for one in names) and not (around and _writes_bare(tokenizer)):
             raise ValueError(f"the tokenizer must have a {names[0]}, got {getattr(tokenizer, names[0])!r}")
     longest = tokenizer.model_max_length
     if not (isinstance(longest, int) and longest >= 3) and longest != float("inf"):
@@ -431,6 +429,12 @@ def check_tokenizer(tokenizer: Any, vocab_size: int | None = None, roles: Sequen
         own = token_roles(tokenizer, vocab_size)
         if roles is not None and min(roles) >= SPECIAL:  # they are set
             _check_same_vocabulary(tokenizer, own, roles)
+
+
+def _writes_bare(tokenizer: Any) -> bool:
+    """Say whether a tokenizer that marks blanks writes rows with no special tokens around them."""
+    habits = Habits.of(tokenizer) if blank_mark(tokenizer) else None
+    return habits is not None and not habits.opening and not habits.closing
 
 
 def _check_same_vocabulary(tokenizer: Any, own: Sequence[int], roles: Sequence[int]) -> None:

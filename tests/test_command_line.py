@@ -455,7 +455,7 @@ def test_a_message_shows_what_it_quotes_and_steers_no_terminal(run, folder, tmp_
     shutil.copytree(folder, tmp_path / "other")
     (tmp_path / "other" / "config.json").write_text(json.dumps({"model_type": f"bert{OSC52}"}))
     result = CliRunner().invoke(app, ["tag", "other", "Ada"])
-    assert result.stderr.endswith(r"bert-crf train makes it, got 'bert\x1b]52;c;cm0gLXJm\x07'" + "\n")
+    assert result.stderr.endswith(r", got 'bert\x1b]52;c;cm0gLXJm\x07'" + "\n")
 
     (tmp_path / "notes\x1b[2J").touch()
     assert "notes\u241b[2J is a file: write --file notes\u241b[2J" in run("notes\x1b[2J", code=2)

@@ -17,7 +17,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = ("modeling_bert_crf", "bert_crf_command")
 EXTRAS = {"modeling_bert_crf/demo": "demo", "modeling_bert_crf/export": "onnx"}
 """Folders that may import what an extra brings."""
-NEVER_IMPORTED = {"accelerate": "transformers' Trainer asks for it", "onnxscript": "torch.onnx asks for it"}
+NEVER_IMPORTED = {"onnxscript": "torch.onnx asks for it"}
 
 
 def usual(name: str) -> str:
