@@ -2,7 +2,12 @@
 
 from transformers import BertConfig
 
+# All siblings that this file needs, directly or not: older versions of Transformers copy no others with it.
 from .configuration_crf import BiLSTMCRFFields, tagger_config
+from .path_biases import MOVES  # noqa: F401
+from .schemes import SCHEMES  # noqa: F401
+from .splitters import split_texts  # noqa: F401
+from .words import Window  # noqa: F401
 
 
 @tagger_config

@@ -201,7 +201,10 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         """Load a tagger, see `ChecksWeights.from_pretrained`. Called on this class, it finds the family by itself."""
         if cls is BiLSTMCRFForTokenClassification:
             cls = import_module("modeling_bert_crf").class_for(pretrained_model_name_or_path, kwargs)
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model._write_rules(model.crf)  # a host that does not initialise what no checkpoint holds would leave anything
+        return loaded
 
     def set_tokenizer(self, tokenizer: Any) -> None:
         """Learn from the tokenizer which sub-tokens begin a word, for calls that pass no `word_mask`.

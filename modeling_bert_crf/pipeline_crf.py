@@ -11,12 +11,25 @@ from transformers import PreTrainedTokenizerBase, TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 from transformers.utils import logging
 
+# All siblings that this file needs, directly or not: older versions of Transformers copy no others with it.
 from .batching import chunks, run_by_length
+from .configuration_crf import BiLSTMCRFFields  # noqa: F401
+from .crf import LinearChainCRF  # noqa: F401
+from .crf_autograd import Sums  # noqa: F401
+from .crf_checks import check_shapes  # noqa: F401
+from .crf_decoding import viterbi  # noqa: F401
+from .crf_engine import sweep  # noqa: F401
+from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import is_data_set, tag_data_set
 from .entities import most_probable_paths, read_entities, read_words
 from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
+from .path_biases import MOVES  # noqa: F401
 from .processes import share
+from .schemes import SCHEMES  # noqa: F401
+from .splitters import split_texts  # noqa: F401
 from .text_layout import Found, Text, lay_out, split_inputs
+from .weights import ChecksWeights  # noqa: F401
+from .word_lstm import BiLSTM  # noqa: F401
 from .words import Window, check_tokenizer
 
 FOUND = "entities"

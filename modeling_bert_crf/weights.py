@@ -10,15 +10,29 @@ from contextvars import ContextVar
 from typing import Any, cast
 
 from torch import Tensor
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel, __version__
 
 from .configuration_crf import quoted
 
 HEAD = ("word_shapes", "head", "lstm", "classifier", "crf")
 """The modules that are untrained in a new tagger; one that a tagger does without is None."""
 _FAULTS = ("missing", "left over")
-_UNCHECKED: ContextVar[Collection[str]] = ContextVar("those of _FAULTS that are no errors", default=())
-_TAKEN_OVER: ContextVar[Collection[str]] = ContextVar("parts of the head that a stock classifier has", default=())
+
+
+class _Load:
+    """A call of `from_pretrained`, as the functions below must know it.
+
+    Args:
+        unchecked: those of `_FAULTS` that are no errors.
+        taken_over: parts of the head that a stock classifier has.
+    """
+
+    def __init__(self, unchecked: Collection[str] = (), taken_over: Collection[str] = ()):
+        self.unchecked, self.taken_over = unchecked, taken_over
+        self.is_checked = False  # until the host has handed the files to `_load_pretrained_model`
+
+
+_LOAD: ContextVar[_Load] = ContextVar("the load that is under way", default=_Load())  # noqa: B039 read only where set
 
 
 class ChecksWeights(PreTrainedModel):
@@ -41,13 +55,16 @@ class ChecksWeights(PreTrainedModel):
             RuntimeError: if a shape is another than the configuration describes, and `ignore_mismatched_sizes=True`
                 does not say to start such weights anew.
             OSError: if there are no safetensors.
+            ImportError: if this version of the host reads the files without having them checked here.
         """
         if kwargs.pop("use_safetensors", None) is False or kwargs.get("gguf_file") is not None:
             raise ValueError("weights must be safetensors: use_safetensors=False and gguf_file cannot be followed")
         with_info = kwargs.pop("output_loading_info", False)
-        unchecked = _UNCHECKED.set(kwargs.pop("_unchecked", _FAULTS if with_info else ()))
-        taken_over = _TAKEN_OVER.set(kwargs.pop("_taken_over", ()))
+        load = _Load(kwargs.pop("_unchecked", _FAULTS if with_info else ()), kwargs.pop("_taken_over", ()))
+        before = _LOAD.set(load)
         try:
+            if not hasattr(PreTrainedModel, "_load_pretrained_model"):
+                raise _cannot_be_checked(pretrained_model_name_or_path)
             loaded = super().from_pretrained(
                 pretrained_model_name_or_path, *args, use_safetensors=True, output_loading_info=True, **kwargs
             )
@@ -62,8 +79,9 @@ class ChecksWeights(PreTrainedModel):
                 "and the same with AutoTokenizer"
             ) from error
         finally:
-            _UNCHECKED.reset(unchecked)
-            _TAKEN_OVER.reset(taken_over)
+            _LOAD.reset(before)
+        if not load.is_checked:
+            raise _cannot_be_checked(pretrained_model_name_or_path)
         if any(name.split(".")[0] in HEAD for name, *_ in info["mismatched_keys"]):
             model.config.temperature = 1.0
         return (model, info) if with_info else model
@@ -92,7 +110,17 @@ class ChecksWeights(PreTrainedModel):
             model=model, state_dict=state_dict, checkpoint_files=checkpoint_files, load_config=load_config, **kwargs
         )
         _check_weights(model, loaded[0], load_config, is_adapter="expected_keys" in kwargs)
+        _LOAD.get().is_checked = True
         return loaded
+
+
+def _cannot_be_checked(name: Any) -> ImportError:
+    """Return the error for a host that has another way to the weights than the one that is watched here."""
+    return ImportError(
+        f"the weights in {name} cannot be checked: transformers {__version__} does not read them by "
+        "`PreTrainedModel._load_pretrained_model`; install an older version of it, such as 5.24, or newer code of the "
+        "tagger"
+    )
 
 
 # Parts of the weights' names, and the fields of the configuration that say how many such weights there are, or of what
@@ -122,7 +150,7 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
     faults = dict(zip(_FAULTS, _missing_and_left_over(model, info, load_config, is_adapter, is_tagger), strict=True))
     if not is_tagger:
         _forget_head(model, info)
-    if faults := {fault: keys for fault, keys in faults.items() if keys and fault not in _UNCHECKED.get()}:
+    if faults := {fault: keys for fault, keys in faults.items() if keys and fault not in _LOAD.get().unchecked}:
         listed = " and ".join(
             f"{len(keys)} {fault}, {quoted(keys[0])}" + " first" * (len(keys) > 1) for fault, keys in faults.items()
         )
@@ -130,7 +158,7 @@ def _check_weights(model: Any, info: Any, load_config: Any, is_adapter: bool) ->
             f"the weights in {name} must be those that the configuration describes, got {listed}"
             + _value_of(model.config, _COUNTED_BY, next(iter(faults.values()))[:1])
             + "; of an encoder without a classifier from_encoder makes a new tagger"
-            * ("missing" in faults and bool(_TAKEN_OVER.get()))
+            * ("missing" in faults and bool(_LOAD.get().taken_over))
         )
     if info.mismatched_keys and not load_config.ignore_mismatched_sizes:
         key, got, expected = min(info.mismatched_keys)
@@ -159,7 +187,7 @@ def _missing_and_left_over(
         return [], left_over
     if is_tagger:
         return missing, left_over
-    prefix, taken_over = f"{model.base_model_prefix}.", _TAKEN_OVER.get()
+    prefix, taken_over = f"{model.base_model_prefix}.", _LOAD.get().taken_over
     own = [key for key in missing if key.startswith(prefix) or key.partition(".")[0] in taken_over]
     if taken_over:  # a classifier that reads or feeds something else, such as an LSTM or a CRF, is no stock one
         kept = (model.base_model_prefix, *taken_over)
@@ -174,7 +202,7 @@ def _forget_head(model: Any, info: Any) -> None:
 
     The parts of the head that are taken over stay.
     """
-    kept = {model.base_model_prefix, *_TAKEN_OVER.get()}
+    kept = {model.base_model_prefix, *_LOAD.get().taken_over}
     head = {key for key in model.state_dict() if key.partition(".")[0] not in kept}
     for key in head:
         model.get_parameter_or_buffer(key)._is_hf_initialized = False

@@ -261,12 +261,12 @@ def test_what_travels_is_the_closures_and_nothing_else():
     assert not any("bert_crf" in name for name in closure("modeling_roberta_crf.py"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_imports_every_sibling_that_it_needs_directly(family):
+@pytest.mark.parametrize(
+    "name", ["configuration_bert_crf.py", *(f"modeling_{family}_crf.py" for family in FAMILIES), "pipeline_crf.py"]
+)
+def test_a_file_that_a_configuration_names_imports_every_sibling_that_it_needs_directly(name):
     """Hosts before 5.10 copy what a file imports itself, and no more."""
-    file = PACKAGE / f"modeling_{family}_crf.py"
-
-    assert siblings(file) == closure(file.name) - {file.name}
+    assert siblings(PACKAGE / name) == closure(name) - {name}
 
 
 def test_the_table_of_families_is_that_of_the_files():

@@ -463,6 +463,17 @@ def test_constraints_survive_every_load(model, tmp_path):
         assert parameter.equal(model.get_parameter(name)), name
 
 
+def test_the_rules_do_not_depend_on_whether_the_host_initialises_what_no_checkpoint_holds(model, tmp_path, monkeypatch):
+    model.save_pretrained(tmp_path)
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    monkeypatch.setattr(BertBiLSTMCRFForTokenClassification, "initialize_weights", lambda *_: None)
+
+    loaded = BertBiLSTMCRFForTokenClassification.from_pretrained(tmp_path)
+
+    for name, buffer in loaded.crf.named_buffers(prefix="crf"):
+        assert buffer.equal(before[name]), name
+
+
 def test_an_encoder_with_a_language_model_head_is_loaded_whole(tokenizer, tmp_path):
     config = BertConfig(vocab_size=len(tokenizer), hidden_size=12, num_hidden_layers=1, num_attention_heads=2)
     pretrained = BertForMaskedLM(config)

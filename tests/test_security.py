@@ -1,6 +1,7 @@
 """Attacks by way of a checkpoint, its configuration, the data, or the options: none runs code or gets a secret out."""
 
 import ast
+import inspect
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,7 +18,14 @@ import torch
 import yaml
 from markdown_it import MarkdownIt
 from test_remote_code import PACKAGE, SHIPPED
-from transformers import AutoConfig, AutoModel, AutoModelForTokenClassification, pipeline
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+    modeling_utils,
+    pipeline,
+)
 
 import run_ner
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification
@@ -114,6 +123,27 @@ def test_nothing_but_safetensors_is_loaded(tagger_folder, bomb, door, attack, me
     attack(tagger_folder, bomb)
     with pytest.raises(OSError, match=message):
         door.from_pretrained(tagger_folder)
+
+
+@pytest.fixture(params=["renamed", "no longer called"])
+def other_host(request, monkeypatch, tagger_folder):
+    """A host that reads weights by a method of another name; the old one is gone, or stands there unused."""
+    code = textwrap.dedent(inspect.getsource(PreTrainedModel.from_pretrained.__func__))
+    made = {}
+    exec(code.replace("._load_pretrained_model(", "._read_weights("), vars(modeling_utils), made)
+    monkeypatch.setattr(PreTrainedModel, "_read_weights", PreTrainedModel._load_pretrained_model, raising=False)
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", made["from_pretrained"])
+    if request.param == "renamed":
+        monkeypatch.delattr(PreTrainedModel, "_load_pretrained_model")
+
+
+@pytest.mark.parametrize("door", [BertBiLSTMCRFForTokenClassification, AutoModelForTokenClassification])
+def test_a_host_that_passes_the_checks_of_the_weights_by_loads_nothing(other_host, tagger_folder, encoder_folder, door):
+    message = "the weights in .* cannot be checked: transformers .* does not read them by `PreTrainedModel._load_pre"
+    with pytest.raises(ImportError, match=message):
+        door.from_pretrained(tagger_folder)
+    with pytest.raises(ImportError, match=message):
+        from_encoder(str(encoder_folder), ["O", "B-X"])
 
 
 def test_no_argument_makes_a_pickle_load(tagger_folder, bomb):
