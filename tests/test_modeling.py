@@ -463,7 +463,7 @@ def test_constraints_survive_every_load(model, tmp_path):
         assert parameter.equal(model.get_parameter(name)), name
 
 
-def test_the_rules_do_not_depend_on_whether_the_host_initialises_what_no_checkpoint_holds(model, tmp_path, monkeypatch):
+def test_the_rules_stand_though_a_host_does_not_initialise_what_no_checkpoint_holds(model, tmp_path, monkeypatch):
     model.save_pretrained(tmp_path)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
     monkeypatch.setattr(BertBiLSTMCRFForTokenClassification, "initialize_weights", lambda *_: None)

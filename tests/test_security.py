@@ -138,7 +138,7 @@ def other_host(request, monkeypatch, tagger_folder):
 
 
 @pytest.mark.parametrize("door", [BertBiLSTMCRFForTokenClassification, AutoModelForTokenClassification])
-def test_a_host_that_passes_the_checks_of_the_weights_by_loads_nothing(other_host, tagger_folder, encoder_folder, door):
+def test_a_host_that_passes_the_checks_by_loads_nothing(other_host, tagger_folder, encoder_folder, door):
     message = "the weights in .* cannot be checked: transformers .* does not read them by `PreTrainedModel._load_pre"
     with pytest.raises(ImportError, match=message):
         door.from_pretrained(tagger_folder)
