@@ -54,27 +54,34 @@ json.dump(said, open(out, "w"))
 """
 
 
+def bare_process(source, copy, folder, python=sys.executable, path=None):
+    """Run the script in a bare process: no package, an empty cache, no network. Returns what it wrote.
+
+    Args:
+        source, copy: the folder that it loads, and the one that it saves to.
+        folder: for all else that it writes.
+        python: which Python runs it.
+        path: a folder of other versions of libraries than those of this Python.
+    """
+    script = SCRIPT.format(checkout=str(PACKAGE.parent), texts=TEXTS, arguments=ARGUMENTS)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
+    environment |= {"PYTHONPATH": str(path)} if path else {}
+    result = subprocess.run(
+        [str(python), "-c", script, str(source), str(copy), str(folder / "said.json")],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads((folder / "said.json").read_text())
+
+
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    """Run the script in a bare process: no package, an empty cache, no network. Returns what it wrote."""
-
-    def run(source, copy):
-        folder = tmp_path_factory.mktemp("stranger")
-        script = SCRIPT.format(checkout=str(PACKAGE.parent), texts=TEXTS, arguments=ARGUMENTS)
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        environment |= {"HF_HOME": str(folder / "cache"), "HF_HUB_OFFLINE": "1"}
-        result = subprocess.run(
-            [sys.executable, "-c", script, str(source), str(copy), str(folder / "said.json")],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        assert result.returncode == 0, result.stderr
-        return json.loads((folder / "said.json").read_text())
-
-    return run
+    return lambda source, copy: bare_process(source, copy, tmp_path_factory.mktemp("stranger"))
 
 
 def test_a_saved_model_loads_where_the_package_is_not(strangers, model, tokenizer, tmp_path):
