@@ -56,20 +56,25 @@ class CommandLine(NamedTuple):
 def read_command_line(argv: Sequence[str], program: Program) -> CommandLine:
     """Read options, or one YAML or JSON file with the same names, and check their names and the kinds of their values.
 
+    Options may follow the file; they take the place of those in it.
+
     A request for help, and a value of the wrong kind, end the program as `argparse` does it.
 
     Raises:
         CommandError: if the file is missing or holds no options, or there is no such option.
     """
     options = read_table()
-    file = Path(argv[0]) if len(argv) == 1 and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
-    words = list(argv) if file is None else _words_of_file(file, options)
-    _, unknown = make_parser(options, program).parse_known_args(words)
+    file = Path(argv[0]) if argv and Path(argv[0]).suffix in (".yaml", ".yml", ".json") else None
+    first, rest = ([], list(argv)) if file is None else (_words_of_file(file, options), list(argv[1:]))
+    parser, words = make_parser(options, program), [*first, *rest]
+    unknown = parser.parse_known_args(rest)[1]
+    if not unknown and (unknown := parser.parse_known_args(words)[1]):
+        rest = []
     if unknown:
         names = [name for option in options for name in option["names"]]
         near = get_close_matches(unknown[0], ["-h", "--help", *names], 1)
         hint = f"; did you mean {near[0]}?" if near else "; --help lists them"
-        raise CommandError(("" if file is None else f"{file}: ") + f"{unknown[0]} is no option{hint}")
+        raise CommandError(("" if file is None or rest else f"{file}: ") + f"{unknown[0]} is no option{hint}")
     return CommandLine(words, file)
 
 

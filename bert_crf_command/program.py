@@ -37,6 +37,7 @@ from modeling_bert_crf.training.settings import settings_of_model
 from modeling_bert_crf.training.split_datasets import Datasets, make_datasets
 from modeling_bert_crf.training.splits import read_splits
 from modeling_bert_crf.training.starting_model import load_model
+from modeling_bert_crf.training.stock_results import stock_results
 from modeling_bert_crf.training.trainer import CRFTrainer
 
 from .options import CommandLine, Program
@@ -86,7 +87,7 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
     checkpoint = find_checkpoint(training) if trained is None else None
     set_seed(training.seed)
 
-    splits = read_splits(data_arguments, training)
+    splits = read_splits(data_arguments, training, model_arguments.hub)
     model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
     recipe = settings_of_model(training, options, model, tokenizer, data_arguments.max_seq_length)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)
@@ -153,7 +154,8 @@ def finish(
     readings: Mapping[str, Reading | None],
 ) -> None:
     """Evaluate a model that is saved, write what there is to say of it, and push it if that was asked for."""
-    training, say = arguments[2], _sayer(output)
+    _, data_arguments, training = arguments
+    say = _sayer(output)
     scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
     for split in ("validation", "test"):
         dataset = datasets.get(split)
@@ -168,6 +170,8 @@ def finish(
     start = program.started(training.world_size)
     facts = run_facts(arguments, options, trainer, datasets, speed, start)
     output.write_json("metrics.json", {"scores": scores, **facts})
+    for name, results in stock_results(trainer, scores, facts["data"], data_arguments).items():
+        output.write_json(f"{name}_results.json", results)
     if training.do_train:
         plots = draw_plots(facts, scores)
         output.write_images("plots", plots)

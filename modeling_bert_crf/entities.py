@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .crf import LinearChainCRF
 from .modeling_crf import BiLSTMCRFForTokenClassification
-from .schemes import continues, tags_to_spans
+from .schemes import OUTSIDE, Span, continues, tags_to_spans
 from .text_layout import Found, Ranking
 
 
@@ -30,14 +30,17 @@ def read_words(model: BiLSTMCRFForTokenClassification, emissions: Tensor, mask: 
 
 @torch.inference_mode()
 def read_entities(
-    model: BiLSTMCRFForTokenClassification, emissions: Tensor, mask: Tensor, paths: Tensor
+    model: BiLSTMCRFForTokenClassification, emissions: Tensor, mask: Tensor, paths: Tensor, with_outside: bool = False
 ) -> list[Found]:
-    """Return the entities of paths, (B, T), each with its type and the probability that exactly its words are one."""
+    """Return the entities of paths, (B, T), each with its type and the probability that exactly its words are one.
+
+    With `with_outside` also the words between them, as groups of the type `O`, each with the probability that none of
+    its words is in an entity.
+    """
     labels, scheme = model.config.labels, model.config.span_scheme
     rows = [[tag for tag in path if tag >= 0] for path in paths.tolist()]
-    found = [
-        (row, *span) for row, path in enumerate(rows) for span in tags_to_spans([labels[tag] for tag in path], scheme)
-    ]
+    groups = [_groups([labels[tag] for tag in path], scheme, with_outside) for path in rows]
+    found = [(row, *span) for row, spans in enumerate(groups) for span in spans]
     if not found:
         return []
     spans = [(start, end, rows[row][start:end]) for row, start, end, _ in found]
@@ -47,6 +50,15 @@ def read_entities(
         emissions, mask, *(tensor.to(mask.device) for tensor in (row_numbers, firsts, tag_sets))
     )
     return [Found(*one, score) for one, score in zip(found, log_probabilities.exp().tolist(), strict=True)]
+
+
+def _groups(tags: Sequence[str], scheme: str | None, with_outside: bool) -> list[Span]:
+    """Return the entities of a path, and if wanted the words between them, in the order of the words."""
+    spans = tags_to_spans(tags, scheme)
+    if with_outside:
+        turned = ["between" if tag == OUTSIDE else OUTSIDE for tag in tags]
+        spans += [(start, end, OUTSIDE) for start, end, _ in tags_to_spans(turned, None)]
+    return sorted(spans)
 
 
 def _tag_sets(

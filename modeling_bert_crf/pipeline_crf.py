@@ -1,6 +1,7 @@
 """Text or words in, entities out: the pipeline that decodes with the CRF. Ships with every checkpoint."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
@@ -25,7 +26,7 @@ from .entities import most_probable_paths, read_entities, read_words
 from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
 from .path_biases import MOVES  # noqa: F401
 from .processes import share
-from .schemes import SCHEMES  # noqa: F401
+from .schemes import OUTSIDE
 from .splitters import split_texts  # noqa: F401
 from .text_layout import Found, Text, lay_out, split_inputs
 from .weights import ChecksWeights  # noqa: F401
@@ -58,9 +59,11 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         inputs: a text, or with `is_split_into_words` a list of words; a list of them, for a list of results; whatever
             else yields them, such as a generator or a torch data set, for a generator of results; or a data set of the
             `datasets` library, whether it streams or not, which comes back with one column more, `"entities"`.
-        aggregation_strategy (`str`): `"none"` gives one dictionary per word that is not ignored, `entity, score,
-            index, word, start, end`; anything else one per entity, `entity_group, score, word, start, end`.
-        ignore_labels (`list[str]`, defaults to `["O"]`): labels or entity types to leave out.
+        aggregation_strategy (`str`, in any case): `"none"` gives one dictionary per word that is not ignored, `entity,
+            score, index, word, start, end`; anything else one per entity, `entity_group, score, word, start, end`.
+        ignore_labels (`list[str]`, defaults to `["O"]`): labels or entity types to leave out. Unless
+            `"O"` is among them, the words between entities are groups, too, whose `score` is the probability that
+            none of them is in one.
         is_split_into_words (`bool`, defaults to `False`): whether a sentence comes as a list of words. A list of such
             sentences is a document: one input with one result, each sentence a chain among its neighbours.
         delimiter (`str`, defaults to a blank): what joins given words into the text that offsets count in.
@@ -187,7 +190,8 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         if operating_point is not None:
             self.model.config.point(operating_point)
         if aggregation_strategy is not None:
-            aggregation_strategy = AggregationStrategy(aggregation_strategy)
+            name = getattr(aggregation_strategy, "value", aggregation_strategy)
+            aggregation_strategy = AggregationStrategy(str(name).lower())
         steps = (
             {"is_split_into_words": is_split_into_words, "delimiter": delimiter, "stride": stride},
             {"batch_tokens": batch_tokens},
@@ -311,6 +315,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         """Decode the chains of the texts, and return what was found in each text, as dictionaries."""
         crf = self.model.crf
         by_word = aggregation_strategy == AggregationStrategy.NONE
+        reader = read_words if by_word else partial(read_entities, with_outside=OUTSIDE not in ignore_labels)
         thresholds = self.model.config.point(operating_point).get("thresholds", {})
 
         def decode(grid: Tensor, mask: Tensor) -> Tensor:
@@ -320,7 +325,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
 
         def read(grid: Tensor, mask: Tensor, paths: Tensor) -> list[list[Found]]:
             rows: list[list[Found]] = [[] for _ in grid]
-            for found in (read_words if by_word else read_entities)(self.model, grid, mask, paths):
+            for found in reader(self.model, grid, mask, paths):
                 least = max(threshold, 0.0 if by_word else thresholds.get(found.name, 0.0))
                 if found.score >= least and found.name not in ignore_labels:
                     rows[found.row].append(found)

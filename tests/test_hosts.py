@@ -94,7 +94,7 @@ def test_a_checkpoint_loads_and_tags_alike_under_the_oldest_host_and_the_newest(
     tagged = [type(model).__name__, output.paths.tolist(), output.logits.tolist()]
     expected = {"config": type(model.config).__name__, "labels": model.config.labels}
     expected |= dict.fromkeys(("AutoModel", "AutoModelForTokenClassification"), tagged)
-    expected |= dict.fromkeys(("token-classification", "ner"), ["BiLSTMCRFPipeline", entities, *entities])
+    expected |= {task: ["BiLSTMCRFPipeline", entities, *entities] for task in ("token-classification", "ner")}
     expected |= {str(arguments): tagger(TEXTS, **arguments) for arguments in ARGUMENTS}
     for name in expected:
         assert alike(said[name], expected[name]), name

@@ -229,7 +229,8 @@ def stranger(remote, tmp_path_factory):
 def test_each_way_to_push_leaves_a_whole_repository(remote, stranger, trained):
     whole = SHIPPED | {"README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     plots = {f"plots/{path.name}" for path in (trained / "plots").iterdir()}
-    names = {"program": whole | {"metrics.json", *plots}, "pipeline": whole, "trainer": whole}
+    results = {f"{step}_results.json" for step in ("train", "eval", "predict", "all")}
+    names = {"program": whole | {"metrics.json", *results, *plots}, "pipeline": whole, "trainer": whole}
     names["model"] = whole - {"tokenizer.json", "tokenizer_config.json"}
     for way, expected in names.items():
         repo = remote.repos[f"tester/by-{way}"]

@@ -191,7 +191,7 @@ def test_ignored_labels_are_left_out(tagger):
     (words,) = tagger(SENTENCES[:1], is_split_into_words=True, aggregation_strategy="none")
     assert not any(entry["entity"] == "O" for entry in words)
     everything = tagger(SENTENCES[:3], is_split_into_words=True)
-    without = tagger(SENTENCES[:3], is_split_into_words=True, ignore_labels=["PER"])
+    without = tagger(SENTENCES[:3], is_split_into_words=True, ignore_labels=["PER", "O"])
     assert any(entry["entity_group"] == "PER" for group in everything for entry in group)
     assert without == [[entry for entry in group if entry["entity_group"] != "PER"] for group in everything]
 
@@ -222,6 +222,48 @@ def test_ignored_labels_are_left_out(tagger):
 def test_bad_input_is_refused(tagger, arguments, error, message):
     with pytest.raises(error, match=message):
         tagger(**arguments)
+
+
+def test_a_strategy_may_be_written_in_any_case(tagger):
+    for mine, stock in (("SIMPLE", "simple"), ("None", "none")):
+        assert tagger("Ada visited Paris", aggregation_strategy=mine) == tagger(
+            "Ada visited Paris", aggregation_strategy=stock
+        )
+    with pytest.raises(ValueError, match="simpel is not a valid AggregationStrategy"):
+        tagger("Ada", aggregation_strategy="simpel")
+
+
+@pytest.mark.parametrize("ignored", [[], ["PER"]])
+def test_what_lies_between_entities_is_grouped_unless_it_is_ignored_as_the_hosts_pipeline_does(
+    model, tokenizer, ignored
+):
+    text = "rain in the Paris , Ada visited Lovelace . yesterday ,"
+    batch = tokenizer(text, return_tensors="pt")
+    with torch.no_grad():  # each word's tag depends on the word alone, and so is the same in both pipelines
+        for parameter in model.crf.parameters():
+            parameter.zero_()
+        model.classifier.bias[[2, 4]] -= 50.0  # no I-
+        rows = model(**batch).emissions[0, 1:-1]
+        model.classifier.bias[0] += (rows[:, 1:].amax(1) - rows[:, 0]).quantile(0.7)
+    ours = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer, ignore_labels=ignored)(text)
+    stock = TokenClassificationPipeline(
+        model=model, tokenizer=tokenizer, ignore_labels=ignored, aggregation_strategy="simple"
+    )(text)
+
+    places = [[(one["entity_group"], one["start"], one["end"]) for one in found] for found in (ours, stock)]
+    assert places[0] == places[1]
+    assert {kind for kind, *_ in places[0]} == {"O", "LOC", "PER"} - {*ignored}
+    assert all(one["word"] == text[one["start"] : one["end"]] for one in ours)
+
+    emissions, mask = model(**batch).emissions[:, 1:-1], torch.ones(1, 11, dtype=torch.bool)
+    at, end = next((one["start"], one["end"]) for one in ours if one["entity_group"] == "O")
+    first, last = len(text[:at].split()), len(text[:end].split())
+    free = emissions.clone()
+    free[:, first:last, 1:] = -1e4
+    expected = (model.crf.log_partition(free, mask) - model.crf.log_partition(emissions, mask)).exp()
+    score = next(one["score"] for one in ours if one["entity_group"] == "O")
+    assert score == pytest.approx(expected.item(), abs=1e-5)
+    assert last - first > 1
 
 
 def test_words_may_stand_in_arrays(tagger):

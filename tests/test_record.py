@@ -152,7 +152,7 @@ def test_streamed_data_are_known_by_their_beginning(files, record_of):
 
 
 def test_a_record_holds_no_secret_no_path_and_no_text(files, record_of):
-    text = json.dumps(record_of(hub_token="hf_secret"))
+    text = json.dumps(record_of(hub_token="hf_secret", token="hf_secret"))
     assert "hf_secret" not in text
     assert str(files) not in text
     assert "Lovelace" not in text

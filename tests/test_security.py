@@ -292,7 +292,7 @@ def hostile_run(files, command, monkeypatch, capfd, caplog):
     out = files / "<b>out`"
     before = set(files.iterdir())
     paths = {f"{split}_file": str(files / f"{split}.jsonl") for split in ("train", "validation", "test")}
-    run_ner.main(command(**paths, output_dir=str(out), hub_token=SECRET, save_total_limit=None))
+    run_ner.main(command(**paths, output_dir=str(out), hub_token=SECRET, token=SECRET, save_total_limit=None))
     assert set(files.iterdir()) == before | {out}
     captured = capfd.readouterr()
     return out, captured.out + captured.err + caplog.text

@@ -80,7 +80,7 @@ def offsets_of(tokenizer, text):
 @every_fast_kind
 def test_entities_are_those_of_the_best_path_over_all_sub_tokens(kind, tagger):
     model, tokenizer = tagger(kind=kind)
-    found = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(TEXTS, ignore_labels=[])
+    found = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)(TEXTS)
 
     for text, entities in zip(TEXTS, found, strict=True):
         offsets = offsets_of(tokenizer, text)

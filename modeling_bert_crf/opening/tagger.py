@@ -4,7 +4,7 @@ The program, the command and the demo all open folders here, so that they say in
 This file travels with a Space.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,21 +87,38 @@ def open_tagger(name: str, revision: str | None = None, device: torch.device | N
             return BiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=device)
 
 
-def open_model(name: str, revision: str | None = None) -> BiLSTMCRFForTokenClassification:
+def open_model(
+    name: str, revision: str | None = None, labels: Sequence[str] | None = None, **hub: Any
+) -> BiLSTMCRFForTokenClassification:
     """Open the model of a finished tagger, and check that its weights are numbers.
+
+    Args:
+        name: a folder, or a repository of the Hub.
+        revision: branch, tag or commit of the repository.
+        labels: of a new, untrained classifier and CRF in place of those of the tagger; None keeps these.
+        **hub: how to read from the Hub: `cache_dir`, `token`.
 
     Raises:
         OpeningError: if there is no such tagger, or a file of it is damaged.
     """
-    values = read_config(name, revision)
+    values = read_config(name, revision, **hub)
     if not _is_finished(values):
         _refuse(name, values)
     tagger: Any = tagger_class(values["model_type"])  # its configuration has two bases, for which there is no one type
     with telling(f"{name}: its config.json cannot be used"):
         _check_stated(tagger, values, ("id2label", "label2id"))
-        config = tagger.config_class.from_pretrained(name, revision=revision)
+        given = {} if labels is None else {"id2label": dict(enumerate(labels)), "tag_scheme": "auto"}
+        given |= {} if labels is None else {"operating_points": None, "operating_point": None}
+        config = tagger.config_class.from_pretrained(name, revision=revision, **hub, **given)
     with telling(f"{name}: its model (config.json, model.safetensors) cannot be loaded"):
-        model = tagger.from_pretrained(name, config=config, revision=revision)
+        model = tagger.from_pretrained(
+            name, config=config, revision=revision, ignore_mismatched_sizes=labels is not None, **hub
+        )
+    if labels is not None:  # what is as large as before has been loaded, although it has learnt other labels
+        model.config.temperature = 1.0
+        model.classifier.reset_parameters()
+        for parameter in model.crf.parameters():
+            parameter.data.zero_()
     check_numbers(name, model)
     return model
 
@@ -154,8 +171,8 @@ def _check_stated(tagger: Any, values: dict[str, Any], *more: tuple[str, ...]) -
             raise ValueError(f"it must have `{names[0]}`, and has not")
 
 
-def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
-    """Read the `config.json` of a folder or a repository, as it stands there.
+def read_config(name: str, revision: str | None = None, **hub: Any) -> dict[str, Any]:
+    """Read the `config.json` of a folder or a repository, as it stands there; `hub` as for `open_model`.
 
     Raises:
         OpeningError: if there is none, or it cannot be read.
@@ -167,7 +184,7 @@ def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
         raise OpeningError(f"{name}: no such folder")
     try:
         with hub_answers():
-            values, _ = PreTrainedConfig.get_config_dict(name, revision=revision)
+            values, _ = PreTrainedConfig.get_config_dict(name, revision=revision, **hub)
         if not isinstance(values, dict):
             raise ValueError(f"it must hold a dictionary, got {quoted(values)}")
     except Exception as error:
@@ -179,18 +196,18 @@ def read_config(name: str, revision: str | None = None) -> dict[str, Any]:
     return values
 
 
-def open_tokenizer(name: str, revision: str | None = None) -> Any:
-    """Open the tokenizer of a tagger or of an encoder.
+def open_tokenizer(name: str, revision: str | None = None, **hub: Any) -> Any:
+    """Open the tokenizer of a tagger or of an encoder; `hub` as for `open_model`.
 
     Raises:
         OpeningError: if it is damaged, or cannot feed any model.
     """
     with telling(f"{name}: its tokenizer_config.json cannot be used"):
-        for key, value in get_tokenizer_config(name, revision=revision).items():
+        for key, value in get_tokenizer_config(name, revision=revision, **hub).items():
             if key in _TOKENIZER_RULES:
                 check_value(key, value, _TOKENIZER_RULES[key])
     with telling(f"{name}: its tokenizer (tokenizer.json, tokenizer_config.json) cannot be loaded"):
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False, **hub)
     with telling(name):
         check_tokenizer(tokenizer)
     return tokenizer

@@ -29,6 +29,7 @@ checkpoints.py          whether training can go on from a checkpoint
 output_folder.py        what a run leaves, and how far it has come
 evaluation.py           everything that is measured on a split
 facts.py                what `metrics.json` says of the run beside the scores
+stock_results.py        the same as the host's example script writes it
 push_step.py            the last step
 machine_faults.py       what the machine or the user does to a run, in one sentence
 example.py              a corpus and an encoder to try all this on

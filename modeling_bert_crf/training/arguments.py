@@ -20,6 +20,7 @@ from .training_arguments import CRFTrainingArguments
 
 __all__ = [
     "FILES",
+    "LIMITS",
     "SHAPE",
     "STEPS",
     "Arguments",
@@ -43,7 +44,27 @@ class ModelArguments:
         },
     )
     tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, if it stands elsewhere."})
-    revision: str = field(default="main", metadata={"help": "Branch, tag or commit of the model on the Hub."})
+    revision: str = field(
+        default="main",
+        metadata={"aliases": ["--model_revision"], "help": "Branch, tag or commit of the model on the Hub."},
+    )
+    cache_dir: str | None = field(
+        default=None, metadata={"help": "Where what comes from the Hub is kept; by default the cache of the library."}
+    )
+    token: str | None = field(
+        default=None,
+        repr=False,
+        metadata={"help": "Token to read from the Hub with; by default that of `hf auth login`, or HF_TOKEN."},
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Refused if true: no code of a checkpoint or a data set is run."}
+    )
+    ignore_mismatched_sizes: bool = field(
+        default=False,
+        metadata={
+            "help": "Give a finished tagger a new classifier and CRF where the training data have types that it lacks."
+        },
+    )
     lstm_hidden_size: int | None = field(
         default=None, metadata={"help": "Units of the BiLSTM per direction; by default half the encoder's width."}
     )
@@ -77,6 +98,12 @@ class ModelArguments:
     card_language: list[str] | None = field(
         default=None, metadata={"help": "Languages of the data, for the card, as ISO 639 codes: en, da, ..."}
     )
+
+    @property
+    def hub(self) -> dict[str, str]:
+        """Where and how to read from the Hub, in the words of the host's functions."""
+        given = {"cache_dir": self.cache_dir, "token": self.token}
+        return {name: value for name, value in given.items() if value is not None}
 
     @property
     def starts_from(self) -> str:
@@ -148,6 +175,18 @@ class DataArguments:
         default=None,
         metadata={"help": "Most sub-tokens the encoder reads at once; longer sentences are cut into windows."},
     )
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Take only so many of the first sentences to train; labels are theirs."}
+    )
+    max_eval_samples: int | None = field(default=None, metadata={"help": "The same, of the validation data."})
+    max_predict_samples: int | None = field(default=None, metadata={"help": "The same, of the test data."})
+    preprocessing_num_workers: int | None = field(
+        default=None, metadata={"help": "Without effect: one process lays out all sentences in a few seconds."}
+    )
+    return_entity_level_metrics: bool = field(
+        default=False,
+        metadata={"help": "Write the scores of each type into all_results.json, too; metrics.json has them anyway."},
+    )
     repair_tags: bool = field(
         default=False,
         metadata={
@@ -183,6 +222,8 @@ Arguments = tuple[ModelArguments, DataArguments, CRFTrainingArguments]
 FILES = {"train": "train_file", "validation": "validation_file", "test": "test_file"}
 STEPS = {"train": "do_train", "validation": "do_eval", "test": "do_predict"}
 """Of each split the option that names its files, and the option that asks for the step that needs it."""
+LIMITS = {"train": "max_train_samples", "validation": "max_eval_samples", "test": "max_predict_samples"}
+"""Of each split the option that says how many of its sentences are taken."""
 
 
 def parse_arguments(words: Sequence[str], file: Path | None = None) -> Arguments:

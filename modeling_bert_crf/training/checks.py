@@ -15,7 +15,7 @@ from transformers.training_args import ParallelMode
 from transformers.utils import logging
 
 from ..schemes import SCHEMES, detect_scheme
-from .arguments import FILES, STEPS, DataArguments, ModelArguments
+from .arguments import FILES, LIMITS, STEPS, DataArguments, ModelArguments
 from .checkpoints import checkpoints_of, find_fault, last_whole, read_object, record_in
 from .errors import UserError
 from .output_folder import OutputFolder, is_finished, is_trained
@@ -36,6 +36,7 @@ def check_arguments(model: ModelArguments, data: DataArguments, training: CRFTra
     """
     _check_steps(model, data, training)
     _check_names(model, data)
+    _check_borrowed(model, data)
     _check_training(training)
     _check_streaming(model, data, training)
     _check_output(training)
@@ -85,6 +86,23 @@ def _check_names(model: ModelArguments, data: DataArguments) -> None:
         detect_scheme(labels)
     except ValueError as error:
         raise UserError(f"--label_list: {error}") from None
+
+
+def _check_borrowed(model: ModelArguments, data: DataArguments) -> None:
+    """Refuse options of the host's example script that cannot be followed, and say which one has no effect here."""
+    if model.trust_remote_code:
+        raise UserError(
+            "--trust_remote_code must be left away: models are opened with the classes of this package, and data sets "
+            "are read without code of theirs"
+        )
+    for name in LIMITS.values():
+        limit = getattr(data, name)
+        if limit is not None and limit < 1:
+            raise UserError(f"--{name} must be at least 1, got {limit}")
+    if data.preprocessing_num_workers is not None:
+        logger.warning(
+            "--preprocessing_num_workers has no effect: one process lays out all sentences in a few seconds"
+        )
 
 
 def _check_training(training: CRFTrainingArguments) -> None:

@@ -177,8 +177,8 @@ def _hardware(device: torch.device, processes: int) -> str:
 def command_line(options: Mapping[str, Any], start: str) -> str:
     """Write the command that makes a run again; `start` is what it begins with.
 
-    It leaves out what a second run does not need: where the first one was pushed to, with which token, and from where
-    it was resumed. Paths are cut to their last part.
+    It leaves out what a second run does not need: where the first one was pushed to, with which token, where it kept
+    what it read from the Hub, and from where it was resumed. Paths are cut to their last part.
 
     >>> options = {"do_train": True, "train_file": ["/home/ada/a.conll", "b.conll"], "hub_token": "hf_secret"}
     >>> command_line(options, "bert-crf train")
@@ -201,10 +201,14 @@ def fingerprint(options: Mapping[str, Any]) -> str:
 
 
 def _own(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options without tokens, and without those that say where a run is pushed to or goes on from."""
+    """Return the options without tokens, and without those that say where a run is pushed, reads or goes on from."""
 
     def elsewhere(name: str) -> bool:
-        return name == "resume_from_checkpoint" or name.startswith(("hub_", "push_to_hub")) or name.endswith("token")
+        return (
+            name in ("resume_from_checkpoint", "cache_dir")
+            or name.startswith(("hub_", "push_to_hub"))
+            or name.endswith("token")
+        )
 
     return {name: value for name, value in options.items() if not elsewhere(name)}
 

@@ -26,7 +26,9 @@ MAY_CHANGE = (
     # What the record holds in another form: files and models are compared by their content, not by their names, and
     # the options of a new model by its configuration.
     *("model_name_or_path", "tokenizer_name", "revision", *SHAPE, "tag_scheme", "label_list"),
-    *("*_file", "dataset_*", "*_column_name", "repair_tags"),
+    *("*_file", "dataset_*", "*_column_name", "repair_tags", "max_*_samples", "ignore_mismatched_sizes"),
+    # How the Hub is read, and what other scripts have these options for.
+    *("cache_dir", "token", "trust_remote_code", "preprocessing_num_workers", "return_entity_level_metrics"),
     # How long to train: a longer run goes on from a shorter one, on the schedule of its new length.
     *("num_train_epochs", "max_steps", "early_stopping_patience"),
     # What is evaluated after training, and in which portions anything is.
@@ -131,7 +133,7 @@ def _weights(arguments: ModelArguments, model: PreTrainedModel) -> dict[str, str
 
     Those of a new head are drawn, and the seed, which is in the record, decides them.
     """
-    config = AutoConfig.from_pretrained(arguments.starts_from, revision=arguments.revision)
+    config = AutoConfig.from_pretrained(arguments.starts_from, revision=arguments.revision, **arguments.hub)
     part = model if config.model_type == model.config.model_type else model.base_model
     digest = hashlib.blake2b(digest_size=8)
     for name, values in part.state_dict().items():

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, load_from_disk
 from transformers.utils import logging
@@ -17,7 +17,7 @@ from ..readers.sentences import DataError, Reader, Sentence
 from ..readers.spelling import describe, find_spelling, respell
 from ..readers.tags import tag_places, with_legal_tags
 from ..schemes import OUTSIDE, detect_scheme, scheme_of
-from .arguments import FILES, STEPS, DataArguments
+from .arguments import FILES, LIMITS, STEPS, DataArguments
 from .errors import UserError
 from .training_arguments import CRFTrainingArguments
 
@@ -48,14 +48,21 @@ class Split:
     read: Reader
 
 
-def read_splits(data: DataArguments, training: CRFTrainingArguments) -> dict[str, Split]:
+def read_splits(
+    data: DataArguments, training: CRFTrainingArguments, hub: Mapping[str, str] | None = None
+) -> dict[str, Split]:
     """Read the data of the steps that were asked for, find its scheme and check its tags.
+
+    Args:
+        data: where they are.
+        training: which steps were asked for.
+        hub: how to read from the Hub, as `ModelArguments.hub` says it.
 
     Raises:
         DataError: if something cannot be read, or its tags are illegal.
         UserError: if there is no such data set, or data are to be streamed and their labels are not known.
     """
-    dataset = None if data.dataset_name is None else _open_dataset(data, data.dataset_name)
+    dataset = None if data.dataset_name is None else _open_dataset(data, data.dataset_name, hub or {})
     names = [name for name, step in STEPS.items() if getattr(training, step)]
     for name in names:
         if dataset is not None and name not in dataset:
@@ -64,13 +71,14 @@ def read_splits(data: DataArguments, training: CRFTrainingArguments) -> dict[str
     return {name: _read_split(name, data, dataset) for name in names}
 
 
-def _open_dataset(data: DataArguments, name: str) -> Source:
+def _open_dataset(data: DataArguments, name: str, hub: Mapping[str, str]) -> Source:
     try:
         if any((Path(name) / file).exists() for file in ("dataset_dict.json", "state.json")):
             dataset = load_from_disk(name)  # a folder that `save_to_disk` wrote
         else:
             with hub_answers():
-                dataset = load_dataset(name, data.dataset_config_name, streaming=data.streaming)
+                options: dict[str, Any] = {**hub, "streaming": data.streaming}
+                dataset = load_dataset(name, data.dataset_config_name, **options)
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(f"--dataset_name {name}: {str(error).strip().splitlines()[0]}") from None
     # Without a name of a split, the library returns all splits.
@@ -94,9 +102,13 @@ def _read_split(name: str, data: DataArguments, dataset: Source | None) -> Split
 def _reader(name: str, data: DataArguments, dataset: Source | None, labels: list[str] | None) -> Reader:
     """Return what starts reading a split: its sentences with their tags as they are spelt in the data."""
     columns = data.text_column_name, data.label_column_name, labels, data.document_column_name
-    if dataset is not None:
-        return lambda: read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns)
-    return lambda: itertools.chain.from_iterable(read_file(path, *columns) for path in getattr(data, FILES[name]))
+
+    def read() -> Iterator[Sentence]:
+        if dataset is not None:
+            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns)
+        return itertools.chain.from_iterable(read_file(path, *columns) for path in getattr(data, FILES[name]))
+
+    return lambda: itertools.islice(read(), getattr(data, LIMITS[name]))
 
 
 def _streamed_split(

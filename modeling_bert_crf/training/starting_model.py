@@ -10,6 +10,7 @@ from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
 from ..opening.building import configuration_for
 from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
+from ..schemes import entity_types, scheme_of
 from ..words import blank_mark, check_tokenizer
 from .arguments import SHAPE, DataArguments, ModelArguments
 from .errors import UserError
@@ -45,10 +46,10 @@ def load_model(
     """
     name = arguments.starts_from
     try:
-        stored = read_config(name, arguments.revision)
+        stored = read_config(name, arguments.revision, **arguments.hub)
         kind = stored.get("model_type")
         if is_tagger(kind):
-            return _finished_tagger(arguments, options)
+            return _finished_tagger(arguments, data, splits, options)
         if "train" not in splits:
             raise UserError(
                 f"{name} must be a finished tagger when there is no --do_train, got model_type {quoted(kind)}"
@@ -59,10 +60,19 @@ def load_model(
 
 
 def _finished_tagger(
-    arguments: ModelArguments, options: Mapping[str, Any]
+    arguments: ModelArguments,
+    data: DataArguments,
+    splits: Mapping[str, Split],
+    options: Mapping[str, Any],
 ) -> tuple[BiLSTMCRFForTokenClassification, Any]:
-    model, tokenizer = open_model(arguments.starts_from, arguments.revision), _open_tokenizer(arguments)
+    model = open_model(arguments.starts_from, arguments.revision, **arguments.hub)
+    tokenizer = _open_tokenizer(arguments)
     _check_tokenizer(arguments, tokenizer, model)
+    if arguments.ignore_mismatched_sizes and "train" in splits:
+        labels, config = choose_labels(splits["train"], data), model.config
+        if not {*entity_types(labels, scheme_of(labels))} <= {*entity_types(config.labels, config.span_scheme)}:
+            model = open_model(arguments.starts_from, arguments.revision, labels, **arguments.hub)
+            logger.warning(f"{arguments.starts_from} gets a new classifier and CRF, for {', '.join(labels)}")
     _check_shape(arguments.starts_from, options, model.config)
     return model, tokenizer
 
@@ -84,6 +94,7 @@ def _new_tagger(
             labels,
             tokenizer,
             revision=arguments.revision,
+            **arguments.hub,
             word_splitter=splitter,
             **{option: getattr(arguments, option) for option in SHAPE},
         )
@@ -102,7 +113,7 @@ def _check_shape(name: str, options: Mapping[str, Any], config: Any) -> None:
 def _open_tokenizer(arguments: ModelArguments) -> Any:
     name = arguments.tokenizer_name or arguments.starts_from
     try:
-        tokenizer = open_tokenizer(name, arguments.revision)
+        tokenizer = open_tokenizer(name, arguments.revision, **arguments.hub)
     except OpeningError as error:
         option = "model_name_or_path" if arguments.tokenizer_name is None else "tokenizer_name"
         raise UserError(f"--{option}: {error}; --tokenizer_name can name another") from error.__cause__
