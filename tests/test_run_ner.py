@@ -161,6 +161,7 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
         "tokenizer.json",
         "tokenizer_config.json",
         "metrics.json",
+        *(f"{step}_results.json" for step in ("train", "eval", "predict", "all")),
         "predictions.conll",
         "README.md",
     }
