@@ -1,5 +1,6 @@
 """The pipeline: words or texts in, entities with offsets out."""
 
+import copy
 import json
 import math
 import random
@@ -180,6 +181,18 @@ def test_sentences_over_the_limit_get_a_tag_for_each_word(tagger):
     (result,) = tagger([words], is_split_into_words=True, aggregation_strategy="none", ignore_labels=[], stride=5)
 
     assert [entry["word"] for entry in result] == words
+
+
+@pytest.mark.parametrize(("of_tokenizer", "longest"), [(12, 12), (47, 47), (10**30, 48)])
+def test_no_row_is_longer_than_tokenizer_and_encoder_allow(model, tokenizer, of_tokenizer, longest):
+    """The encoder reads 48 sub-tokens; the sub-tokens here are words, so that rows can be full."""
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.model_max_length = of_tokenizer
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+
+    (text,) = tagger.preprocess(["Ada in rain " * 40])
+
+    assert max(len(window.input_ids) for chain in text.chains for window in chain) == longest
 
 
 def test_nothing_to_tag(tagger):

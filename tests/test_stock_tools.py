@@ -156,7 +156,9 @@ def test_loading_in_half_precision_keeps_the_crf_in_float32(model, batch, tmp_pa
     loaded = AutoModelForTokenClassification.from_pretrained(tmp_path, dtype=torch.bfloat16)
 
     assert loaded.bert.embeddings.word_embeddings.weight.dtype == torch.bfloat16
-    assert {parameter.dtype for parameter in loaded.crf.parameters()} == {torch.float32}
+    for name, parameter in loaded.crf.named_parameters():
+        assert parameter.equal(model.crf.get_parameter(name)), name  # not only made float32 again
+    assert model._get_dtype_plan(torch.bfloat16) == {"crf": torch.float32}  # as the host is told
     assert loaded(**batch).loss is None
 
 

@@ -1,5 +1,6 @@
 """Words to sub-tokens, and windows of them."""
 
+import copy
 import random
 
 import pytest
@@ -7,6 +8,7 @@ from conftest import encode_document, encode_words
 from transformers import BertTokenizer
 
 from modeling_bert_crf.words import (
+    BEGINS,
     WORD_SHAPES,
     loses_case,
     token_roles,
@@ -116,6 +118,19 @@ def test_roles_of_the_vocabulary(tokenizer):
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ada", "a", "##a", "#"]
     assert [roles[tokenizer.convert_tokens_to_ids(name)] for name in names] == [0, 1, 0, 0, 1, 1, 1, 2, 1]
     assert roles[len(tokenizer) :] == [1, 1, 1]
+
+
+def test_an_added_token_is_a_word_even_if_it_looks_like_the_rest_of_one(tokenizer):
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.add_tokens(["##new"])
+    new = len(tokenizer) - 1
+
+    (window,) = encode_words(tokenizer, ["Ada", "##new", "in"])
+
+    assert window.input_ids == tokenizer("Ada ##new in")["input_ids"]
+    assert window.input_ids[2] == new
+    assert window.word_mask == [False, True, True, True, False]
+    assert token_roles(tokenizer, len(tokenizer))[new] == BEGINS
 
 
 def test_roles_refuse_a_tokenizer_that_knows_more_than_the_model(tokenizer):
