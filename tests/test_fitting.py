@@ -172,6 +172,40 @@ def test_paths_with_biases_are_those_of_an_independent_search(scheme):
         assert float(found[1]) == pytest.approx(best_score, abs=1e-5)
 
 
+@pytest.mark.parametrize("scheme", ["IO", "IOB2", "BIOES"])
+def test_ten_thousand_chains_with_biases_get_the_paths_of_a_loop(scheme):
+    labels, crf = LABELS[scheme], crf_of(scheme)
+    tags = range(len(labels))
+    rng, generator = random.Random(7), torch.Generator().manual_seed(7)
+    starts, ends, moves = constraints(labels, scheme)
+    for _ in range(20):
+        biases = {name: rng.uniform(-2, 2) for name in MOVES}
+        first = [bias_of_path([label], scheme, biases) for label in labels]
+        added = [
+            [bias_of_path([one, two], scheme, biases) - first[i] for two in labels] for i, one in enumerate(labels)
+        ]
+        lengths = torch.randint(1, 8, (500,), generator=generator)
+        mask = torch.arange(7) < lengths[:, None]
+        emissions = torch.randn(500, 7, len(labels), dtype=torch.float64, generator=generator)
+        extra = tuple(map(torch.tensor, bias_scores(labels, scheme, biases)))
+
+        paths, scores = crf.decode(emissions, mask, extra)
+
+        for row, length, path, score in zip(
+            emissions.tolist(), lengths.tolist(), paths.tolist(), scores.tolist(), strict=True
+        ):
+            best = {tag: (row[0][tag] + first[tag], [tag]) for tag in tags if starts[tag]}
+            for own in row[1:length]:
+                best = {
+                    tag: max((s + added[p[-1]][tag] + own[tag], [*p, tag]) for s, p in befores)
+                    for tag in tags
+                    if (befores := [one for before, one in best.items() if moves[before][tag]])
+                }
+            expected, found = max(one for tag, one in best.items() if ends[tag])
+            assert path[:length] == found
+            assert score == pytest.approx(expected, abs=1e-5)  # biases are kept in float32
+
+
 def test_what_does_not_gain_on_other_folds_is_not_stored():
     free = crf_of("IOB2")
     chosen = choose(sampled(free, 200, temperature=1.0), free, LABELS["IOB2"], "IOB2")

@@ -133,6 +133,7 @@ TEXT = "Ada Lovelace visited Paris in the rain"
 
 
 def test_a_stock_folder_is_tagged_as_what_wrap_makes_of_it_and_one_line_says_so(stock, tmp_path):
+    biased(stock, -9.0, 0.0, 0.0)  # it finds something, whatever its tokenizer's pieces are
     run(stock, tmp_path / "out")
     tagged = CliRunner().invoke(app, ["tag", str(stock), TEXT])
     wrapped = CliRunner().invoke(app, ["tag", str(tmp_path / "out"), TEXT])

@@ -33,13 +33,14 @@ def stock_results(
     log = [entry for entry in trainer.state.log_history if "train_runtime" in entry]
     if log:
         results["train"] = {name: value for name, value in log[-1].items() if name != "step"}
-        if counts.get("train"):
-            results["train"]["train_samples"] = counts["train"]["sentences"]
+        if counted := counts.get("train"):
+            results["train"]["train_samples"] = counted["sentences"]
     for split, found in scores.items():
         key = _SPLITS[split]
         values = _flat(found, data.return_entity_level_metrics)
         results[key] = {f"{key}_{name}": value for name, value in values.items()}
-        results[key][f"{key}_samples"] = counts[split]["sentences"]
+        if counted := counts.get(split):
+            results[key][f"{key}_samples"] = counted["sentences"]
     return {**results, "all": {name: value for one in results.values() for name, value in one.items()}}
 
 
