@@ -4,17 +4,25 @@ import copy
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from conftest import LABELS
 from oracle import Chain
 from torch import nn
-from transformers import AutoTokenizer, BertForTokenClassification, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    AutoTokenizer,
+    BertForTokenClassification,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
-from modeling_bert_crf.scores.metrics import make_compute_metrics
+from modeling_bert_crf.scores.metrics import for_paths, make_compute_metrics
 from modeling_bert_crf.training.batch_order import EpochLengthSampler
 from modeling_bert_crf.training.crf_statistics import crf_statistics, scores_of
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
@@ -340,6 +348,64 @@ def test_anybodys_trainer_works_with_our_compute_metrics(model, tokenizer, tmp_p
     paths = trainer.predict(dataset).predictions
     assert paths.shape == (5, 16)
     assert {"eval_f1", "eval_conlleval_f1", "eval_accuracy"} <= metrics.keys()
+
+
+def tutorial(p):
+    """The metric function of the token classification tutorials; the score is a plain share in place of seqeval's."""
+    predictions, labels = p
+    predictions = np.argmax(predictions, axis=2)
+
+    true_predictions = [
+        [LABELS[p] for (p, l) in zip(prediction, label, strict=True) if l != -100]  # noqa: E741
+        for prediction, label in zip(predictions, labels, strict=True)
+    ]
+    true_labels = [
+        [LABELS[l] for (p, l) in zip(prediction, label, strict=True) if l != -100]  # noqa: E741
+        for prediction, label in zip(predictions, labels, strict=True)
+    ]
+    pairs = [pair for rows in zip(true_predictions, true_labels, strict=True) for pair in zip(*rows, strict=True)]
+    return {"share": sum(one == other for one, other in pairs) / len(pairs)}
+
+
+def course(eval_preds):
+    """The same in the words of the course."""
+    logits, labels = eval_preds
+    predictions = logits.argmax(axis=-1)
+    known = labels != -100
+    return {"share": (predictions[known] == labels[known]).mean()}
+
+
+@pytest.mark.parametrize("function", [tutorial, course])
+@pytest.mark.parametrize("kind", ["of the host", "of this package"])
+def test_the_metric_function_of_a_tutorial_scores_the_paths(function, kind, model, make_trainer, tokenizer, tmp_path):
+    trainer = make_trainer(model)
+    dataset, tagged = trainer.eval_dataset, trainer.tag(trainer.eval_dataset)[0]
+    trainer.compute_metrics = function
+    if kind == "of the host":
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(str(tmp_path), use_cpu=True, dataloader_pin_memory=False, disable_tqdm=True),
+            eval_dataset=dataset,
+            data_collator=TaggingCollator(tokenizer.pad_token_id),
+            compute_metrics=for_paths(function),
+        )
+
+    metrics = trainer.evaluate()
+
+    pairs = [pair for rows in zip(tagged, dataset.gold, strict=True) for pair in zip(*rows, strict=True)]
+    assert metrics["eval_share"] == pytest.approx(sum(one == other for one, other in pairs) / len(pairs))
+    assert 0 < metrics["eval_share"] < 1
+
+
+def test_scores_that_somebody_gives_a_metric_stay_as_they_are():
+    scores = np.random.default_rng(0).normal(size=(2, 3, 5))
+    paths = np.array([[3, 1, -100], [0, 4, 2]])
+    take = for_paths(lambda p, compute_result=False: (p.predictions, p.label_ids, compute_result))
+
+    assert take(EvalPrediction(scores, paths), compute_result=True) == (scores, paths, True)
+    found = take(EvalPrediction(paths, paths))[0]
+    assert [found.argmax(), *found.argmax(0)] == [4, 0, 1, 1]
+    assert type(found.argmax(-1)) is np.ndarray
 
 
 def test_label_smoothing_is_refused(arguments):

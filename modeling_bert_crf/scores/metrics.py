@@ -11,6 +11,7 @@ that can break the rules.
 import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any, cast
 
 import datasets
@@ -26,7 +27,7 @@ from ..readers.conversion import convert
 from ..readers.spelling import find_spelling
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag
 
-__all__ = ["TaggingMetric", "flat_scores", "make_compute_metrics", "score_tags"]
+__all__ = ["TaggingMetric", "flat_scores", "for_paths", "make_compute_metrics", "score_tags"]
 
 Tags = Sequence[Sequence[str]]
 """The tags of sentences."""
@@ -180,6 +181,38 @@ class TaggingMetric(evaluate.Metric):
             scheme = scheme_of(tag for tags in itertools.chain(predictions, references) for tag in tags)
         scores = score_tags(references, predictions, scheme)
         return {**flat_scores(scores), "types": scores.get("strict", {}).get("types", {})}
+
+
+class _Paths(np.ndarray):
+    """Paths, int (B, S), whose argmax over tags is themselves."""
+
+    def argmax(self, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if axis in (2, -1):
+            return self.view(np.ndarray)
+        return self.view(np.ndarray).argmax(axis, *args, **kwargs)
+
+
+def for_paths(compute_metrics: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a metric function for stock classifiers work with this model: `Trainer(compute_metrics=for_paths(mine))`.
+
+    Stock classifiers give a Trainer scores (B, S, K), and metric functions, as those of the tutorials, take their
+    argmax over the last axis. This model gives paths (B, S), which are the tags already: their argmax over that axis is
+    to be the paths. `CRFTrainer` does this by itself.
+
+    Args:
+        compute_metrics: as a Trainer takes it. What it is given that is no paths, such as scores made by a
+            `preprocess_logits_for_metrics`, stays as it is.
+    """
+
+    @wraps(compute_metrics)
+    def compute(prediction: EvalPrediction, **options: Any) -> Any:
+        found = prediction.predictions
+        if isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype.kind == "i":
+            inputs, losses = prediction.inputs, prediction.losses
+            prediction = EvalPrediction(found.view(_Paths), prediction.label_ids, inputs=inputs, losses=losses)
+        return compute_metrics(prediction, **options)
+
+    return compute
 
 
 def make_compute_metrics(

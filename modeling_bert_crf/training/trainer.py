@@ -14,7 +14,7 @@ from ..configuration_crf import BiLSTMCRFFields
 from ..crf import UNKNOWN
 from ..modeling_crf import BiLSTMCRFForTokenClassification
 from ..scores.calibration import calibration_error, reliability_bins
-from ..scores.metrics import flat_scores, score_tags
+from ..scores.metrics import flat_scores, for_paths, score_tags
 from ..weights import HEAD
 from .batch_order import EpochLengthSampler, LongestFirst, parts
 from .calibration import entity_confidences, fit_temperature, fold_temperature
@@ -256,8 +256,9 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         rows, given = dataloader.dataset, self.compute_metrics
         dataset = rows.dataset if isinstance(rows, LongestFirst) else rows
         restored = rows.restored if isinstance(rows, LongestFirst) else _as_it_is
+        self.compute_metrics = metric = None if given is None else for_paths(given)
         if isinstance(dataset, TaggingDataset):
-            self.compute_metrics = _in_order(given or _scorer(dataset), restored)
+            self.compute_metrics = _in_order(metric or _scorer(dataset), restored)
             self._labels_per_row = _known_labels(dataset) / max(1, len(dataset))
             if given is None:  # then the Trainer asks for the loss only
                 prediction_loss_only = self.args.prediction_loss_only
