@@ -13,6 +13,7 @@ from .crf_engine import sweep  # noqa: F401
 from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import tag_data_set  # noqa: F401
 from .entities import read_entities  # noqa: F401
+from .known_spans import Known  # noqa: F401
 from .modeling_crf import BiLSTMCRFForTokenClassification
 from .path_biases import MOVES  # noqa: F401
 from .pipeline_crf import BiLSTMCRFPipeline  # noqa: F401

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import accumulate, islice
+from itertools import accumulate, count, islice
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +23,7 @@ from .crf_engine import sweep  # noqa: F401
 from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import is_data_set, tag_data_set
 from .entities import most_probable_paths, read_entities, read_words
+from .known_spans import restrict
 from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
 from .path_biases import MOVES  # noqa: F401
 from .processes import share
@@ -86,6 +87,10 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         progress (`bool`, defaults to `False`): show a progress bar (`datasets` shows its own).
         column (`str`, *optional*): the column of a data set to tag; by default `"text"`, or `"tokens"` with
             `is_split_into_words`.
+        known (`list`, *optional*): what is known beforehand of the text; of a list of texts, a list for each. Each is
+            a `(start, end, type)` in characters: an entity of exactly these words and of this type, or of one of a
+            list of types; or with the type `"O"` a stretch without an entity. Paths and probabilities are then those
+            given all this. What cannot be true together is refused.
         split_between_processes (`bool`, defaults to `False`): for calls under `torchrun` or `accelerate launch`. Every
             process must make the same call with the same list; then each tags a share of it, and all return all
             results, in order. Needs `accelerate.PartialState()` beforehand.
@@ -128,6 +133,7 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         *,
         progress: bool = False,
         column: str | None = None,
+        known: Sequence[Any] | None = None,
         split_between_processes: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -138,20 +144,26 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
                 f"split_between_processes needs a list, got {type(inputs).__name__}: split a data set by "
                 "datasets.distributed.split_dataset_by_node"
             )
-        by_rows = is_data_set(inputs)
+        by_rows, alone = is_data_set(inputs), isinstance(inputs, str)
         progress = progress and not by_rows  # `datasets` shows its own
+        if isinstance(inputs, list | tuple) and by_words and any(isinstance(one, str) for one in inputs):
+            inputs, known = [inputs], None if known is None else [known]
+        elif alone and known is not None:
+            known = [known]
+        if known is not None and (by_rows or (not alone and not isinstance(inputs, list | tuple))):
+            raise ValueError(f"known needs a text or a list of them, got {type(inputs).__name__}")
+        if known is not None and len(known) != (1 if alone else len(inputs)):
+            raise ValueError(f"known must say something of each of {len(inputs)} texts, got {len(known)}")
 
         def run(some: Iterable[Any], numbers: Sequence[int] = ()) -> list[Any]:
-            return list(self._stream(*_readable(some), steps, progress, numbers))
+            return list(self._stream(*_readable(some), steps, progress, numbers, known))
 
         if by_rows:
             column = column or ("tokens" if by_words else "text")
             return tag_data_set(inputs, column, FOUND, self._fields(**steps.postprocess), run)
-        if isinstance(inputs, str):
+        if alone:
             return run([inputs])[0]
         if isinstance(inputs, list | tuple):
-            if by_words and any(isinstance(one, str) for one in inputs):
-                inputs = [inputs]
             return share(inputs, run) if split_between_processes else run(inputs)
         return self._stream(*_readable(inputs), steps, progress)
 
@@ -207,19 +219,29 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         return Steps(*({name: value for name, value in step.items() if value is not None} for step in steps))
 
     def _stream(
-        self, inputs: Iterable[Any], total: int | None, steps: Steps, progress: bool, numbers: Sequence[int] = ()
+        self,
+        inputs: Iterable[Any],
+        total: int | None,
+        steps: Steps,
+        progress: bool,
+        numbers: Sequence[int] = (),
+        known: Sequence[Any] | None = None,
     ) -> Iterator[list[dict[str, Any]]]:
         """Tag a chunk at a time.
 
         Args:
             total: how many inputs there are, for the progress bar; None if nobody knows.
             numbers: what an error calls each input; by default they are counted from 1.
+            known: what is known of each input that a number calls.
         """
+        called = iter(numbers or count(1))
         by_words = steps.preprocess.get("is_split_into_words", False)
         with logging.tqdm(total=total, desc="tagging", unit="text", disable=not progress) as bar:
             for chunk in chunks(inputs, by_words, numbers):
                 texts = self.preprocess(chunk, **steps.preprocess)
                 emissions = self._forward(texts, bar.update, **steps.forward)
+                if known is not None:
+                    emissions = self._given(texts, emissions, known, list(islice(called, len(chunk))))
                 yield from self.postprocess(texts, emissions, **steps.postprocess)
 
     def preprocess(
@@ -299,6 +321,26 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
             }
         )
         return [row[:count] for row, count in zip(words, mask.sum(1).tolist(), strict=True)]
+
+    @torch.inference_mode()
+    def _given(
+        self, texts: Sequence[Text], emissions: Sequence[Tensor], known: Sequence[Any], numbers: Sequence[int]
+    ) -> list[Tensor]:
+        """Forbid the tags that do not agree with what is known of the texts of these numbers."""
+        config, scores = self.model.config, iter(emissions)
+        return [
+            one
+            for text, number in zip(texts, numbers, strict=True)
+            for one in restrict(
+                text,
+                list(islice(scores, len(text.chains))),
+                known[number - 1],
+                config.labels,
+                config.span_scheme,
+                self.model.crf,
+                f"text {number}",
+            )
+        ]
 
     @torch.inference_mode()
     def postprocess(

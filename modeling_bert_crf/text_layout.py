@@ -63,13 +63,13 @@ class Text:
             readings: for each chain what was found in it.
             by_word: whether that is words with their tags, rather than entities.
         """
-        chains = zip(readings, pairwise(self._borders()), strict=True)
+        chains = zip(readings, pairwise(self.borders()), strict=True)
         return [self._entry(one, first, by_word) for found, (first, _) in chains for one in found]
 
     def rankings(self, readings: Sequence[Ranking], by_word: bool) -> list[dict[str, Any]]:
         """Write the most probable paths of each chain as dictionaries."""
         rankings = []
-        for (entropy, paths), (first, end) in zip(readings, pairwise(self._borders()), strict=True):
+        for (entropy, paths), (first, end) in zip(readings, pairwise(self.borders()), strict=True):
             start, stop = (self.words[first][0], self.words[end - 1][1]) if first < end else (0, 0)
             written = [
                 {"probability": probability, "entities": [self._entry(one, first, by_word) for one in found]}
@@ -78,7 +78,7 @@ class Text:
             rankings.append({"start": start, "end": stop, "entropy": entropy, "paths": written})
         return rankings
 
-    def _borders(self) -> list[int]:
+    def borders(self) -> list[int]:
         """Return how many words stand before each chain, and then how many words the text has."""
         return [0, *accumulate(sum(len(window.words) for window in chain) for chain in self.chains)]
 

@@ -196,8 +196,8 @@ def for_paths(compute_metrics: Callable[..., Any]) -> Callable[..., Any]:
     """Make a metric function for stock classifiers work with this model: `Trainer(compute_metrics=for_paths(mine))`.
 
     Stock classifiers give a Trainer scores (B, S, K), and metric functions, as those of the tutorials, take their
-    argmax over the last axis. This model gives paths (B, S), which are the tags already: their argmax over that axis is
-    to be the paths. `CRFTrainer` does this by itself.
+    argmax over the last axis. This model gives paths (B, S), which are the tags already: their argmax over that axis
+    is to be the paths. `CRFTrainer` does this by itself.
 
     Args:
         compute_metrics: as a Trainer takes it. What it is given that is no paths, such as scores made by a
