@@ -105,7 +105,8 @@ def long_text(tagger: BiLSTMCRFPipeline, text: str) -> None:
     ended = time.process_time()
     print(
         f"{len(texts[0].words):,} sub-tokens as one chain, on one thread: {read - began:.1f} s for the encoder, "
-        f"{ended - read:.1f} s for the chain and {len(entities):,} entities; peak memory {_peak():.0f} MiB, {before:.0f} before"
+        f"{ended - read:.1f} s for the chain and {len(entities):,} entities; peak memory {_peak():.0f} MiB, "
+        f"{before:.0f} before"
     )
 
 
