@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["aside", "follow_umask", "move_in", "whole"]
+__all__ = ["aside", "follow_umask", "move_in", "replaced", "whole"]
 
 
 @contextmanager
@@ -21,17 +21,50 @@ def whole(path: str | Path) -> Iterator[Path]:
         OSError: if `path` cannot be replaced: a folder that is not empty cannot.
     """
     path = Path(path)
-    staging = path.with_name(f".saving-{os.getpid()}-{path.name}")
-    for left in path.parent.glob(".saving-*"):
-        process = re.fullmatch(rf"\.saving-([0-9]+)-{re.escape(path.name)}", left.name)
-        if left == staging or (process and not _is_alive(int(process[1]))):
-            _remove(left)
+    staging = _place_beside(path)
     try:
         yield staging
         follow_umask(staging)
         os.replace(staging, path)
     finally:
         _remove(staging)
+
+
+@contextmanager
+def replaced(folder: str | Path) -> Iterator[Path]:
+    """Give a place to write a folder anew at; if something is there at the end, it takes the folder's place.
+
+    Between the two moves that this takes, nothing bears the folder's name. A process that is killed just then leaves
+    the old folder beside, as `.replaced-...`, and the new one as `.saving-...`.
+
+    Raises:
+        OSError: if the folder cannot be moved; then it is as it was.
+    """
+    folder = Path(folder)
+    staging, before = _place_beside(folder), folder.with_name(f".replaced-{os.getpid()}-{folder.name}")
+    try:
+        yield staging
+        if staging.exists():
+            try:
+                os.rename(folder, before)
+                os.rename(staging, folder)
+            except BaseException:
+                if before.exists() and not folder.exists():
+                    os.rename(before, folder)
+                raise
+            _remove(before)
+    finally:
+        _remove(staging)
+
+
+def _place_beside(path: Path) -> Path:
+    """Name the place where `path` is written first, and remove what killed processes have left of their writing it."""
+    staging = path.with_name(f".saving-{os.getpid()}-{path.name}")
+    for left in path.parent.glob(".saving-*"):
+        process = re.fullmatch(rf"\.saving-([0-9]+)-{re.escape(path.name)}", left.name)
+        if left == staging or (process and not _is_alive(int(process[1]))):
+            _remove(left)
+    return staging
 
 
 @contextmanager
