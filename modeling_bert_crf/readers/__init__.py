@@ -2,7 +2,18 @@
 
 sentences.py    a sentence with its tags, and the error of data that cannot be read
 documents.py    a text with entities by their characters
-files.py        a file as sentences: columns, CoNLL-U, JSON lines
+files.py        a file as sentences: the door for all formats
+formats.py      the table of formats of texts with spans: by what each is known, and what reads it
+span_json.py    JSON records of texts with spans: doccano, Prodigy, spaCy, GLiNER, Argilla
+label_studio.py Label Studio's exports
+brat.py         brat's folders
+pubtator.py     PubTator's files
+bioc.py         BioC, as XML and as JSON
+spacy_docs.py   spaCy's binary files
+json_files.py   JSON values one by one, of lines or of an array
+marks.py        spans as files write them, checked and brought to characters
+spans.py        spans over text to words and tags
+account.py      what became of the spans
 columns.py      the lines of a column file
 rows.py         a row of a data set, or a JSON object
 datasets.py     data sets of the `datasets` library

@@ -16,7 +16,7 @@ from ..words import unicode_fault
 from .sentences import DataError, Sentence
 from .spelling import find_spelling
 
-__all__ = ["AS_JSON", "DOCUMENT", "number_lines", "read_columns", "write_rows"]
+__all__ = ["AS_JSON", "DOCUMENT", "check_encoding", "number_lines", "read_columns", "write_rows"]
 
 AS_JSON = "# cells = JSON"
 DOCUMENT = "-DOCSTART-"
@@ -42,7 +42,7 @@ def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]
     """
     for number, line in enumerate(_lines(_read(file, source)), start=1):
         if number == 1:
-            _check_encoding(line, source)
+            check_encoding(line, source)
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n\x1a")
         except UnicodeDecodeError as error:
@@ -65,7 +65,7 @@ def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
     yield from lines
 
 
-def _check_encoding(line: bytes, source: str) -> None:
+def check_encoding(line: bytes, source: str) -> None:
     """Refuse UTF-16 and UTF-32. UTF-16 without its mark is valid UTF-8: each letter has a NUL beside it."""
     encoding = next((name for mark, name in _ENCODINGS.items() if line.startswith(mark)), None)
     if encoding is None and line.count(0) > max(1, len(line) // 3):

@@ -1,0 +1,41 @@
+"""spaCy's binary files: a `DocBin`, which only spaCy itself can read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .documents import Document
+from .marks import Ask, Mark, annotations_of
+from .sentences import DataError
+
+__all__ = ["is_docbin", "read_docbin"]
+
+
+def is_docbin(head: bytes) -> bool:
+    """Say whether a file begins as a `DocBin` does, which is compressed by zlib."""
+    return head[:1] == b"\x78" and head[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda")
+
+
+def read_docbin(path: Path, ask: Ask) -> Iterator[Document]:
+    """Yield the documents of a `.spacy` file.
+
+    Raises:
+        DataError: if spaCy is not installed, or cannot read the file.
+    """
+    try:
+        from spacy.tokens import DocBin  # pyright: ignore[reportMissingImports]  (an environment may well lack it)
+        from spacy.vocab import Vocab  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise DataError(f"{path}: a .spacy file needs spaCy: pip install spacy, or export it as JSON") from None
+    try:
+        docs: list[Any] = list(DocBin().from_bytes(path.read_bytes()).get_docs(Vocab()))
+    except Exception as error:  # of msgpack, zlib or spaCy, each with its own kinds
+        raise DataError(f"{path}: must be a DocBin of spaCy's, got {type(error).__name__}: {error}") from None
+    for number, doc in enumerate(docs, start=1):
+        marks = [Mark(one.start_char, one.end_char, one.label_, one.text) for one in doc.ents]
+        words = [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
+        sentences = None
+        if doc.has_annotation("SENT_START"):
+            sentences = [(one.start_char, one.end_char) for one in doc.sents]
+        annotations = annotations_of(doc.text, marks, f"{path}:{number}", ask)
+        yield Document(doc.text, annotations, str(path), str(number), "", words, sentences)
