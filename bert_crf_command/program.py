@@ -87,7 +87,7 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
     checkpoint = find_checkpoint(training) if trained is None else None
     set_seed(training.seed)
 
-    splits = read_splits(data_arguments, training, model_arguments.hub)
+    splits = read_splits(data_arguments, training, model_arguments)
     model, tokenizer = load_model(model_arguments, data_arguments, splits, options)
     recipe = settings_of_model(training, options, model, tokenizer, data_arguments.max_seq_length)
     datasets = make_datasets(splits, tokenizer, model, data_arguments)

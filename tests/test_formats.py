@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from exports import brat, exports_of, label_studio_row, label_studio_task, lines, utf16
 
 from modeling_bert_crf.readers.account import Account
 from modeling_bert_crf.readers.documents import Annotation, Document
@@ -20,158 +21,7 @@ SECOND_SPANS = [(17, 23, "LOC")]
 DATA = [(TEXT, SPANS), (SECOND, SECOND_SPANS)]
 
 
-def lines(*values):
-    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)
-
-
-def utf16(text, place):
-    return len(text[:place].encode("utf-16-le")) // 2
-
-
-def label_studio_task(number, text, spans, who=1):
-    results = [
-        {
-            "id": f"r{start}",
-            "type": "labels",
-            "from_name": "label",
-            "to_name": "text",
-            "value": {
-                "start": utf16(text, start),
-                "end": utf16(text, end),
-                "text": text[start:end],
-                "labels": [kind],
-            },
-        }
-        for start, end, kind in spans
-    ]
-    return {"id": number, "data": {"text": text}, "annotations": [{"id": 9, "completed_by": who, "result": results}]}
-
-
-def label_studio_row(number, text, spans):
-    label = [
-        {"start": utf16(text, start), "end": utf16(text, end), "text": text[start:end], "labels": [kind]}
-        for start, end, kind in spans
-    ]
-    return {
-        "text": text,
-        "id": number,
-        "label": label,
-        "annotator": 1,
-        "annotation_id": 70 + number,
-        "created_at": "2024-01-01",
-        "lead_time": 3.5,
-    }
-
-
-def bioc_document(number, text, spans):
-    first = text.partition("\n")[0]
-    passages, offset = [], 100
-    for part in text.split("\n"):
-        own = [one for one in spans if (one[0] < len(first)) == (part == first)]
-        annotations = [
-            {
-                "id": "1",
-                "infons": {"type": kind},
-                "text": text[start:end],
-                "locations": [{"offset": offset + start, "length": end - start}],
-            }
-            for start, end, kind in own
-        ]
-        passages.append({"infons": {}, "offset": offset, "text": part, "annotations": annotations})
-        offset += len(part) + 5
-    return {"id": str(number), "infons": {"year": "1843"}, "passages": passages}
-
-
-def bioc_xml(documents):
-    written = ['<?xml version="1.0"?><!DOCTYPE collection SYSTEM "BioC.dtd"><collection><source>x</source>']
-    for one in documents:
-        written.append(f"<document><id>{one['id']}</id>")
-        for passage in one["passages"]:
-            written.append(f"<passage><offset>{passage['offset']}</offset><text>{passage['text']}</text>")
-            for mark in passage["annotations"]:
-                place = mark["locations"][0]
-                written.append(
-                    f'<annotation id="1"><infon key="type">{mark["infons"]["type"]}</infon>'
-                    f'<location offset="{place["offset"]}" length="{place["length"]}"/><text>{mark["text"]}</text>'
-                    "</annotation>"
-                )
-            written.append("</passage>")
-        written.append("</document>")
-    return "".join(written) + "</collection>"
-
-
-def pubtator(number, text, spans):
-    title, _, abstract = text.partition("\n")
-    marks = "".join(f"{number}\t{start}\t{end}\t{text[start:end]}\t{kind}\tD1\n" for start, end, kind in spans)
-    return f"{number}|t|{title}\n{number}|a|{abstract}\n{marks}\n"
-
-
-def as_dicts(spans, start="start", end="end", kind="label"):
-    return [{start: one[0], end: one[1], kind: one[2]} for one in spans]
-
-
-def argilla_2(number, text, spans):
-    answer = {"value": as_dicts(spans), "user_id": "a", "status": "submitted"}
-    return {"id": str(number), "fields": {"text": text}, "responses": {"ner": [answer]}, "metadata": {}}
-
-
-def argilla_1(number, text, spans):
-    annotation = [[kind, start, end] for start, end, kind in spans]
-    return {
-        "text": text,
-        "tokens": text.split(),
-        "prediction": None,
-        "annotation": annotation,
-        "annotation_agent": "a",
-        "id": number,
-        "status": "Validated",
-    }
-
-
-FILES = {
-    "doccano": (
-        "data.jsonl",
-        lines(*({"id": n, "text": t, "label": s, "Comments": []} for n, (t, s) in enumerate(DATA))),
-    ),
-    "doccano labels": ("data.jsonl", lines(*({"text": t, "labels": s} for t, s in DATA))),
-    "doccano relations": (
-        "data.jsonl",
-        lines(
-            *(
-                {"text": t, "entities": as_dicts(s, "start_offset", "end_offset"), "relations": [{"id": 1}]}
-                for t, s in DATA
-            )
-        ),
-    ),
-    "plain": ("data.jsonl", lines(*({"text": t, "entities": s} for t, s in DATA))),
-    "plain objects": ("data.json", json.dumps([{"text": t, "entities": as_dicts(s)} for t, s in DATA], indent=2)),
-    "own predictions": (
-        "data.jsonl",
-        lines(*({"text": t, "entities": as_dicts(s, kind="entity_group")} for t, s in DATA)),
-    ),
-    "prodigy": (
-        "data.jsonl",
-        lines(
-            *({"text": t, "spans": as_dicts(s), "_input_hash": n, "answer": "accept"} for n, (t, s) in enumerate(DATA))
-        ),
-    ),
-    "label-studio": ("data.json", json.dumps([label_studio_task(n, *one) for n, one in enumerate(DATA)])),
-    "label-studio-min": ("data.json", json.dumps([label_studio_row(n, *one) for n, one in enumerate(DATA)])),
-    "spacy lines": ("data.jsonl", lines(*([t, {"entities": s}] for t, s in DATA))),
-    "spacy array": ("data.json", json.dumps([[t, {"entities": s}] for t, s in DATA])),
-    "spacy wrapped": (
-        "data.json",
-        json.dumps({"classes": ["PER", "LOC"], "annotations": [[t, {"entities": s}] for t, s in DATA]}),
-    ),
-    "argilla 1": ("data.json", json.dumps([argilla_1(n, *one) for n, one in enumerate(DATA)])),
-    "argilla 2": ("data.json", json.dumps([argilla_2(n, *one) for n, one in enumerate(DATA)])),
-    "pubtator": ("data.txt", "".join(pubtator(n, *one) for n, one in enumerate(DATA, 1))),
-    "bioc json": (
-        "data.json",
-        json.dumps({"source": "x", "documents": [bioc_document(n, *o) for n, o in enumerate(DATA)]}),
-    ),
-    "bioc xml": ("data.xml", bioc_xml([bioc_document(n, *one) for n, one in enumerate(DATA)])),
-}
+FILES = exports_of(DATA)
 
 
 @pytest.fixture
@@ -184,18 +34,6 @@ def write(tmp_path):
     return write
 
 
-def brat(folder, data=DATA, place_of=lambda text, place: place):
-    folder.mkdir(exist_ok=True)
-    for number, (text, spans) in enumerate(data):
-        (folder / f"{number}.txt").write_bytes(text.encode())
-        marks = (
-            f"T{n}\t{kind} {place_of(text, start)} {place_of(text, end)}\t{' '.join(text[start:end].split())}\n"
-            for n, (start, end, kind) in enumerate(spans, 1)
-        )
-        (folder / f"{number}.ann").write_text("".join(marks), encoding="utf-8")
-    return folder
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_a_format_is_known_by_its_content(write, name):
     file, text = FILES[name]
@@ -206,7 +44,7 @@ def test_a_format_is_known_by_its_content(write, name):
 
 
 def test_a_folder_of_brats_is_read(tmp_path):
-    folder = brat(tmp_path / "corpus")
+    folder = brat(tmp_path / "corpus", DATA)
     documents = list(read_documents(folder))
 
     assert [(one.text, one.name, one.place) for one in documents] == [(TEXT, "0", "0.txt"), (SECOND, "1", "1.txt")]

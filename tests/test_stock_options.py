@@ -28,7 +28,7 @@ def tagger_folder(model, tokenizer, tmp_path):
 def loaded(argv):
     """Return the splits, and the model that a run with these options would start from."""
     arguments = parse_arguments(argv)
-    splits = read_splits(arguments[1], arguments[2], arguments[0].hub)
+    splits = read_splits(arguments[1], arguments[2], arguments[0])
     return splits, load_model(arguments[0], arguments[1], splits, given_options(argv))[0]
 
 

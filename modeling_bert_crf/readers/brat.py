@@ -22,18 +22,23 @@ def is_ann(line: str) -> bool:
 
 
 def texts_of(folder: Path) -> list[Path]:
-    """Return the texts of a folder, and of those in it, that have annotations, in the order of their names.
+    """Return the texts of a folder, and of those in it, that have annotations, sorted by names and numbers.
 
     Raises:
         DataError: if there are annotations without their text, or no annotations at all.
     """
-    annotated = sorted(folder.rglob("*.ann"))
+    annotated = sorted(folder.rglob("*.ann"), key=_with_numbers)
     if not annotated:
         raise DataError(f"{folder}: must be a file, or a folder with pairs of .txt and .ann, got no .ann")
     texts = [path.with_suffix(".txt") for path in annotated]
     if lonely := next((path for path in texts if not path.is_file()), None):
         raise DataError(f"{lonely.with_suffix('.ann')}: must have its text beside it, got no {lonely.name}")
     return texts
+
+
+def _with_numbers(path: Path) -> list[tuple[int, str]]:
+    """Return a key that sorts `9.ann` before `10.ann`."""
+    return [(int(part) if part.isdecimal() else -1, part) for part in re.split(r"(\d{1,18})", str(path))]
 
 
 def read_brat(path: Path, ask: Ask) -> Iterator[Document]:

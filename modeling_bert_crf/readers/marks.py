@@ -103,7 +103,8 @@ def _find_unit(text: str, marks: Sequence[Mark], where: str) -> tuple[str, Place
     """Find out what offsets count: that in which all annotations cover what they say, blanks aside if need be."""
     in_characters = _in_characters(text)
     given = [mark for mark in marks if isinstance(mark.text, str)]
-    if all(text[mark.start : mark.end] == mark.text for mark in given if mark.start >= 0):
+    length = len(text)
+    if all(one.start >= 0 and one.end <= length and text[one.start : one.end] == one.text for one in given):
         return _CHARACTERS, in_characters
     units = {_CHARACTERS: in_characters, **{name: _counting(text, width) for name, width in _WIDTHS.items()}}
     for spelling, (name, place_of) in product((str, _without_any_blanks), units.items()):

@@ -63,21 +63,24 @@ def sentences_of(
         account: counts what becomes of the spans.
 
     Raises:
-        DataError: after the last sentence, if spans overlap or end inside words and the rules refuse that; with their
-            count and the first three.
+        DataError: if spans overlap, or end inside words, and the rules refuse that. All documents are read before, so
+            that it can name their count and the first three.
     """
     rules, account = rules or SpanRules(), account or Account()
     faults: dict[str, list[str]] = {"overlap": [], "misaligned": []}
+    refused = [fault for fault in faults if getattr(rules, f"on_{fault}") == "error"]
     documents, source, before = iter(documents), "", ""
     while group := list(islice(documents, _AT_ONCE)):
-        found = iter(rules.split([one.text for one in group if one.words is None]))
+        split = iter(rules.split([one.text for one in group if one.words is None]))
         for document in group:
-            words = list(next(found) if document.words is None else document.words)
+            words = list(next(split) if document.words is None else document.words)
             name = document.name or document.place
             if name == before:  # as in two records of one text: they are not each other's context
                 name = f"{name} {document.place}"
             source, before = document.source, name
-            yield from _Alignment(document, words, rules, account, faults).sentences(name)
+            found = list(_Alignment(document, words, rules, account, faults).sentences(name))
+            if not any(faults[fault] for fault in refused):  # else the others are counted
+                yield from found
     _refuse(source, faults, rules)
 
 

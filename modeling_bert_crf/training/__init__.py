@@ -8,9 +8,11 @@ checks.py               what is refused before anything is loaded
 errors.py               the errors that a run can end with
 
 splits.py               the splits of the data: read, in one spelling, their tags legal
+span_reading.py         how texts with spans are read: with which words, by which rules
 labels.py               the labels of a new model
 splitter_choice.py      how a new model splits texts into words
-starting_model.py       the model that the run starts from, and its tokenizer
+opened_tokenizer.py     the tokenizer of the model that the run starts from
+starting_model.py       the model that the run starts from
 split_datasets.py       the splits as data sets for that model
 dataset.py              a data set: rows, batches, and back from paths to tags
 overview.py             what the run begins with, for the terminal

@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn
 from transformers import HfArgumentParser
 from transformers.hf_argparser import DataClassType
 
+from ..readers.formats import FORMATS
 from ..schemes import SCHEMES
 from .errors import UserError
 from .settings import settings_of_command
@@ -127,7 +128,11 @@ class DataArguments:
 
     train_file: list[str] | None = field(
         default=None,
-        metadata={"help": "One or more files: CoNLL columns (word first, tag last), or JSON lines (.json, .jsonl)."},
+        metadata={
+            "help": "One or more files: CoNLL columns (word first, tag last), JSON of words and tags, or texts with "
+            "spans as doccano, Label Studio, Prodigy, spaCy, GLiNER, Argilla, PubTator and BioC keep them; or a "
+            "folder of brat's."
+        },
     )
     validation_file: list[str] | None = field(
         default=None, metadata={"help": "The same, for evaluation while training."}
@@ -144,9 +149,37 @@ class DataArguments:
     dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of the data set."})
     text_column_name: str | None = field(
         default=None,
-        metadata={"help": "Column of the words; in a column file its number from 0, from the end if negative."},
+        metadata={
+            "help": "Column of the words, or of the text; in a column file its number from 0, from the end if "
+            "negative."
+        },
     )
-    label_column_name: str | None = field(default=None, metadata={"help": "The same, of the tags."})
+    label_column_name: str | None = field(default=None, metadata={"help": "The same, of the tags or spans."})
+    data_format: str | None = field(
+        default=None,
+        metadata={"help": f"Format of the data, if not as their content shows: {', '.join(FORMATS)}."},
+    )
+    on_misaligned: Literal["split", "expand", "drop", "error"] = field(
+        default="split",
+        metadata={
+            "help": "What is done with an annotation that ends inside a word: the word is split there, the annotation "
+            "takes in the word, it is left out, or the data are refused."
+        },
+    )
+    on_overlap: Literal["error", "longest", "first"] = field(
+        default="error",
+        metadata={
+            "help": "What is done with annotations that overlap: the data are refused, or the longest is kept, or the "
+            "one that begins first."
+        },
+    )
+    annotator: str = field(
+        default="error",
+        metadata={
+            "help": "Whose annotations count where several people have annotated a text differently: a name, `first`, "
+            "`last`, or `error`, which refuses the data."
+        },
+    )
     document_column_name: str | None = field(
         default=None,
         metadata={

@@ -14,6 +14,7 @@ from transformers.integrations.integration_utils import get_available_reporting_
 from transformers.training_args import ParallelMode
 from transformers.utils import logging
 
+from ..readers.formats import FORMATS
 from ..schemes import SCHEMES, detect_scheme
 from .arguments import FILES, LIMITS, STEPS, DataArguments, ModelArguments
 from .checkpoints import checkpoints_of, find_fault, last_whole, read_object, record_in
@@ -72,6 +73,8 @@ def _check_names(model: ModelArguments, data: DataArguments) -> None:
     """Refuse names that nothing has, and a label list that no model can have."""
     if data.tag_scheme is not None and data.tag_scheme not in SCHEMES:
         raise UserError(f"--tag_scheme must be one of {', '.join(SCHEMES)}, got {data.tag_scheme!r}")
+    if data.data_format is not None and data.data_format not in FORMATS:
+        raise UserError(f"--data_format must be one of {', '.join(FORMATS)}, got {data.data_format!r}")
     if model.card_license is not None and not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", model.card_license):
         raise UserError(
             f"--card_license must be a licence's short name, such as apache-2.0, got {model.card_license!r}"

@@ -10,9 +10,10 @@ __all__ = ["group_table", "overview"]
 
 
 def overview(datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset], splits: Mapping[str, Split]) -> str:
-    """Count the sentences and words of each split, and say how its tags were read."""
+    """Count the sentences and words of each split, and say how its tags were read, and what became of spans."""
     lines = []
     for split, dataset in datasets.items():
+        lines += [f"{split}: {line}" for line in splits[split].account.lines()]
         source, target = (scheme or "no scheme" for scheme in (splits[split].scheme, dataset.scheme))
         tags = f"tags in {source}" + (f", written as {target}" if source != target else "")
         if isinstance(dataset, StreamingTaggingDataset):

@@ -27,6 +27,7 @@ MAY_CHANGE = (
     # the options of a new model by its configuration.
     *("model_name_or_path", "tokenizer_name", "revision", *SHAPE, "tag_scheme", "label_list"),
     *("*_file", "dataset_*", "*_column_name", "repair_tags", "max_*_samples", "ignore_mismatched_sizes"),
+    *("data_format", "annotator", "on_misaligned", "on_overlap"),
     # How the Hub is read, and what other scripts have these options for.
     *("cache_dir", "token", "trust_remote_code", "preprocessing_num_workers", "return_entity_level_metrics"),
     # How long to train: a longer run goes on from a shorter one, on the schedule of its new length.

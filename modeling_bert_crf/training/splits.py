@@ -1,8 +1,8 @@
 """The splits of the data (train, validation, test) as they are read: in one spelling, with tags that obey a scheme."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict, IterableDatasetDict, load_dataset, lo
 from transformers.utils import logging
 
 from ..hub.answers import hub_answers
+from ..readers.account import Account
 from ..readers.datasets import class_names, read_dataset
 from ..readers.files import read_file
 from ..readers.labelled import understand
@@ -17,8 +18,9 @@ from ..readers.sentences import DataError, Reader, Sentence
 from ..readers.spelling import describe, find_spelling, respell
 from ..readers.tags import tag_places, with_legal_tags
 from ..schemes import OUTSIDE, detect_scheme, scheme_of
-from .arguments import FILES, LIMITS, STEPS, DataArguments
+from .arguments import FILES, LIMITS, STEPS, DataArguments, ModelArguments
 from .errors import UserError
+from .span_reading import SpanReading
 from .training_arguments import CRFTrainingArguments
 
 __all__ = ["Split", "missing_label", "read_splits", "scheme_of_labels"]
@@ -39,6 +41,8 @@ class Split:
         labels: its tags in the order of their ids, where the user or the data set names them.
         sentences: with legal tags; None if they are streamed.
         read: starts reading it anew, with legal tags.
+        splitter: of the words, if it was read from texts with spans.
+        account: what became of the spans.
     """
 
     name: str
@@ -46,29 +50,34 @@ class Split:
     labels: list[str] | None
     sentences: list[Sentence] | None
     read: Reader
+    splitter: str | None = None
+    account: Account = field(default_factory=Account)
 
 
 def read_splits(
-    data: DataArguments, training: CRFTrainingArguments, hub: Mapping[str, str] | None = None
+    data: DataArguments, training: CRFTrainingArguments, model: ModelArguments | None = None
 ) -> dict[str, Split]:
     """Read the data of the steps that were asked for, find its scheme and check its tags.
 
     Args:
         data: where they are.
         training: which steps were asked for.
-        hub: how to read from the Hub, as `ModelArguments.hub` says it.
+        model: the model that the run starts from: texts with spans are split into its words, and it says how the Hub
+            is read.
 
     Raises:
         DataError: if something cannot be read, or its tags are illegal.
         UserError: if there is no such data set, or data are to be streamed and their labels are not known.
     """
-    dataset = None if data.dataset_name is None else _open_dataset(data, data.dataset_name, hub or {})
+    model = model or ModelArguments()
+    dataset = None if data.dataset_name is None else _open_dataset(data, data.dataset_name, model.hub)
     names = [name for name, step in STEPS.items() if getattr(training, step)]
     for name in names:
         if dataset is not None and name not in dataset:
             listed = ", ".join(map(str, dataset))
             raise UserError(f"--dataset_name {data.dataset_name} must have a split {name}, got {listed}")
-    return {name: _read_split(name, data, dataset) for name in names}
+    spans = SpanReading(data, model, names, dataset)
+    return {name: _read_split(name, data, dataset, spans) for name in names}
 
 
 def _open_dataset(data: DataArguments, name: str, hub: Mapping[str, str]) -> Source:
@@ -85,30 +94,39 @@ def _open_dataset(data: DataArguments, name: str, hub: Mapping[str, str]) -> Sou
     return DatasetDict({"train": dataset}) if isinstance(dataset, Dataset) else cast(Source, dataset)
 
 
-def _read_split(name: str, data: DataArguments, dataset: Source | None) -> Split:
+def _read_split(name: str, data: DataArguments, dataset: Source | None, spans: SpanReading) -> Split:
     labels = data.labels()
     if dataset is not None:
         labels = labels or class_names(dataset[name], data.label_column_name)
-    read = _reader(name, data, dataset, labels)
+    read, account = _reader(name, data, dataset, labels, spans), Account()
     if name == "train" and data.streaming:
         if labels is None:
             raise UserError("--streaming needs --label_list: the tags are not known before the data are read")
         # A streamed data set comes over the network, and is read once: faults of its tags are found while training.
-        places = {} if dataset is not None else tag_places(read())
-        return _streamed_split(name, data, labels, read, places)
-    return _whole_split(name, data, labels, list(read()))
+        places = {} if dataset is not None else tag_places(read(account))
+        split = _streamed_split(name, data, labels, read, places)
+    else:
+        split = _whole_split(name, data, labels, list(read(account)))
+    return replace(split, splitter=spans.splitter, account=account)
 
 
-def _reader(name: str, data: DataArguments, dataset: Source | None, labels: list[str] | None) -> Reader:
-    """Return what starts reading a split: its sentences with their tags as they are spelt in the data."""
-    columns = data.text_column_name, data.label_column_name, labels, data.document_column_name
+def _reader(
+    name: str, data: DataArguments, dataset: Source | None, labels: list[str] | None, spans: SpanReading
+) -> Callable[..., Iterator[Sentence]]:
+    """Return what starts reading a split: its sentences with their tags as they are spelt in the data.
 
-    def read() -> Iterator[Sentence]:
+    It may be given an account to count what becomes of spans.
+    """
+    columns = data.text_column_name, data.label_column_name, labels, data.document_column_name, data.data_format
+
+    def read(account: Account | None = None) -> Iterator[Sentence]:
+        how = spans.rules, spans.ask(account)
         if dataset is not None:
-            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns)
-        return itertools.chain.from_iterable(read_file(path, *columns) for path in getattr(data, FILES[name]))
+            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns, *how)
+        files = getattr(data, FILES[name])
+        return itertools.chain.from_iterable(read_file(path, *columns, *how) for path in files)
 
-    return lambda: itertools.islice(read(), getattr(data, LIMITS[name]))
+    return lambda account=None: itertools.islice(read(account), getattr(data, LIMITS[name]))
 
 
 def _streamed_split(

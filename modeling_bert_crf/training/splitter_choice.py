@@ -6,10 +6,12 @@ from typing import Any
 
 import regex
 
+from ..readers.documents import Document
 from ..readers.sentences import Sentence
-from ..splitters import split_text
+from ..readers.spans import share_of_borders_kept
+from ..splitters import split_text, split_texts
 
-__all__ = ["OFFERED", "Offsets", "choose_splitter", "detokenise", "share_of_words_found"]
+__all__ = ["OFFERED", "Offsets", "choose_splitter", "choose_text_splitter", "detokenise", "share_of_words_found"]
 
 Offsets = list[tuple[int, int]]
 
@@ -62,5 +64,31 @@ def choose_splitter(sentences: Sequence[Sentence], tokenizer: Any, most: int = 2
         most: how many of the sentences are tried.
     """
     sample = sentences[:: max(1, len(sentences) // most)]
-    offered = [splitter for splitter in OFFERED if tokenizer.is_fast or splitter != "tokenizer"]
-    return max(offered, key=lambda splitter: share_of_words_found(sample, splitter, tokenizer))
+    return max(_offered(tokenizer), key=lambda splitter: share_of_words_found(sample, splitter, tokenizer))
+
+
+def _offered(tokenizer: Any) -> list[str]:
+    return [splitter for splitter in OFFERED if tokenizer.is_fast or splitter != "tokenizer"]
+
+
+def choose_text_splitter(documents: Sequence[Document], tokenizer: Any) -> tuple[str, float]:
+    """Name the splitter that keeps most ends of annotations, and their share; of equals the first of `OFFERED`.
+
+    Where documents say what their words are, it is the splitter that finds most of those again.
+
+    Args:
+        documents: of the data set, with annotations.
+        tokenizer: the encoder's.
+    """
+    split = [one for one in documents if one.words is not None]
+    if split:
+        sentences = [Sentence([one.text[slice(*word)] for word in one.words or []], [], "", []) for one in split]
+        splitter = choose_splitter(sentences, tokenizer)
+        return splitter, share_of_borders_kept(split, [one.words or [] for one in split])
+    texts = [one.text for one in documents]
+    shares = {
+        splitter: share_of_borders_kept(documents, split_texts(tokenizer, texts, splitter))
+        for splitter in _offered(tokenizer)
+    }
+    best = max(shares, key=lambda splitter: shares[splitter])
+    return best, shares[best]

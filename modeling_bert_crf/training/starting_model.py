@@ -1,7 +1,6 @@
 """The model that a run starts from: a finished tagger, or a new head on an encoder."""
 
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any
 
 from transformers.utils import logging
@@ -9,21 +8,19 @@ from transformers.utils import logging
 from .. import BiLSTMCRFForTokenClassification, is_tagger, tagger_class
 from ..configuration_crf import quoted
 from ..opening.building import configuration_for
-from ..opening.tagger import OpeningError, check_numbers, open_model, open_tokenizer, read_config, telling
+from ..opening.tagger import OpeningError, check_numbers, open_model, read_config, telling
 from ..schemes import entity_types, scheme_of
-from ..words import blank_mark, check_tokenizer
+from ..words import check_tokenizer
 from .arguments import SHAPE, DataArguments, ModelArguments
 from .errors import UserError
 from .labels import choose_labels
+from .opened_tokenizer import open_tokenizer_of
 from .splits import Split
 from .splitter_choice import choose_splitter
 
 __all__ = ["load_model"]
 
 logger = logging.get_logger(__name__)
-
-TRIED = 100
-"""How many capitalised words of a vocabulary are tried, to find out whether the tokenizer keeps capitals."""
 
 
 def load_model(
@@ -66,7 +63,7 @@ def _finished_tagger(
     options: Mapping[str, Any],
 ) -> tuple[BiLSTMCRFForTokenClassification, Any]:
     model = open_model(arguments.starts_from, arguments.revision, **arguments.hub)
-    tokenizer = _open_tokenizer(arguments)
+    tokenizer = open_tokenizer_of(arguments)
     _check_tokenizer(arguments, tokenizer, model)
     if arguments.ignore_mismatched_sizes and "train" in splits:
         labels, config = choose_labels(splits["train"], data), model.config
@@ -85,9 +82,11 @@ def _new_tagger(
     with telling(f"{name}: its config.json cannot be used"):
         family: Any = tagger_class(stored.get("model_type"))
         configuration_for(family.config_class, stored)
-    tokenizer = _open_tokenizer(arguments)
+    tokenizer = open_tokenizer_of(arguments)
     labels = choose_labels(splits["train"], data)
-    splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
+    splitter = next((split.splitter for split in splits.values() if split.splitter is not None), None)
+    if splitter is None:
+        splitter = choose_splitter(splits.get("validation", splits["train"]).sentences or [], tokenizer)
     with telling(f"{name}: no new tagger can be made of it"):
         model = BiLSTMCRFForTokenClassification.from_encoder(
             name,
@@ -108,31 +107,6 @@ def _check_shape(name: str, options: Mapping[str, Any], config: Any) -> None:
         learnt = config.span_scheme if option == "tag_scheme" else getattr(config, option)
         if options.get(option) not in (None, learnt):
             raise UserError(f"--{option} is for a new model: {name} has learnt {learnt}; leave it away")
-
-
-def _open_tokenizer(arguments: ModelArguments) -> Any:
-    name = arguments.tokenizer_name or arguments.starts_from
-    try:
-        tokenizer = open_tokenizer(name, arguments.revision, **arguments.hub)
-    except OpeningError as error:
-        option = "model_name_or_path" if arguments.tokenizer_name is None else "tokenizer_name"
-        raise UserError(f"--{option}: {error}; --tokenizer_name can name another") from error.__cause__
-    if _loses_its_capitals(tokenizer):
-        logger.warning(
-            f"the tokenizer {name} writes everything in lower case, but its vocabulary is cased: set "
-            '"do_lower_case": false in its tokenizer_config.json, or name another with --tokenizer_name'
-        )
-    return tokenizer
-
-
-def _loses_its_capitals(tokenizer: Any) -> bool:
-    """Say whether a tokenizer has words with capitals in its vocabulary, and writes none of them."""
-    mark = blank_mark(tokenizer)
-    words = (token.removeprefix(mark) for token in tokenizer.get_vocab())
-    capitals = list(islice((word for word in words if word.isalpha() and word[0].isupper()), TRIED))
-    return bool(capitals) and not any(
-        "".join(tokenizer.tokenize(word)).removeprefix(mark) == word for word in capitals
-    )
 
 
 def _check_tokenizer(arguments: ModelArguments, tokenizer: Any, model: BiLSTMCRFForTokenClassification) -> None:
