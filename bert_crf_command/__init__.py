@@ -7,5 +7,6 @@ train.py        the verb `train`, which `run_ner.py` calls too: what can be answ
 options.py      its command line, help and files of options, read by `options.json`
 program.py      what it then does, step by step
 tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and terminal.py write
+labelled.py     labelled data of `wrap`, `threshold` and `export`
 wrap.py, threshold.py, upgrade.py, export.py, report.py, demo.py      the other verbs
 """

@@ -6,6 +6,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, fail, in_one_sentence, reason, say, verb
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
 
 __all__ = ["COMMAND", "export"]
 
@@ -15,8 +16,8 @@ Sentences = Annotated[
     typer.Option(
         "--sentences",
         metavar="PATH",
-        help="What to compare model and export on: texts, one a line (.txt), or labelled sentences as `bert-crf "
-        "train` reads them (JSON lines, columns), which also give both an F1. Better a thousand than ten.",
+        help="What to compare model and export on: texts, one a line (.txt), or labelled data as `bert-crf "
+        "train` reads them, which also give both an F1. Better a thousand than ten.",
     ),
 ]
 Int8 = Annotated[
@@ -46,6 +47,10 @@ def export(
     sentences: Sentences,
     int8: Int8 = False,
     revision: Revision = None,
+    data_format: DataFormat = None,
+    on_misaligned: OnMisaligned = Misaligned.SPLIT,
+    on_overlap: OnOverlap = Overlap.ERROR,
+    annotator: Annotator = "error",
     verbose: Verbose = False,
 ) -> None:
     """Write a tagger as a folder that runs without torch, as `HELP` says."""
@@ -66,25 +71,26 @@ def export(
             raise CommandError(f"{folder}: must not exist, or be an empty folder")
         pipeline = open_tagger(model, revision, torch.device("cpu"))
         tagger = cast(BiLSTMCRFForTokenClassification, pipeline.model)
-        inputs, gold = _read(sentences, tagger.config)
+        asked = Asked(data_format, on_misaligned, on_overlap, annotator)
+        inputs, gold = _read(sentences, tagger.config, pipeline.tokenizer, asked)
         parity = write(tagger, pipeline.tokenizer, folder, inputs, gold, int8)
     for line in parity_lines(parity):
         say(line)
 
 
-def _read(path: Path, config: Any) -> tuple[list[Any], list[list[str]] | None]:
+def _read(
+    path: Path, config: Any, tokenizer: Any = None, asked: Asked | None = None
+) -> tuple[list[Any], list[list[str]] | None]:
     """Read texts, or words with their gold tags in the model's scheme."""
     from modeling_bert_crf.readers.columns import number_lines
-    from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.labelled import understand
     from modeling_bert_crf.readers.tags import convert_tags
 
     from .inputs import opened
 
-    if path.suffix.lower() == ".txt":
+    if path.suffix.lower() == ".txt" and not path.with_suffix(".ann").exists():
         with opened(str(path)) as file:
             return [text for _, text in number_lines(file, str(path)) if text.strip()], None
-    labelled = understand(read_file(path), repair_tags=True)
+    labelled = read_labelled(path, asked or Asked(), tokenizer, config)
     written = [convert_tags(sentence, labelled.scheme, config.span_scheme) for sentence in labelled.sentences]
     return [sentence.words for sentence in written], [sentence.tags for sentence in written]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .frame import CommandError, Verbose, in_one_sentence, say, verb
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
@@ -27,7 +28,9 @@ class Unit(StrEnum):
 Folder = Annotated[Path, typer.Argument(metavar="MODEL", help="A finished tagger: its folder.")]
 Data = Annotated[
     Path,
-    typer.Option("--data", metavar="DEV", help="Labelled sentences that the tagger was not trained on."),
+    typer.Option(
+        "--data", metavar="DEV", help="Labelled sentences, or texts with spans, that the tagger was not trained on."
+    ),
 ]
 Precision = Annotated[
     float | None, typer.Option("--precision", help="Of what is found, at least this share shall be right.")
@@ -97,6 +100,10 @@ def threshold(
     default: Default = False,
     confidence: Confidence = 0.9,
     calibration: Calibration = None,
+    data_format: DataFormat = None,
+    on_misaligned: OnMisaligned = Misaligned.SPLIT,
+    on_overlap: OnOverlap = Overlap.ERROR,
+    annotator: Annotator = "error",
     verbose: Verbose = False,
 ) -> None:
     """Find an operating point that keeps a promise, as `HELP` says."""
@@ -113,6 +120,7 @@ def threshold(
     from modeling_bert_crf.opening.tagger import OpeningError, open_tagger, read_config
     from modeling_bert_crf.readers.sentences import DataError
 
+    asked = Asked(data_format, on_misaligned, on_overlap, annotator)
     promise = Promise(figure, target, in_characters, by_type, confidence)
     with in_one_sentence("threshold", DataError, OpeningError, OSError, verbose=verbose):
         if not model.is_dir():
@@ -123,7 +131,7 @@ def threshold(
                 f"`bert-crf wrap {model} FOLDER` makes one"
             )
         tagger = open_tagger(str(model))
-        points, lines = _find(tagger, promise, name, data, check)
+        points, lines = _find(tagger, promise, name, data, check, asked)
         _store(model / "config.json", points, name if default else None)
         config = tagger.model.config
         config.operating_points = {**(config.operating_points or {}), **points}
@@ -146,7 +154,7 @@ def _target(precision: float | None, recall: float | None) -> tuple[str, float]:
 
 
 def _find(
-    tagger: "BiLSTMCRFPipeline", promise: "Promise", name: str, data: Path, check: Path | None
+    tagger: "BiLSTMCRFPipeline", promise: "Promise", name: str, data: Path, check: Path | None, asked: Asked
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the operating point under its name, and what is to be said of it.
 
@@ -157,8 +165,8 @@ def _find(
     from modeling_bert_crf.fitting.evidence import Evidence
     from modeling_bert_crf.fitting.promises import biases_to_try, choose, operating_point
 
-    readings = _read(tagger, data)
-    others = None if check is None else _read(tagger, check)  # before the search, since it may be at fault
+    readings = _read(tagger, data, asked)
+    others = None if check is None else _read(tagger, check, asked)  # before the search, since it may be at fault
     biases = biases_to_try()
     found = [readings.find({"biases": one} if one else {}) for one in biases]
     evidence = Evidence(readings.types, readings.count, readings.gold, found)
@@ -224,13 +232,12 @@ def _written(point: dict[str, Any]) -> str:
     return "; ".join([*least, *(["biases: " + ", ".join(moves)] if moves else [])]) or "as it is, without a bias"
 
 
-def _read(tagger: "BiLSTMCRFPipeline", path: Path) -> "Readings":
+def _read(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "Readings":
     from modeling_bert_crf.fitting.evidence import Readings
-    from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.labelled import understand
     from modeling_bert_crf.readers.tags import convert_tags
 
-    labelled, scheme = understand(read_file(path), repair_tags=True), tagger.model.config.span_scheme
+    config = tagger.model.config
+    labelled, scheme = read_labelled(path, asked, tagger.tokenizer, config), config.span_scheme
     return Readings(tagger, [convert_tags(sentence, labelled.scheme, scheme) for sentence in labelled.sentences])
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from .frame import CommandError, Revision, Verbose, in_one_sentence, say, verb
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
 
 __all__ = ["COMMAND", "wrap"]
 
@@ -17,7 +18,9 @@ Out = Annotated[Path, typer.Argument(metavar="OUT", help="Where to write the tag
 Fit = Annotated[
     Path | None,
     typer.Option(
-        "--fit", metavar="DEV", help="Labelled sentences that the classifier was not trained on, to fit the chain to."
+        "--fit",
+        metavar="DEV",
+        help="Labelled sentences, or texts with spans, that the classifier was not trained on, to fit the chain to.",
     ),
 ]
 
@@ -84,6 +87,10 @@ def wrap(
     fit: Fit = None,
     tag_scheme: TagScheme = None,
     chain_unit: ChainUnit = None,
+    data_format: DataFormat = None,
+    on_misaligned: OnMisaligned = Misaligned.SPLIT,
+    on_overlap: OnOverlap = Overlap.ERROR,
+    annotator: Annotator = "error",
     revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
@@ -97,12 +104,19 @@ def wrap(
     with in_one_sentence("wrap", DataError, OpeningError, OSError, ValueError, verbose=verbose):
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise CommandError(f"{out}: must not exist, or be an empty folder")
-        labelled = None if fit is None else _read(fit)
+        if fit is not None and not fit.exists():
+            raise CommandError(f"{fit}: no such file")
         options: dict[str, Any] = {} if chain_unit is None else {"chain_unit": chain_unit.value}
         if tag_scheme is not None:
             options["tag_scheme"] = None if tag_scheme == "IOB1" else tag_scheme.value
         with quiet():
             model, tokenizer = open_stock(stock, revision, **options)
+        labelled = None
+        if fit is not None:
+            labelled = read_labelled(
+                fit, Asked(data_format, on_misaligned, on_overlap, annotator), tokenizer, model.config
+            )
+        with quiet():
             lines = []
             if labelled is not None:
                 pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
@@ -114,13 +128,6 @@ def wrap(
     for line in lines:
         say(line)
     say(f"{out} is a tagger: bert-crf tag {out} TEXT")
-
-
-def _read(path: Path) -> Any:
-    from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.labelled import understand
-
-    return understand(read_file(path), repair_tags=True)
 
 
 def _fit(
