@@ -10,6 +10,9 @@ from typing import Any, BinaryIO
 
 from modeling_bert_crf.readers.columns import number_lines, read_columns
 from modeling_bert_crf.readers.files import read_objects
+from modeling_bert_crf.readers.formats import find_format, read_documents
+from modeling_bert_crf.readers.json_files import read_values
+from modeling_bert_crf.readers.marks import Ask
 from modeling_bert_crf.readers.rows import WORD_COLUMNS
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.words import unicode_fault
@@ -58,7 +61,8 @@ def read_items(
 
     Args:
         texts: each an item.
-        files: paths, or `"-"` for standard input, each with its format: `"txt"`, `"jsonl"` or `"conll"`.
+        files: paths, or `"-"` for standard input, each with its format: `"txt"`, `"jsonl"`, `"conll"`, one of
+            `formats.FORMATS`, or `""` for what its content shows.
         text_column: the name of the column in JSON lines, or its number, from 0, in a column file. If it is None,
             JSON lines are searched for `text`, then for words, and of a column file the first column is taken.
 
@@ -68,21 +72,48 @@ def read_items(
     for number, text in enumerate(texts, start=1):
         yield Item(_checked(text, f"text {number}"))
     for number, (path, form) in enumerate(files):
+        form, name = _format(path, form, text_column), _name(path)
+        if form not in _LINES:
+            yield from _read_annotated(Path(path), form, number, text_column)
+            continue
         with opened(path) as file:
-            name = _name(path)
             lines = number_lines(file, name)
             if form == "txt":
                 yield from _read_texts(lines, name, number)
             elif form == "jsonl":
-                yield from _read_rows(lines, name, number, text_column)
+                rows = read_objects(lines, name) if path == STDIN else _objects(Path(path), name)
+                yield from _read_rows(rows, name, number, text_column)
             else:
                 yield from _read_sentences(lines, name, number, text_column)
+
+
+_LINES = ("txt", "jsonl", "conll", "conllu")
+_WITH_TEXT = ("doccano", "spans", "prodigy")
+"""Formats whose records have their text as JSON lines have it, so that all that they say is written again."""
+
+
+def _format(path: str, form: str, text_column: str | None) -> str:
+    """Name what a file is to be read as: what was asked for, or else what its content shows."""
+    if form or path == STDIN:
+        return form or "txt"
+    found = find_format(Path(path), None, Ask(text_column))
+    return "jsonl" if found in _WITH_TEXT else found
+
+
+def _read_annotated(path: Path, form: str, file: int, column: str | None) -> Iterator[Item]:
+    """Read texts whose annotations do not count: they are found anew."""
+    ask = Ask(column, texts_only=True)
+    for number, document in enumerate(read_documents(path, form, ask)):
+        words = [document.text[slice(*word)] for word in document.words or []]
+        columns = {**document.meta, "id": document.name} if document.name else dict(document.meta)
+        content = words if form == "gliner" else document.text
+        yield Item(content, document.where, columns, document=(file, number))
 
 
 def check_readable(paths: Iterable[str]) -> None:
     """Find out before the work begins whether files can be read."""
     for path in paths:
-        if path != STDIN:
+        if path != STDIN and not Path(path).is_dir():
             with opened(path):
                 pass
 
@@ -116,8 +147,15 @@ def _read_texts(lines: Iterable[tuple[int, str]], name: str, file: int) -> Itera
             yield Item(text, f"{name}:{line}", {"file": name, "line": line}, document=(file, 0))
 
 
-def _read_rows(lines: Iterable[tuple[int, str]], name: str, file: int, column: str | None) -> Iterator[Item]:
-    for line, row in read_objects(lines, name):
+def _objects(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, value in read_values(path, name):
+        if not isinstance(value, dict):
+            raise DataError(f"{name}:{number}: must hold one JSON object a line, got {str(value)[:40]!r}")
+        yield number, value
+
+
+def _read_rows(rows: Iterable[tuple[int, dict[str, Any]]], name: str, file: int, column: str | None) -> Iterator[Item]:
+    for line, row in rows:
         place = f"{name}:{line}"
         candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
         found = next((candidate for candidate in candidates if candidate in row), None)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # since importing these takes seconds
 
 __all__ = ["COMMAND", "Decoding", "InputFormat", "OutputFormat", "tag"]
 
-_ENDINGS = {".txt": "txt", ".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
+_ENDINGS = {".txt": "txt", ".jsonl": "", ".json": "", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
+_ENDINGS |= dict.fromkeys((".ann", ".xml", ".spacy", ".pubtator"), "")  # what the content shows
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
 
 
@@ -29,6 +30,13 @@ class InputFormat(StrEnum):
     TXT = "txt"
     JSONL = "jsonl"
     CONLL = "conll"
+    ARGILLA = "argilla"
+    BIOC = "bioc"
+    BRAT = "brat"
+    GLINER = "gliner"
+    LABEL_STUDIO = "label-studio"
+    PUBTATOR = "pubtator"
+    SPACY = "spacy"
 
 
 class OutputFormat(StrEnum):
@@ -111,7 +119,9 @@ The model runs on this package's own code: Python files beside the weights are n
 [bold]In:[/bold] without TEXT and --file, standard input.
 
 [cyan].txt[/cyan], and standard input: a text a line.
-[cyan].jsonl .json[/cyan]: an object a line, with a text or a list of words.
+[cyan].jsonl .json[/cyan]: an object a line, or an array of objects, with a text or a list of words;
+or what Label Studio, Argilla, spaCy, GLiNER and BioC write. Their annotations are not read.
+[cyan].ann .xml .spacy .pubtator[/cyan], and folders of brat's: their texts.
 [cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
 `-DOCSTART-` between documents. A last column of tags is not read, and
 stands unchanged before the new tags in CoNLL output.
@@ -222,6 +232,8 @@ def _input_format(path: str, asked: InputFormat | None) -> str:
     if asked is not None:
         return asked.value
     form = "txt" if path == "-" else _ENDINGS.get(Path(path).suffix.lower())
+    if form is None and Path(path).is_dir():
+        return InputFormat.BRAT.value
     if form is None:
         raise typer.BadParameter(
             f"{path}: must end in {', '.join(_ENDINGS)}, or --input_format must say what it holds"

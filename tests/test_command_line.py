@@ -16,6 +16,7 @@ from random import Random
 import pytest
 import torch
 from conftest import LABELS, WORDS
+from exports import brat, exports_of
 from rich.text import Text
 from typer.testing import CliRunner
 
@@ -24,9 +25,11 @@ from bert_crf_command.app import app
 from bert_crf_command.frame import CommandError
 from bert_crf_command.inputs import Item
 from bert_crf_command.outputs import BLOCK, find_entities, output_file
+from bert_crf_command.tag import InputFormat
 from bert_crf_command.terminal import write_terminal
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.readers.formats import FORMATS
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 
 TEXTS = ["Ada Lovelace visited Paris, in the rain.", "rain in Paris . Ada"]
@@ -100,6 +103,35 @@ def test_files_are_read_by_their_ending_and_keep_what_they_say(run, tagger, tmp_
         ("c.tsv", 1, ["Ada", "Lovelace"]),
         ("c.tsv", 4, ["#rain"]),
     ]
+
+
+def test_texts_are_read_from_what_annotation_tools_write(run, tagger, tmp_path):
+    """Their annotations do not count: they may be at fault, or not be there at all."""
+    wrong = [(text, [(3, 99, "X"), (3, 2, "Y")]) for text in TEXTS]
+    exports = exports_of(wrong)
+    found = rounded(tagger(TEXTS))
+    brat(tmp_path / "folder", wrong)
+    (tmp_path / "folder" / "1.ann").unlink()
+    files = ["folder"]
+    for name in ("label-studio", "argilla 2", "spacy array", "plain objects", "doccano", "bioc xml", "pubtator"):
+        ending = {"bioc xml": "xml", "pubtator": "pubtator"}.get(name, "json")
+        files.append(f"{name}.{ending}")
+        (tmp_path / files[-1]).write_bytes(exports[name][1].encode())
+    (tmp_path / "new.json").write_text(json.dumps([{"id": 5, "data": {"text": TEXTS[0]}}]))
+
+    for file in files:
+        rows = rows_of(run("--file", file))
+        assert [row["text"].rstrip("\n") for row in rows] == TEXTS
+        assert [row["entities"] for row in rows] == found
+    (row,) = rows_of(run("--file", "new.json"))
+    assert row == {"id": "5", "text": TEXTS[0], "entities": found[0]}
+    (tmp_path / "words.json").write_text(json.dumps([{"tokenized_text": TEXTS[1].split(), "ner": []}]))
+    (split,) = rounded(tagger([TEXTS[1].split()], is_split_into_words=True))
+    assert rows_of(run("-f", "words.json"))[0]["entities"] == split
+
+
+def test_what_can_be_read_can_be_named():
+    assert {one.value for one in InputFormat} - {"txt"} <= set(FORMATS)
 
 
 def test_standard_input_and_the_column_that_is_asked_for(run):

@@ -1,5 +1,6 @@
 """BioC, as XML and as JSON: documents of passages, whose annotations have offsets in the whole document."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def _piece(element: ElementTree.Element, where: str) -> dict[str, Any]:
 
 
 def _number(text: str | None, where: str) -> int:
-    if text is None or not text.strip().isdecimal():
+    if text is None or not re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text):
         raise DataError(f"{where}: an offset or a length must be a whole number, got {text!r:.60}")
     return int(text)
 

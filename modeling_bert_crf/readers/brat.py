@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from .columns import check_encoding, number_lines
+from .columns import check_encoding, number_lines, read_bytes
 from .documents import Document
 from .marks import Ask, Mark, annotations_of, checked_text
 from .sentences import DataError
@@ -50,7 +50,9 @@ def read_brat(path: Path, ask: Ask) -> Iterator[Document]:
     Raises:
         DataError: if a file is missing or is not what it should be.
     """
-    if path.is_dir():
+    if path.is_dir() and ask.texts_only:
+        folder, texts = path, sorted(path.rglob("*.txt"), key=_with_numbers)
+    elif path.is_dir():
         folder, texts = path, texts_of(path)
         if bare := len(list(folder.rglob("*.txt"))) - len(texts):
             ask.account.notes["texts without .ann left out"] += bare
@@ -64,7 +66,7 @@ def read_brat(path: Path, ask: Ask) -> Iterator[Document]:
 
 
 def _read_pair(file: Path, folder: Path, ask: Ask) -> Document:
-    raw = file.read_bytes()
+    raw = read_bytes(file)
     check_encoding(raw, str(file))
     try:
         text = raw.decode()
@@ -72,11 +74,13 @@ def _read_pair(file: Path, folder: Path, ask: Ask) -> Document:
         raise DataError(f"{file}: must be UTF-8, got byte 0x{raw[error.start]:02x}") from None
     place = file.relative_to(folder).as_posix()
     checked_text(text, str(file))
+    name = place.removesuffix(".txt")
+    if ask.texts_only:
+        return Document(text, [], str(folder), place, name)
     source = file.with_suffix(".ann")
     with source.open("rb") as lines:
         numbered = [(number, line) for number, line in number_lines(lines, str(source)) if line.strip()]
     marks = list(_marks(numbered, text, str(source), ask))
-    name = place.removesuffix(".txt")
     return Document(text, annotations_of(text, marks, str(source), ask), str(folder), place, name)
 
 

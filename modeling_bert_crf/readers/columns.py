@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ..doors.terminal import Writable
@@ -16,7 +17,7 @@ from ..words import unicode_fault
 from .sentences import DataError, Sentence
 from .spelling import find_spelling
 
-__all__ = ["AS_JSON", "DOCUMENT", "check_encoding", "number_lines", "read_columns", "write_rows"]
+__all__ = ["AS_JSON", "DOCUMENT", "check_encoding", "number_lines", "read_bytes", "read_columns", "write_rows"]
 
 AS_JSON = "# cells = JSON"
 DOCUMENT = "-DOCSTART-"
@@ -47,6 +48,19 @@ def number_lines(file: Iterable[bytes], source: str) -> Iterator[tuple[int, str]
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n\x1a")
         except UnicodeDecodeError as error:
             raise DataError(f"{source}:{number}: must be UTF-8, got byte 0x{line[error.start]:02x}") from None
+
+
+def read_bytes(path: Path, most: int = -1) -> bytes:
+    """Read a file, or so many bytes from its beginning.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _read(file: Iterable[bytes], source: str) -> Iterator[bytes]:

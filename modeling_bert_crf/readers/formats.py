@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from . import span_json
 from .bioc import bioc, read_bioc_xml
 from .brat import is_ann, read_brat
+from .columns import read_bytes
 from .documents import Document
 from .json_files import read_values
 from .label_studio import is_row, is_task, label_studio
@@ -81,8 +82,7 @@ def find_format(path: Path, data_format: str | None = None, ask: Ask | None = No
         return "brat"
     if data_format is not None:
         return data_format
-    with path.open("rb") as file:
-        head = file.read(1 << 14)
+    head = read_bytes(path, 1 << 14)
     if is_docbin(head):
         return "spacy"
     text = head.decode("utf-8-sig", "replace").lstrip()
@@ -183,7 +183,4 @@ def documents_of_rows(values: Iterable[tuple[int, Any]], source: str, name: str,
 
 
 def _begins(path: Path, *signs: bytes) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(signs)
+    return read_bytes(path, 256).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(signs)

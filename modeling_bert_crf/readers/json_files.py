@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .columns import check_encoding, number_lines
+from .columns import check_encoding, number_lines, read_bytes
 from .sentences import DataError
 
 __all__ = ["read_values"]
@@ -34,11 +34,10 @@ def read_values(path: Path, source: str = "") -> Iterator[tuple[int, Any]]:
         DataError: if the file is not UTF-8, or not JSON.
     """
     source = source or str(path)
+    head = read_bytes(path, _CHUNK)
+    check_encoding(head, source)
+    start = _array_start(codecs.getincrementaldecoder("utf-8")("replace").decode(head), len(head) < _CHUNK)
     with path.open("rb") as file:
-        head = file.read(_CHUNK)
-        check_encoding(head, source)
-        start = _array_start(codecs.getincrementaldecoder("utf-8")("replace").decode(head), len(head) < _CHUNK)
-        file.seek(0)
         if start is not None:
             yield from _Array(file, source).values(start)
         else:
@@ -86,7 +85,7 @@ def _after_blanks(text: str, place: int) -> int:
 
 
 def _fault(error: Exception) -> str:
-    return "too many brackets in each other" if isinstance(error, RecursionError) else getattr(error, "msg", "")
+    return getattr(error, "msg", str(error))
 
 
 def _lines(file: BinaryIO, source: str) -> Iterator[tuple[int, Any]]:

@@ -44,7 +44,7 @@ def label_studio(values: Iterable[tuple[int, Any]], source: str, ask: Ask) -> It
         name = _text_name(data, [result for _, results in answers for result in results], where, ask)
         text = checked_text(data[name], where, repr(name))
         found = [(who, _annotations(text, results, where, ask)) for who, results in answers]
-        chosen = one_annotator(found, where, ask) if found else None
+        chosen = one_annotator(found, where, ask)
         if chosen is None:
             ask.account.notes["tasks that nobody has annotated left out"] += 1
             continue

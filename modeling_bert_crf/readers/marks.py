@@ -22,12 +22,14 @@ class Ask:
         annotator: whose annotations count if several people have annotated a text differently: `"error"` refuses the
             data, `"first"` and `"last"` take those that stand first or last, and anything else is a name.
         account: counts what becomes of annotations.
+        texts_only: whether annotations do not count, so that texts without any are read, too.
     """
 
     text_column: str | None = None
     label_column: str | None = None
     annotator: str = "error"
     account: Account = field(default_factory=Account)
+    texts_only: bool = False
 
 
 class Mark(NamedTuple):
@@ -63,7 +65,7 @@ def annotations_of(text: str, marks: Sequence[Mark], where: str, ask: Ask) -> li
         DataError: if an annotation is empty, reversed, outside of the text, nothing but blanks, there twice, has no
             type, or does not cover what it says.
     """
-    if not marks:
+    if not marks or ask.texts_only:
         return []
     for mark in marks:
         for name, place in (("start", mark.start), ("end", mark.end)):
@@ -171,11 +173,15 @@ def one_annotator(
         ask: which annotator is wanted.
 
     Returns:
-        The annotations; None if the one that is asked for by name has made none.
+        The annotations; None if there are none, or none by the one that is asked for by name.
 
     Raises:
         DataError: if the annotations differ, and nobody is asked for.
     """
+    if ask.texts_only:
+        return []
+    if not given:
+        return None
     if ask.annotator in ("first", "last"):
         return given[0 if ask.annotator == "first" else -1][1]
     if ask.annotator != "error":

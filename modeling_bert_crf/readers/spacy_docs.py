@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .columns import read_bytes
 from .documents import Document
 from .marks import Ask, Mark, annotations_of
 from .sentences import DataError
@@ -27,8 +28,9 @@ def read_docbin(path: Path, ask: Ask) -> Iterator[Document]:
         from spacy.vocab import Vocab  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise DataError(f"{path}: a .spacy file needs spaCy: pip install spacy, or export it as JSON") from None
+    raw = read_bytes(path)
     try:
-        docs: list[Any] = list(DocBin().from_bytes(path.read_bytes()).get_docs(Vocab()))
+        docs: list[Any] = list(DocBin().from_bytes(raw).get_docs(Vocab()))
     except Exception as error:  # of msgpack, zlib or spaCy, each with its own kinds
         raise DataError(f"{path}: must be a DocBin of spaCy's, got {type(error).__name__}: {error}") from None
     for number, doc in enumerate(docs, start=1):

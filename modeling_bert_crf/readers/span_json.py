@@ -61,7 +61,7 @@ def prodigy(record: Any, source: str, number: int, ask: Ask) -> Document | None:
     where = f"{source}:{number}"
     record = _object(record, where)
     answer = record.get("answer", "accept")
-    if answer != "accept":
+    if answer != "accept" and not ask.texts_only:
         ask.account.notes[f"records with the answer {answer!r:.20} left out"] += 1
         return None
     text = checked_text(_field(record, "text", where), where, "'text'")
@@ -201,7 +201,7 @@ def _answered(
     """Return the document with the answers of one person; None, and a note, if there are none."""
     where = f"{source}:{number}"
     found = [(name, annotations_of(text, marks, where, ask)) for name, marks in answers]
-    chosen = one_annotator(found, where, ask) if found else None
+    chosen = one_annotator(found, where, ask)
     if chosen is None:
         ask.account.notes["records that nobody has annotated left out"] += 1
         return None
