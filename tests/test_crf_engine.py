@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import math
 import pickle
 
 import pytest
@@ -172,6 +173,67 @@ def test_the_guard_takes_the_cheapest_safe_tier(tiers, num_tags, scale, forbid, 
     (tier,) = tiers
     assert tier == crf_tiers.LOG_TIER if expected is None else tier.dtype == expected
     assert tier.in_logs == (expected is None)
+
+
+F32, F64 = torch.float32, torch.float64
+
+
+@pytest.mark.parametrize(
+    ("moves", "emissions", "mixing", "dtypes", "expected"),
+    [
+        (10.0, 99.0, 1, [F64], (F64, 32)),  # 640 / (2 x 10), whatever the emissions
+        (10.0, 99.0, 1, [F32, F64], (F32, 3)),  # 64 / 20 = 3.2
+        (32.0, 99.0, 1, [F32, F64], (F32, 1)),
+        (32.1, 99.0, 1, [F32, F64], (F64, 9)),  # in float32 not even one step is safe
+        (10.0, 0.0, 2, [F64], (F64, 28)),  # 32 - 4
+        (10.0, 10.0, 2, [F64], (F64, 17)),  # 640 / (2 x 15) - 4 = 17.3
+        (10.0, 9.0, 3, [F64], (F64, 12)),  # 640 / (2 x 16) - 8
+        (10.0, 5.0, 5, [F64], (F64, 6)),  # 640 / (2 x 14) - 16 = 6.9: no moves mix, and the walk has five
+        (10.0, 5.0, "choices", [F64], (F64, 6)),  # nor do they where tag sets leave a choice
+        (320.0, 0.0, 1, [F64], (F64, 1)),
+        (321.0, 0.0, 1, [F64], (F64, 0)),
+        (64.1, 0.0, 2, [F64], (F64, 0)),  # 640 / 128.2 - 4 = 0.99
+        (float("nan"), 0.0, 1, [F64], (F64, 0)),
+    ],
+)
+def test_the_guard_asks_for_what_its_proof_says(moves, emissions, mixing, dtypes, expected):
+    """Four words and two tags: ln 3 is part of the loss at a move, and is left out of `moves` here."""
+    mixed = [mixing == 1, mixing in (1, 2, "choices"), mixing in (1, 2, 3, "choices")]
+    measured = crf_tiers.Range(emissions, moves - math.log(3), 0.0, *mixed)
+
+    tier = measured.tier(4, 2, mixing == "choices", dtypes)
+
+    assert (tier.dtype, tier.steps) == expected
+    if mixing == 3:  # a walk of one word is shorter: two moves
+        assert measured.tier(1, 2, False, dtypes).steps == int(640 / (2 * 14.5) - 4)
+
+
+def test_what_the_guard_measures():
+    """By hand, for three tags: the spreads, and how many moves lead from every tag to every other."""
+    move_scores = torch.tensor(
+        [
+            [2.0, -1.0, -torch.inf, 0.0],
+            [-torch.inf, 0.0, -3.0, 1.0],
+            [1.0, -torch.inf, -torch.inf, -998.0],
+            [0.0, 0.0, 0.0, 0.0],
+        ]
+    )
+    emissions = torch.tensor([[[1.0, 4.0, 2.0], [0.0, 0.0, 70.0]]])
+    mask = torch.tensor([[True, False]])
+    table = crf_engine.tabulate(emissions, F64)
+    draft = crf_engine.Draft(emissions, mask, move_scores, [F64], table, crf_engine.peaks_of(table))
+
+    def facts():
+        emission_spread, move_spread, *others = map(float, draft.facts())
+        return emission_spread, move_spread, *map(bool, others)
+
+    assert facts() == (3.0, 5.0, True, False, False, True)  # -998 is 1000 below the best; from 2 to 2 it takes three
+    move_scores[1, 0] = -5.0
+    assert facts() == (3.0, 7.0, True, False, False, True)
+    move_scores[0, 2] = move_scores[2, 3] = 0.0
+    assert facts() == (3.0, 7.0, False, False, True, True)
+    move_scores[move_scores == -torch.inf] = 0.0
+    assert facts() == (3.0, 7.0, False, True, True, True)
 
 
 def test_soft_rules_do_not_cost_the_exp_domain(tiers):

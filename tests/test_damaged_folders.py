@@ -395,6 +395,9 @@ class Tokenizer:
     def __len__(self):
         return len(self.tokenizer)
 
+    def __call__(self, *args, **kwargs):
+        return self.tokenizer(*args, **kwargs)
+
 
 @pytest.mark.parametrize(
     ("values", "message"),

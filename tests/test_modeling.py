@@ -187,11 +187,12 @@ def test_word_shapes_may_be_absent_and_are_withheld_from_some_training_sentences
 
 def test_from_encoder_gives_word_shapes_to_encoders_that_see_no_capitals(encoder_folder, tokenizer):
     lower = BertTokenizer(vocab=tokenizer.get_vocab(), do_lower_case=True)
-    sizes = [
-        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, *arguments, **config).config
+    models = [
+        BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS, *arguments, **config)
         for arguments, config in (((), {}), ((lower,), {}), ((lower,), {"word_shape_size": 0}))
     ]
-    assert [config.word_shape_size for config in sizes] == [0, 16, 0]
+    assert [model.config.word_shape_size for model in models] == [0, 16, 0]
+    assert 0.7 < models[1].word_shapes.weight.std() < 1.3  # as large as the encoder's output beside it
 
 
 def test_paths_do_not_depend_on_labels(model):
@@ -243,7 +244,18 @@ def test_logits_are_the_exact_posterior(model):
     torch.testing.assert_close(output.logits.softmax(-1)[chain], expected[grid.mask])
     off_chain = torch.tensor([0.0] + [LOG_ZERO] * 4).expand_as(output.logits[~chain])
     torch.testing.assert_close(output.logits[~chain], off_chain, rtol=0, atol=0)
+    assert output.logits[chain].min() == LOG_ZERO  # a forbidden tag
     assert not output.emissions[~chain].any()
+
+
+@pytest.mark.parametrize(("labels", "outside"), [(["B-X", "I-X", "O"], 2), (["NOUN", "VERB"], 0)])
+def test_off_the_chain_all_weight_is_on_the_outside_tag(make_model, labels, outside):
+    batch = make_batch(make_rows())
+    chain = (batch["word_mask"] * batch["attention_mask"]).bool()
+    logits = make_model(labels)(**batch).logits[~chain]
+
+    assert (logits.argmax(1) == outside).all()
+    assert (logits.softmax(1)[:, outside] == 1).all()
 
 
 def test_logits_carry_the_gradient_of_the_posterior(model):
@@ -280,9 +292,10 @@ def test_the_mean_loss_is_over_the_known_labels_alone(model):
     batch["labels"][0, 1:4] = torch.tensor([0, 1, 0])
     batch["labels"][1, 2] = 1
 
-    loss = model(**batch).loss
+    output = model(**batch)
 
-    torch.testing.assert_close(loss, model(**batch, num_items_in_batch=1).loss / 4)
+    nll = model.crf(output.emissions, batch["labels"], batch["attention_mask"].bool())  # the words stand side by side
+    torch.testing.assert_close(output.loss, nll.sum() / 4)
 
 
 def test_unknown_labels_are_summed_over(model):
@@ -453,6 +466,14 @@ def test_half_precision_weights_decode(model):
     assert ((output.paths != UNKNOWN) == (batch["word_mask"] * batch["attention_mask"]).bool()).all()
 
 
+def test_the_reach_is_that_of_all_layers_or_none(model):
+    """One layer that sees the whole row is enough for the row to be seen."""
+    model.config.sliding_window = 8
+    for kinds, reach in ((["sliding_attention"] * 3, 24), (["sliding_attention", "full_attention"], None)):
+        model.config.layer_types = kinds
+        assert model.reach == reach
+
+
 def test_encode_returns_the_words_and_the_mask_under_which_they_stand(make_model):
     """What a caller hands on to `emit`. Padding that `word_mask` marks is no word."""
     model = make_model(word_shape_size=3)
@@ -599,6 +620,18 @@ def test_gold_that_unknown_labels_cannot_save_is_refused_in_training(make_model)
         ValueError, match="got 'B-X' after an unknown tag in row 1, word 3, at the end of the sentence"
     ):
         model(**batch)
+
+
+@pytest.mark.parametrize("unknown", range(3))
+def test_an_unknown_label_breaks_no_rule(make_model, unknown):
+    """Whatever the first label of the list may: `I-X` may neither begin a sentence nor end it."""
+    model = make_model(["I-X", "B-X", "E-X", "S-X", "O"]).train()
+    batch = batch_with(2, 0)
+    batch["labels"][1, [1, 2, 4]] = torch.tensor([1, 0, 2])  # B-X I-X E-X
+    batch["labels"][0, [1, 2, 4]] = torch.tensor([4, 1, 2])  # O B-X E-X
+    batch["labels"][:, [1, 2, 4][unknown]] = UNKNOWN
+
+    assert model(**batch).loss.isfinite()
 
 
 def test_integer_types_of_labels_and_masks_do_not_matter(model):

@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForTokenClassification,
     DataCollatorForTokenClassification,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     pipeline,
 )
@@ -26,6 +27,11 @@ TEXT = "Ada Lovelace visited Paris in the rain ."
 @pytest.fixture
 def batch(tokenizer):
     return tokenizer([TEXT, "rain"], return_tensors="pt", padding=True)
+
+
+class UntilAllIsRight(TrainerCallback):
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        control.should_training_stop = metrics["eval_f1"] == 1.0
 
 
 def test_stock_trainer_and_collator(model, tokenizer, tmp_path):
@@ -44,8 +50,10 @@ def test_stock_trainer_and_collator(model, tokenizer, tmp_path):
             str(tmp_path),
             use_cpu=True,
             dataloader_pin_memory=False,
-            num_train_epochs=40,
-            learning_rate=3e-3,
+            num_train_epochs=200,
+            learning_rate=1e-3,
+            eval_strategy="steps",
+            eval_steps=10,
             save_strategy="no",
             disable_tqdm=True,
         ),
@@ -54,6 +62,7 @@ def test_stock_trainer_and_collator(model, tokenizer, tmp_path):
         data_collator=DataCollatorForTokenClassification(tokenizer),
         processing_class=tokenizer,
         compute_metrics=make_compute_metrics(LABELS),
+        callbacks=[UntilAllIsRight()],  # at whichever step of its 200 a seed gets there
     )
     trainer.train()
 

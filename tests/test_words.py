@@ -120,6 +120,23 @@ def test_roles_of_the_vocabulary(tokenizer):
     assert roles[len(tokenizer) :] == [1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("limit", "size", "rows"),
+    [
+        (30, 2, ["abcde", "bcdefg", "defghijk", "hijkl"]),
+        (30, 3, ["abcdef", "abcdefgh", "cdefghijkl", "ghijkl"]),
+        (6, 30, ["abcd", "cdef", "fghi", "ijkl"]),  # room for four: the sides take turns
+        (7, 30, ["abcde", "bcdef", "efghi", "hijkl"]),
+    ],
+)
+def test_context_is_counted_from_both_ends_of_a_sentence(tokenizer, limit, size, rows):
+    document = [list("abc"), list("de"), list("fghi"), list("jkl")]  # of one sub-token each
+
+    found = [windows[0].input_ids for windows in encode_document(tokenizer, document, limit, context_size=size)]
+
+    assert ["".join(tokenizer.convert_ids_to_tokens(row)[1:-1]) for row in found] == rows
+
+
 def test_an_added_token_is_a_word_even_if_it_looks_like_the_rest_of_one(tokenizer):
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.add_tokens(["##new"])
