@@ -1,29 +1,44 @@
-"""What `bert-crf tag` writes: JSON lines and columns, and a file that appears whole or not at all."""
+"""What `bert-crf tag` and `bert-crf convert` write, into a file or a folder that appears whole or not at all."""
 
 import json
 import os
 import sys
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import cycle, groupby, islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TextIO
 
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.files import whole
-from modeling_bert_crf.doors.terminal import Writable
+from modeling_bert_crf.doors.terminal import Screen, Writable
 from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.readers.conversion import spans_to_tags
+from modeling_bert_crf.readers.documents import Annotation, Document
 from modeling_bert_crf.schemes import OUTSIDE, entity_types
 from modeling_bert_crf.splitters import split_sentences, split_text
+from modeling_bert_crf.writers.formats import FORMATS, Options, write_documents
+from modeling_bert_crf.writers.layout import over_words
+from modeling_bert_crf.writers.merging import joined_words, merged
 
 from .frame import CommandError, reason
 from .inputs import Item
 
-__all__ = ["BLOCK", "Result", "colours", "find_entities", "output_file", "pieces", "write_conll", "write_jsonl"]
+__all__ = [
+    "BLOCK",
+    "Result",
+    "check_output",
+    "colours",
+    "documents_of",
+    "find_entities",
+    "output_file",
+    "pieces",
+    "write_conll",
+    "write_jsonl",
+    "write_labelled",
+]
 
 BLOCK = 256
 """How many items are read, tagged and written at a time; for a model that reads context, how many documents."""
@@ -113,8 +128,7 @@ def _over_words(
     """
     done = 0
     for one in entities:
-        start = bisect_right(words, one["start"], key=itemgetter(1))
-        end = bisect_left(words, one["end"], key=itemgetter(0))
+        start, end = over_words(one["start"], one["end"], words)
         if max(start, done) < end:
             yield max(start, done), end, one["entity_group"]
             done = end
@@ -127,11 +141,66 @@ def _split(item: Item, tagger: BiLSTMCRFPipeline) -> tuple[list[tuple[int, int]]
         if tagger.model.config.text_unit == "sentence":
             return words, split_sentences(item.text, words)
     else:
-        words, start = [], 0
-        for word in item.content:
-            words.append((start, start + len(word)))
-            start += len(word) + 1
+        words = joined_words(item.content)
     return words, [range(len(words))] if words else []
+
+
+def documents_of(results: Iterable[Result]) -> Iterator[Document]:
+    """Give texts with their entities to the writers; sentences between two borders of a column file are one text."""
+    return merged(
+        (item.document if item.is_split and item.document[1] else None, _document(item, entities))
+        for item, entities in results
+    )
+
+
+def _document(item: Item, entities: Iterable[dict[str, Any]]) -> Document:
+    said = dict(item.columns or {})
+    name = said.pop("id", "")
+    source, _, place = item.place.rpartition(":")
+    words = None if isinstance(item.content, str) else joined_words(item.content)
+    found = [Annotation(one["start"], one["end"], one["entity_group"], one["score"]) for one in entities]
+    return Document(item.text, found, source or "text", place, str(name), words, meta=said)
+
+
+def write_labelled(documents: Iterable[Document], name: str, path: Path | None, options: Options) -> Path | None:
+    """Write documents in one of the formats of `writers`, to a file, a folder, or standard output.
+
+    Returns:
+        The second file that was written because the tool needs it; its name has one ending more.
+
+    Raises:
+        CommandError: if it cannot be written.
+        DataError: if the format cannot hold what a document says.
+    """
+    form = FORMATS[name]
+    if path is not None and not form.ending:
+        with _said_in_one_sentence(path), whole(path) as folder:
+            write_documents(documents, name, folder, options)
+        return None
+    # JSON can write half a character, which other columns of a JSON line may hold.
+    errors = "backslashreplace" if form.ending.startswith(".json") else "strict"
+    with output_file(path, errors) as file:
+        write_documents(documents, name, Screen(file) if file.isatty() else file, options)
+        if form.beside is None or path is None or (path.exists() and not path.is_file()):
+            return None
+        second = path.with_name(path.name + form.ending_beside)
+        with output_file(second) as file_beside:
+            form.beside(options.kinds, file_beside)
+    return second
+
+
+def check_output(name: str, path: Path | None) -> None:
+    """Refuse a folder that cannot be written, before the work begins.
+
+    Raises:
+        CommandError: if a folder is wanted and there is no path, or something at that path that would be lost.
+    """
+    if name not in FORMATS or FORMATS[name].ending:
+        return
+    if path is None:
+        raise CommandError(f"{name} is a folder of files: it needs a path, not standard output")
+    if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
+        raise CommandError(f"{path}: must be a new folder or an empty one, since {name} fills it with a file a text")
 
 
 @contextmanager
@@ -145,7 +214,7 @@ def output_file(path: Path | None, errors: str = "strict") -> Iterator[TextIO]:
     Raises:
         CommandError: if it cannot be written.
     """
-    try:
+    with _said_in_one_sentence(path):
         if path is None:
             with _standard_output(errors) as file:
                 yield file
@@ -157,6 +226,12 @@ def output_file(path: Path | None, errors: str = "strict") -> Iterator[TextIO]:
             return
         with whole(target) as place, place.open("w", encoding="utf-8", errors=errors, newline="\n") as file:
             yield file
+
+
+@contextmanager
+def _said_in_one_sentence(path: Path | None) -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, verb
+from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, say, verb
 
 if TYPE_CHECKING:  # since importing these takes seconds
     import torch
@@ -46,6 +46,13 @@ class OutputFormat(StrEnum):
     JSONL = "jsonl"
     CONLL = "conll"
     HTML = "html"
+    LABEL_STUDIO = "label-studio"
+    DOCCANO = "doccano"
+    BRAT = "brat"
+    PRODIGY = "prodigy"
+    SPACY = "spacy"
+    GLINER = "gliner"
+    REDACTED = "redacted"
 
 
 class Decoding(StrEnum):
@@ -83,6 +90,13 @@ Format = Annotated[
 Output = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="PATH", help="A file instead of standard output; whole or not at all."),
+]
+Consistent = Annotated[
+    bool,
+    typer.Option(
+        "--consistent",
+        help="For `redacted`: [PER-1] and so on, the same for the same text within a document, instead of [PER].",
+    ),
 ]
 Threshold = Annotated[float, typer.Option(min=0, max=1, help="Leave out entities that are less probable.")]
 Search = Annotated[
@@ -135,6 +149,12 @@ and a model that reads context: it reads a document, or a file without borders, 
 [cyan]conll[/cyan]: word and tag, an empty line after a sentence. If a word holds a tab or
 a line break, its sentence is written in JSON strings, and a comment says so.
 [cyan]html[/cyan]: one page that needs nothing else and runs no script.
+[cyan]label-studio[/cyan]: tasks with predictions to correct; PATH.xml is the labelling configuration.
+[cyan]doccano prodigy[/cyan]: an object a line, with labels to correct.
+[cyan]brat[/cyan]: a new folder, with two files for each text.
+[cyan]spacy gliner[/cyan]: a JSON array, to train those.
+[cyan]redacted[/cyan]: the texts, with \\[TYPE] in the place of each entity, and nothing else.
+In these seven, sentences of columns with `-DOCSTART-` before them are one text.
 
 [bold]Exit codes:[/bold]
 
@@ -154,6 +174,7 @@ def tag(
     text_column: TextColumn = None,
     output_format: Format = None,
     output: Output = None,
+    consistent: Consistent = False,
     threshold: Threshold = 0.0,
     decoding: Search = Decoding.VITERBI,
     operating_point: Point = None,
@@ -166,6 +187,8 @@ def tag(
     texts, files = _sources(texts or [], files or [])
     inputs = [(path, _input_format(path, input_format)) for path in files]
     form = _output_format(output, output_format)
+    if consistent and form != OutputFormat.REDACTED:
+        raise typer.BadParameter(f"--consistent is for --format redacted, got {form}")
     options: dict[str, Any] = {"threshold": threshold, "decoding": decoding.value}
     if batch_size is not None:
         options["batch_size"] = batch_size
@@ -174,16 +197,16 @@ def tag(
     from modeling_bert_crf.readers.sentences import DataError
 
     from .inputs import check_readable, read_items
-    from .outputs import find_entities, output_file
+    from .outputs import check_output, find_entities
 
     with in_one_sentence("tag", DataError, OpeningError, verbose=verbose):
         check_readable(files)
+        check_output(form, output)
         tagger = open_tagger(model, revision, None if device is None else _device(device))
         if operating_point is not None:
             options["operating_point"] = _known_point(tagger, model, operating_point)
-        # JSON can write half a character, which other columns of a JSON line may hold.
-        with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
-            _write(find_entities(tagger, read_items(texts, inputs, text_column), **options), tagger, form, file)
+        results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
+        _write(results, tagger, form, output, consistent)
 
 
 def _known_point(tagger: "BiLSTMCRFPipeline", model: str, name: str) -> str:
@@ -212,20 +235,33 @@ def _is_file(text: str) -> bool:
     return len(text) < 256 and "\0" not in text and Path(text).is_file()
 
 
-def _write(results: "Iterator[Result]", tagger: "BiLSTMCRFPipeline", form: str, file: TextIO) -> None:
+def _write(
+    results: "Iterator[Result]", tagger: "BiLSTMCRFPipeline", form: str, output: Path | None, consistent: bool
+) -> None:
     """Write what is found; say on the terminal how many texts are done, unless the results appear there."""
     from modeling_bert_crf.doors.terminal import Screen
+    from modeling_bert_crf.schemes import entity_types
+    from modeling_bert_crf.writers.formats import Options
 
-    from .outputs import write_conll, write_jsonl
+    from .outputs import documents_of, output_file, write_conll, write_jsonl, write_labelled
     from .page import write_page
     from .terminal import write_terminal
 
-    watched = _watched(results) if sys.stderr.isatty() and not file.isatty() else results
-    if form == "terminal":
-        write_terminal(watched, tagger, file)
-    else:
-        writers = {"jsonl": write_jsonl, "conll": write_conll, "html": write_page}
-        writers[form](watched, tagger, Screen(file) if file.isatty() else file)
+    if sys.stderr.isatty() and not (output is None and sys.stdout.isatty()):
+        results = _watched(results)
+    writers = {"terminal": write_terminal, "jsonl": write_jsonl, "conll": write_conll, "html": write_page}
+    if form not in writers:
+        config = tagger.model.config
+        kinds = dict.fromkeys(entity_types(config.labels, config.span_scheme))
+        model = f"bert-crf {Path(tagger.model.name_or_path).name}"
+        second = write_labelled(documents_of(results), form, output, Options(kinds, model, consistent))
+        if second is not None:
+            say(f"{second}: the labelling configuration of these tasks", err=True)
+        return
+    # JSON can write half a character, which other columns of a JSON line may hold.
+    with output_file(output, errors="backslashreplace" if form == "jsonl" else "strict") as file:
+        is_data = form != "terminal" and file.isatty()
+        writers[form](results, tagger, cast(Any, Screen(file) if is_data else file))
 
 
 def _input_format(path: str, asked: InputFormat | None) -> str:

@@ -18,6 +18,7 @@ ROOMS = {
     "hub": ["doors"],
     "opening": ["core", "hub"],
     "readers": ["core", "doors"],
+    "writers": ["core", "doors", "readers"],
     "scores": ["core", "readers"],
     "fitting": ["core", "readers", "scores"],
     "pages": ["doors"],
@@ -37,6 +38,7 @@ ROOMS = {
         "readers",
         "reports",
         "training",
+        "writers",
     ],
 }
 # What travels with a checkpoint finds these by name, and only where the package is installed.

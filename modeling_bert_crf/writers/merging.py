@@ -1,0 +1,98 @@
+"""Sentences of one document as one text, whose words are joined by blanks, and its sentences by line feeds.
+
+Blanks rather than the spacing of a language: whoever splits the text at blanks finds the same words and sentences
+again, also in the file of a tool that knows of neither.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from ..readers.documents import Annotation, Document
+from ..readers.sentences import Sentence
+from ..schemes import tags_to_spans
+
+__all__ = ["documents_of_sentences", "joined_words", "merged"]
+
+
+def joined_words(words: Iterable[str]) -> list[tuple[int, int]]:
+    """Say where words stand that a blank joins.
+
+    >>> joined_words(["Ada", "sang"])
+    [(0, 3), (4, 8)]
+    """
+    places, start = [], 0
+    for word in words:
+        places.append((start, start + len(word)))
+        start += len(word) + 1
+    return places
+
+
+def documents_of_sentences(
+    sentences: Iterable[Sentence], scheme: str | None, numbered: bool = True
+) -> Iterator[Document]:
+    """Write sentences with tags as texts with entities: a text for each document.
+
+    Args:
+        sentences: their tags obey the scheme.
+        scheme: None if each tag is a type of its own.
+        numbered: whether documents are numbered, and number 0 is no document: its sentences have no border before
+            them, and are texts of their own.
+    """
+    # In IOB1, as in broken IOB2, a tag that continues nothing opens an entity.
+    scheme = "IOB2" if scheme == "IOB1" else scheme
+    return merged((_key(sentence, numbered), _document(sentence, scheme, numbered)) for sentence in sentences)
+
+
+def _key(sentence: Sentence, numbered: bool) -> str | None:
+    return sentence.document or None if not numbered or sentence.document != "0" else None
+
+
+def _document(sentence: Sentence, scheme: str | None, numbered: bool) -> Document:
+    words = joined_words(sentence.words)
+    found = [
+        Annotation(words[first][0], words[last - 1][1], kind)
+        for first, last, kind in tags_to_spans(sentence.tags, scheme)
+    ]
+    place = str(sentence.lines[0]) if sentence.lines else ""
+    name = _key(sentence, numbered) or ""
+    return Document(" ".join(sentence.words), found, sentence.source, place, name, words)
+
+
+def merged(sentences: Iterable[tuple[Any, Document]]) -> Iterator[Document]:
+    """Join neighbours of one document, with line feeds between them, so that each is a line of the text.
+
+    Args:
+        sentences: each with a key of the document that it is from; None if it is a document of its own.
+
+    Returns:
+        Documents, which say where their sentences are if they are several. They are named as the first one is, and
+        know what it knows beside the text.
+    """
+    for key, group in groupby(sentences, key=itemgetter(0)):
+        parts = (document for _, document in group)
+        if key is None:
+            yield from parts
+        else:
+            yield _joined(list(parts))
+
+
+def _joined(parts: list[Document]) -> Document:
+    if len(parts) == 1:
+        return parts[0]
+    annotations, sentences, words, start = [], [], [], 0
+    for part in parts:
+        annotations += [one._replace(start=one.start + start, end=one.end + start) for one in part.annotations]
+        words += [(first + start, end + start) for first, end in part.words or []]
+        sentences.append((start, start + len(part.text)))
+        start += len(part.text) + 1
+    known = all(part.words is not None for part in parts)
+    return replace(
+        parts[0],
+        text="\n".join(part.text for part in parts),
+        annotations=annotations,
+        words=words if known else None,
+        sentences=sentences,
+    )
