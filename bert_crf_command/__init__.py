@@ -8,5 +8,6 @@ options.py      its command line, help and files of options, read by `options.js
 program.py      what it then does, step by step
 tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and terminal.py write
 labelled.py     labelled data of `wrap`, `threshold` and `export`
+convert.py      the verb `convert`, which writes as `tag` does
 wrap.py, threshold.py, upgrade.py, export.py, report.py, demo.py      the other verbs
 """

@@ -52,6 +52,7 @@ class OutputFormat(StrEnum):
     PRODIGY = "prodigy"
     SPACY = "spacy"
     GLINER = "gliner"
+    PUBTATOR = "pubtator"
     REDACTED = "redacted"
 
 
@@ -153,8 +154,9 @@ a line break, its sentence is written in JSON strings, and a comment says so.
 [cyan]doccano prodigy[/cyan]: an object a line, with labels to correct.
 [cyan]brat[/cyan]: a new folder, with two files for each text.
 [cyan]spacy gliner[/cyan]: a JSON array, to train those.
+[cyan]pubtator[/cyan]: texts of one or two lines, a title and an abstract.
 [cyan]redacted[/cyan]: the texts, with \\[TYPE] in the place of each entity, and nothing else.
-In these seven, sentences of columns with `-DOCSTART-` before them are one text.
+In these, sentences of columns with `-DOCSTART-` before them are one text.
 
 [bold]Exit codes:[/bold]
 

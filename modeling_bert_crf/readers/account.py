@@ -44,7 +44,7 @@ class Account:
         """Draw the counts as a table, with the examples and notes below."""
         lines = []
         if self.counts:
-            rows = [("type", "spans", *FATES)]
+            rows: list[tuple[str, ...]] = [("type", "spans", *FATES)]
             for kind, counts in sorted(self.counts.items()):
                 rows.append((kind, *(f"{counts[fate]:,}" if fate else f"{counts.total():,}" for fate in ("", *FATES))))
             if len(self.counts) > 1:

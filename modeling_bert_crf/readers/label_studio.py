@@ -48,7 +48,8 @@ def label_studio(values: Iterable[tuple[int, Any]], source: str, ask: Ask) -> It
         if chosen is None:
             ask.account.notes["tasks that nobody has annotated left out"] += 1
             continue
-        identity = first.get("id", first.get("annotation_id", ""))
+        # Label Studio numbers tasks anew; an id among the data is the user's own.
+        identity = data.get("id", first.get("id", first.get("annotation_id", "")))
         meta = {key: value for key, value in data.items() if key != name and key not in {*_OF_ROWS, "id"}}
         yield Document(text, list(chosen), source, str(number), str(identity), meta=meta)
 

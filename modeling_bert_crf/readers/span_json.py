@@ -1,6 +1,7 @@
 """JSON records of a text with spans: doccano, Prodigy, spaCy, GLiNER, Argilla, and what people write themselves."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .documents import Annotation, Document
@@ -52,8 +53,9 @@ def spans(record: Any, source: str, number: int, ask: Ask) -> Document:
     if record.get("relations"):
         ask.account.notes["relations ignored"] += len(record["relations"])
     marks = [_mark(item, where, filled[0]) for item in record[filled[0]]]
-    words = _prodigy_words(record, text, where)
-    return _document(record, text, marks, source, number, ask, {text_name, *found, "relations"}, words)
+    words, sentences = _parts(record, "tokens", text, where), _parts(record, "sents", text, where)
+    used = {text_name, *found, "relations", *(["tokens"] if words else []), *(["sents"] if sentences else [])}
+    return replace(_document(record, text, marks, source, number, ask, used, words), sentences=sentences)
 
 
 def prodigy(record: Any, source: str, number: int, ask: Ask) -> Document | None:
@@ -71,12 +73,13 @@ def prodigy(record: Any, source: str, number: int, ask: Ask) -> Document | None:
     if record.get("relations"):
         ask.account.notes["relations ignored"] += len(record["relations"])
     marks = [_mark(item, where, "spans") for item in items]
-    words = _prodigy_words(record, text, where)
+    words = _parts(record, "tokens", text, where)
     return _document(record, text, marks, source, number, ask, {"text", "spans", "tokens", "relations"}, words)
 
 
-def _prodigy_words(record: Mapping[str, Any], text: str, where: str) -> list[tuple[int, int]] | None:
-    tokens = record.get("tokens")
+def _parts(record: Mapping[str, Any], name: str, text: str, where: str) -> list[tuple[int, int]] | None:
+    """Read the words, or the sentences, of a text, objects with start and end; None if it does not name them."""
+    tokens = record.get(name)
     if not isinstance(tokens, list) or not tokens or not all(isinstance(one, Mapping) for one in tokens):
         return None
     words, done = [], 0
@@ -84,7 +87,7 @@ def _prodigy_words(record: Mapping[str, Any], text: str, where: str) -> list[tup
         start, end = token.get("start"), token.get("end")
         if type(start) is not int or type(end) is not int or not done <= start < end <= len(text):
             raise DataError(
-                f"{where}: 'tokens' must be parts of the text, one after the other, got [{start}, {end}) after {done}"
+                f"{where}: {name!r} must be parts of the text, one after the other, got [{start}, {end}) after {done}"
             )
         if text[start:end].strip():  # spaCy's tokenizer makes tokens of several blanks
             words.append((start, end))

@@ -3,9 +3,9 @@
 formats.py      the table of formats, and the way of documents through it
 records.py      JSON: jsonl, doccano, Prodigy, GLiNER, spaCy's offsets, Label Studio
 columns.py      words and tags in columns
-folders.py      a brat folder
+standoff.py     a brat folder, PubTator: entities apart from their text
 redacted.py     texts with types in the place of entities
-layout.py       the words and sentences of a text, none of which ends within an entity; entities that do not overlap
+layout.py       the words of a text, cut where entities end; entities that do not overlap
 merging.py      words and sentences of one document as one text
 
 This is a room of its own, beside the readers, since no reader needs it: what a reader refuses is a fault of the user's

@@ -5,10 +5,9 @@ from typing import Any
 
 from ..doors.terminal import Writable
 from ..readers.columns import DOCUMENT, write_rows
-from ..readers.conversion import spans_to_tags
 from ..readers.documents import Document
+from ..readers.spans import sentences_of
 from ..schemes import OUTSIDE
-from .layout import lay_out
 
 __all__ = ["write_conll"]
 
@@ -21,11 +20,9 @@ def write_conll(documents: Iterable[Document], file: Writable, options: Any = No
     """
     alone = True
     for document in documents:
-        layout = lay_out(document)
-        before, alone = alone, not document.name and len(layout.sentences) <= 1
+        sentences = list(sentences_of([document]))
+        before, alone = alone, not document.name and len(sentences) <= 1
         if not (before and alone):
             file.write(f"{DOCUMENT}\t{OUTSIDE}\n\n")
-        words = [document.text[start:end] for start, end in layout.words]
-        tags = spans_to_tags(layout.spans, len(words), "IOB2")
-        for sentence in layout.sentences:
-            write_rows(file, [[words[index], tags[index]] for index in sentence])
+        for sentence in sentences:
+            write_rows(file, list(zip(sentence.words, sentence.tags, strict=True)))

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from ..doors.terminal import Writable
 from ..readers.documents import Document
 from .columns import write_conll
-from .folders import write_brat
 from .layout import apart
 from .records import (
     write_doccano,
@@ -20,6 +19,7 @@ from .records import (
     write_spacy,
 )
 from .redacted import write_redacted
+from .standoff import write_brat, write_pubtator
 
 __all__ = ["FORMATS", "Format", "Options", "write_documents"]
 
@@ -69,6 +69,7 @@ FORMATS = {
     "prodigy": Format(write_prodigy, ".jsonl"),
     "spacy": Format(write_spacy, ".json", overlaps=False),
     "gliner": Format(write_gliner, ".json"),
+    "pubtator": Format(write_pubtator, ".txt"),
     "redacted": Format(write_redacted, ".txt"),
 }
 

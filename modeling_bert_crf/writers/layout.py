@@ -1,40 +1,26 @@
-"""The words and sentences of a labelled text, as formats that count in words need them."""
+"""The words of a labelled text, as formats that count in words need them; entities that do not overlap."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from operator import itemgetter
-from typing import NamedTuple
 
 from ..readers.documents import Annotation, Document
 from ..readers.sentences import DataError
-from ..splitters import split_sentences, split_text
+from ..splitters import split_text, without_blanks
 
-__all__ = ["OVERLAPS", "Layout", "apart", "lay_out", "over_words"]
-
-OVERLAPS = ("error", "longest", "first")
-"""What `apart` may do."""
+__all__ = ["apart", "lay_out", "over_words"]
 
 
-class Layout(NamedTuple):
-    """A text in words.
-
-    Attributes:
-        words: (start, end) of each in characters, in order.
-        sentences: ranges of words, none of them empty; together they are all words.
-        spans: of each annotation its first word, the word after its last, and its type.
-    """
-
-    words: list[tuple[int, int]]
-    sentences: list[range]
-    spans: list[tuple[int, int, str]]
-
-
-def lay_out(document: Document) -> Layout:
+def lay_out(document: Document) -> tuple[list[tuple[int, int]], list[tuple[int, int, str]]]:
     """Lay a document out in words: its own, or those of Unicode's rules; a word is cut where an entity ends within it.
 
-    Sentences are the document's own, or found by rule; those that an entity runs across are one sentence.
+    Unlike `readers.spans.sentences_of` this keeps entities that overlap, and knows no sentences.
+
+    Returns:
+        (start, end) of each word in characters, in order; of each entity its first word, the word after its last, and
+        its type.
 
     Raises:
         DataError: if an entity holds nothing but blanks, or characters of no word.
@@ -43,21 +29,15 @@ def lay_out(document: Document) -> Layout:
     if words is None:
         words = split_text(None, document.text, "unicode_words")
     cuts = sorted({border for one in document.annotations for border in (one.start, one.end)})
-    words = [piece for word in words for piece in _cut(word, cuts)]
+    words = [without_blanks(document.text, *piece) for word in words for piece in _cut(word, cuts)]
+    words = [word for word in words if document.text[slice(*word)].strip()]
     spans = []
     for one in document.annotations:
         first, last = over_words(one.start, one.end, words)
         if first == last:
             raise DataError(f"{document.where}: an entity must hold a word, got {_shown(document, one)}")
         spans.append((first, last, one.kind))
-    if document.sentences is None:
-        sentences = split_sentences(document.text, words)
-        starts = [sentence.start for sentence in sentences]
-    else:
-        starts = [bisect_left(words, start, key=itemgetter(0)) for start, _ in document.sentences]
-    inside = {word for first, last, _ in spans for word in range(first + 1, last)}
-    starts = sorted({start for start in (0, *starts) if start < len(words)} - inside)
-    return Layout(words, [range(*pair) for pair in pairwise([*starts, len(words)])], spans)
+    return words, spans
 
 
 def _cut(word: tuple[int, int], cuts: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -4,6 +4,7 @@ Blanks rather than the spacing of a language: whoever splits the text at blanks 
 again, also in the file of a tool that knows of neither.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
@@ -14,7 +15,7 @@ from ..readers.documents import Annotation, Document
 from ..readers.sentences import Sentence
 from ..schemes import tags_to_spans
 
-__all__ = ["documents_of_sentences", "joined_words", "merged"]
+__all__ = ["at_blanks", "documents_of_sentences", "joined_words", "merged"]
 
 
 def joined_words(words: Iterable[str]) -> list[tuple[int, int]]:
@@ -44,6 +45,17 @@ def documents_of_sentences(
     # In IOB1, as in broken IOB2, a tag that continues nothing opens an entity.
     scheme = "IOB2" if scheme == "IOB1" else scheme
     return merged((_key(sentence, numbered), _document(sentence, scheme, numbered)) for sentence in sentences)
+
+
+def at_blanks(document: Document) -> Document:
+    """Return a document whose words stand between blanks and line feeds, and whose lines are its sentences.
+
+    So the words of texts that were made here are found again. Other blanks, such as one that does not break, are
+    letters of a word, as they may be in data that have words.
+    """
+    lines = [match.span() for match in re.finditer("[^\n]+", document.text)]
+    words = [match.span() for match in re.finditer("[^ \n]+", document.text)]
+    return replace(document, words=words, sentences=lines)
 
 
 def _key(sentence: Sentence, numbered: bool) -> str | None:

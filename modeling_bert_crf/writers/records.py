@@ -47,7 +47,7 @@ def write_jsonl(documents: Iterable[Document], file: Writable, options: Any = No
         ]
         row = {**_said(document), "text": document.text, "entities": entities}
         for name, borders in (("tokens", document.words), ("sents", document.sentences)):
-            if borders is not None:
+            if borders:
                 row[name] = [{"start": start, "end": end} for start, end in borders]
         _write_line(row, file)
 
@@ -82,7 +82,7 @@ def write_prodigy(documents: Iterable[Document], file: Writable, options: Any = 
                 span |= {"token_start": starts[one.start], "token_end": ends[one.end]}
             spans.append(span)
         row = {**_said(document), "text": text, "spans": spans}
-        if document.words is not None:
+        if words:
             row["tokens"] = [
                 {"text": text[start:end], "start": start, "end": end, "id": index, "ws": text[end : end + 1] == " "}
                 for index, (start, end) in enumerate(words)
@@ -100,10 +100,9 @@ def write_gliner(documents: Iterable[Document], file: Writable, options: Any = N
 
 
 def _gliner(document: Document) -> dict[str, Any]:
-    layout = lay_out(document)
-    words = [document.text[start:end] for start, end in layout.words]
-    ner = [[first, after - 1, kind] for first, after, kind in layout.spans]
-    return {**_said(document), "tokenized_text": words, "ner": ner}
+    words, spans = lay_out(document)
+    ner = [[first, after - 1, kind] for first, after, kind in spans]
+    return {**_said(document), "tokenized_text": [document.text[start:end] for start, end in words], "ner": ner}
 
 
 def write_spacy(documents: Iterable[Document], file: Writable, options: Any = None) -> None:

@@ -1,14 +1,15 @@
-"""A brat folder: a text and its annotations in two files for each document, and the types in a third file."""
+"""Entities apart from their text, a line each: a brat folder, PubTator."""
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..readers.documents import Document
+from ..doors.terminal import Writable
+from ..readers.documents import Annotation, Document
 from ..readers.sentences import DataError
 
-__all__ = ["write_brat"]
+__all__ = ["write_brat", "write_pubtator"]
 
 
 def write_brat(documents: Iterable[Document], folder: Path, options: Any) -> None:
@@ -30,12 +31,36 @@ def write_brat(documents: Iterable[Document], folder: Path, options: Any) -> Non
         for index, one in enumerate(document.annotations, start=1):
             if not re.fullmatch(r"[^\s;]+", one.kind):
                 raise DataError(f"{document.where}: a type in brat must not hold blanks, got {one.kind!r}")
-            shown = " ".join(re.split(r"[\n\r\t]", document.text[one.start : one.end]))
-            lines.append(f"T{index}\t{one.kind} {one.start} {one.end}\t{shown}\n")
+            lines.append(f"T{index}\t{one.kind} {one.start} {one.end}\t{_on_a_line(document, one)}\n")
         _write(folder / f"{name}.txt", document.text)
         _write(folder / f"{name}.ann", "".join(lines))
     kinds = "".join(f"{kind}\n" for kind in options.kinds)
     _write(folder / "annotation.conf", f"[entities]\n{kinds}\n[relations]\n\n[events]\n\n[attributes]\n")
+
+
+def write_pubtator(documents: Iterable[Document], file: Writable, options: Any = None) -> None:
+    """Write a title and an abstract, which are the two lines of a text, and a line for each entity.
+
+    Raises:
+        DataError: if a text has more lines, or a line break other than a line feed.
+    """
+    for number, document in enumerate(documents, start=1):
+        name = document.name if re.fullmatch(r"[^\s|]+", document.name) else str(number)
+        parts = document.text.split("\n")
+        if len(parts) > 2 or "\r" in document.text or "\x1a" in document.text:
+            raise DataError(
+                f"{document.where}: a text in PubTator must be a title and an abstract, each a line, got "
+                f"{document.text[:60]!r}"
+            )
+        file.writelines(f"{name}|{part}|{text}\n" for part, text in zip("ta", parts, strict=False))
+        for one in document.annotations:
+            kind = " ".join(one.kind.split())
+            file.write(f"{name}\t{one.start}\t{one.end}\t{_on_a_line(document, one)}\t{kind}\n")
+        file.write("\n")
+
+
+def _on_a_line(document: Document, one: Annotation) -> str:
+    return re.sub(r"[\n\r\t]", " ", document.text[one.start : one.end])
 
 
 def _file_name(name: str, number: int, used: set[str]) -> str:
