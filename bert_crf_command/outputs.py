@@ -157,9 +157,11 @@ def _document(item: Item, entities: Iterable[dict[str, Any]]) -> Document:
     said = dict(item.columns or {})
     name = said.pop("id", "")
     source, _, place = item.place.rpartition(":")
-    words = None if isinstance(item.content, str) else joined_words(item.content)
+    words, sentences = None, None
+    if item.is_split:
+        words, sentences = joined_words(item.content), [(0, len(item.text))]
     found = [Annotation(one["start"], one["end"], one["entity_group"], one["score"]) for one in entities]
-    return Document(item.text, found, source or "text", place, str(name), words, meta=said)
+    return Document(item.text, found, source or "text", place, str(name), words, sentences, said)
 
 
 def write_labelled(documents: Iterable[Document], name: str, path: Path | None, options: Options) -> Path | None:

@@ -70,7 +70,8 @@ def _document(sentence: Sentence, scheme: str | None, numbered: bool) -> Documen
     ]
     place = str(sentence.lines[0]) if sentence.lines else ""
     name = _key(sentence, numbered) or ""
-    return Document(" ".join(sentence.words), found, sentence.source, place, name, words)
+    text = " ".join(sentence.words)
+    return Document(text, found, sentence.source, place, name, words, [(0, len(text))])
 
 
 def merged(sentences: Iterable[tuple[Any, Document]]) -> Iterator[Document]:
