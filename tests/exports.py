@@ -9,7 +9,8 @@ def lines(*values):
 
 
 def utf16(text, place):
-    return len(text[:place].encode("utf-16-le")) // 2
+    beyond = max(0, place - len(text))
+    return place if place < 0 else len(text[:place].encode("utf-16-le", "surrogatepass")) // 2 + beyond
 
 
 def label_studio_task(number, text, spans, who=1):

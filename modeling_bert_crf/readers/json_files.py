@@ -61,10 +61,15 @@ def _array_start(text: str, is_all: bool) -> int | None:
         return None
     for match in _ARRAY.finditer(text, start):
         before = _loaded(text[start : match.end()] + "]}")
-        if before is not None and not before.keys() & _OF_RECORDS:
+        if before is not None and not _is_record(before):
             after = _loaded(text[start:]) if is_all else None
-            return None if after is not None and after.keys() & _OF_RECORDS else match.end()
+            return None if after is not None and _is_record(after) else match.end()
     return None
+
+
+def _is_record(value: dict[str, Any]) -> bool:
+    """Say whether an object is a record, such as a task of Label Studio, rather than a wrapper around an array."""
+    return bool(value.keys() & _OF_RECORDS) or isinstance(value.get("data"), dict)
 
 
 def _is_pair(value: list[Any]) -> bool:

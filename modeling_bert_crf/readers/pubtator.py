@@ -53,7 +53,7 @@ def _document(lines: Iterable[tuple[int, str]], source: str, ask: Ask) -> Docume
             raise DataError(f"{where}: must be a line of the document {name or 'id|t|title'}, got {line!r:.60}")
         if len(cells) >= 5 and re.fullmatch(r"\d+", cells[1]) and re.fullmatch(r"\d+", cells[2]):
             marks.append(Mark(int(cells[1]), int(cells[2]), cells[4], cells[3]))
-        elif len(cells) >= 3 and re.fullmatch(r"\D[\w-]*", cells[1]):
+        elif len(cells) >= 3 and re.fullmatch(r"[A-Za-z][\w-]*", cells[1]):
             ask.account.notes["relations ignored"] += 1
         else:
             raise DataError(f"{where}: must be id, start, end, text and type, separated by tabs, got {line!r:.60}")
