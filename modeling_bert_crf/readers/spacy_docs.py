@@ -1,6 +1,7 @@
 """spaCy's binary files: a `DocBin`, which only spaCy itself can read."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,13 @@ def read_docbin(path: Path, ask: Ask) -> Iterator[Document]:
     Raises:
         DataError: if spaCy is not installed, or cannot read the file.
     """
-    try:
-        from spacy.tokens import DocBin  # pyright: ignore[reportMissingImports]  (an environment may well lack it)
-        from spacy.vocab import Vocab  # pyright: ignore[reportMissingImports]
+    try:  # by name, since it is no requirement: it pins libraries of its own
+        tokens, vocab = import_module("spacy.tokens"), import_module("spacy.vocab")
     except ImportError:
         raise DataError(f"{path}: a .spacy file needs spaCy: pip install spacy, or export it as JSON") from None
     raw = read_bytes(path)
     try:
-        docs: list[Any] = list(DocBin().from_bytes(raw).get_docs(Vocab()))
+        docs: list[Any] = list(tokens.DocBin().from_bytes(raw).get_docs(vocab.Vocab()))
     except Exception as error:  # of msgpack, zlib or spaCy, each with its own kinds
         raise DataError(f"{path}: must be a DocBin of spaCy's, got {type(error).__name__}: {error}") from None
     for number, doc in enumerate(docs, start=1):
