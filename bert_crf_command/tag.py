@@ -255,7 +255,7 @@ def _write(
     if form not in writers:
         config = tagger.model.config
         kinds = dict.fromkeys(entity_types(config.labels, config.span_scheme))
-        model = f"bert-crf {Path(tagger.model.name_or_path).name}"
+        model = f"bert-crf {Path(tagger.model.name_or_path or '').name}"
         second = write_labelled(documents_of(results), form, output, Options(kinds, model, consistent))
         if second is not None:
             say(f"{second}: the labelling configuration of these tasks", err=True)

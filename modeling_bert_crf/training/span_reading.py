@@ -1,7 +1,7 @@
 """How a run reads texts with spans: with which words, and by which rules."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,7 @@ class SpanReading:
         dataset: the data set that is read in place of files.
     """
 
-    def __init__(
-        self, data: DataArguments, model: ModelArguments, names: list[str], dataset: Mapping[str, Any] | None = None
-    ):
+    def __init__(self, data: DataArguments, model: ModelArguments, names: list[str], dataset: Any = None):
         self.data, self.model, self.names, self.dataset = data, model, names, dataset
 
     def ask(self, account: Account | None = None) -> Ask:
