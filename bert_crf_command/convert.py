@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # since importing these takes seconds
 
 __all__ = ["COMMAND", "OnOverlap", "convert"]
 
-_ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".tsv": "conll"}
+_ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".tsv": "conll", ".spacy": "docbin"}
 _WRITTEN = [form.value for form in OutputFormat if form not in (OutputFormat.TERMINAL, OutputFormat.HTML)]
 
 
@@ -55,7 +55,8 @@ Annotator = Annotated[
 Overlap = Annotated[
     OnOverlap,
     typer.Option(
-        "--on_overlap", help="`conll` and `spacy` hold no entities that overlap: refuse them, or keep one of them."
+        "--on_overlap",
+        help="`conll`, `spacy` and `docbin` hold no entities that overlap: refuse them, or keep one of them.",
     ),
 ]
 Repair = Annotated[

@@ -175,9 +175,9 @@ def write_labelled(documents: Iterable[Document], name: str, path: Path | None, 
         DataError: if the format cannot hold what a document says.
     """
     form = FORMATS[name]
-    if path is not None and not form.ending:
-        with _said_in_one_sentence(path), whole(path) as folder:
-            write_documents(documents, name, folder, options)
+    if path is not None and form.to_path:
+        with _said_in_one_sentence(path), whole(path) as place:
+            write_documents(documents, name, place, options)
         return None
     # JSON can write half a character, which other columns of a JSON line may hold.
     errors = "backslashreplace" if form.ending.startswith(".json") else "strict"
@@ -192,15 +192,18 @@ def write_labelled(documents: Iterable[Document], name: str, path: Path | None, 
 
 
 def check_output(name: str, path: Path | None) -> None:
-    """Refuse a folder that cannot be written, before the work begins.
+    """Refuse an output that cannot be written, before the work begins.
 
     Raises:
-        CommandError: if a folder is wanted and there is no path, or something at that path that would be lost.
+        CommandError: if the format needs a path and there is none, or would put a folder in the place of something.
     """
-    if name not in FORMATS or FORMATS[name].ending:
+    if name not in FORMATS or not FORMATS[name].to_path:
         return
     if path is None:
-        raise CommandError(f"{name} is a folder of files: it needs a path, not standard output")
+        what = "a binary file" if FORMATS[name].ending else "a folder of files"
+        raise CommandError(f"{name} is {what}: it needs a path, not standard output")
+    if FORMATS[name].ending:
+        return
     if path.is_symlink() or (path.exists() and not (path.is_dir() and not any(path.iterdir()))):
         raise CommandError(f"{path}: must be a new folder or an empty one, since {name} fills it with a file a text")
 

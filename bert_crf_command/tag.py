@@ -51,6 +51,7 @@ class OutputFormat(StrEnum):
     BRAT = "brat"
     PRODIGY = "prodigy"
     SPACY = "spacy"
+    DOCBIN = "docbin"
     GLINER = "gliner"
     PUBTATOR = "pubtator"
     REDACTED = "redacted"
@@ -153,7 +154,7 @@ a line break, its sentence is written in JSON strings, and a comment says so.
 [cyan]label-studio[/cyan]: tasks with predictions to correct; PATH.xml is the labelling configuration.
 [cyan]doccano prodigy[/cyan]: an object a line, with labels to correct.
 [cyan]brat[/cyan]: a new folder, with two files for each text.
-[cyan]spacy gliner[/cyan]: a JSON array, to train those.
+[cyan]spacy gliner[/cyan]: a JSON array, to train those. [cyan]docbin[/cyan]: what `spacy train` reads; needs spaCy.
 [cyan]pubtator[/cyan]: texts of one or two lines, a title and an abstract.
 [cyan]redacted[/cyan]: the texts, with \\[TYPE] in the place of each entity, and nothing else.
 In these, sentences of columns with `-DOCSTART-` before them are one text.

@@ -223,6 +223,7 @@ def test_what_a_reader_leaves_out_is_said(run, tmp_path):
         (["over.jsonl", "-", "--format", "brat"], "brat is a folder of files: it needs a path, not standard output"),
         (["over.jsonl", "gone/out.jsonl"], "gone/out.jsonl: cannot be written: No such file or directory"),
         (["over.jsonl", "out.jsonl", "--data_format", "xml"], "--data_format must be one of conll, "),
+        (["over.jsonl", "-", "--format", "docbin"], "docbin is a binary file: it needs a path, not standard output"),
         (["half.jsonl", "out", "--format", "brat"], "half.jsonl:2: "),
     ],
 )
@@ -248,7 +249,10 @@ def test_a_fault_is_said_in_one_sentence_and_leaves_nothing_half_written(run, tm
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["in.conll", "out.json"], "out.json: must end in .jsonl, .conll, .tsv, or --format must say what to write"),
+        (
+            ["in.conll", "out.json"],
+            "out.json: must end in .jsonl, .conll, .tsv, .spacy, or --format must say",
+        ),
         (["in.conll", "out.txt", "--format", "html"], "--format must be one of jsonl, conll, label-studio, "),
         (["in.conll", "out.jsonl", "--consistent"], "--consistent is for --format redacted, got jsonl"),
         (["in.conll", "out.conll", "--on_overlap", "last"], "'last' is not one of 'error', 'longest', 'first'"),

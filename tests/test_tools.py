@@ -1,10 +1,13 @@
 """What is written is accepted by the tools' own libraries, each in an environment of its own."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from modeling_bert_crf.readers.documents import Annotation, Document
 from modeling_bert_crf.writers.formats import FORMATS, Options, write_documents
@@ -31,7 +34,7 @@ def tool(tmp_path_factory):
     """Run a program where a library is installed that is not installed here; return what it prints, read as JSON."""
     pythons = {}
 
-    def run(library, program, *argv):
+    def run(library, program, *argv, path=""):
         if library not in pythons:
             folder = tmp_path_factory.mktemp("tool")
             subprocess.run([sys.executable, "-m", "venv", folder], check=True)
@@ -39,7 +42,9 @@ def tool(tmp_path_factory):
             install = [pythons[library], "-m", "pip", "install", "--quiet", library]
             if (done := subprocess.run(install, capture_output=True, text=True)).returncode:
                 pytest.skip(f"{library} cannot be installed here: {done.stderr.strip().splitlines()[-1]}")
-        done = subprocess.run([pythons[library], "-c", program, *argv], capture_output=True, text=True, check=False)
+        words = [pythons[library], "-c", program, *argv]
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -104,3 +109,43 @@ print(json.dumps(found))
 def test_spacy_makes_examples_of_what_is_written_for_it(tool, tmp_path):
     found = tool("spacy", SPACY, str(write(tmp_path, "spacy", DOCUMENTS)))
     assert found == [[one.text, [list(entity[:3]) for entity in one.annotations]] for one in DOCUMENTS]
+
+
+DOCBIN = """
+import json, sys
+from pathlib import Path
+import spacy
+from modeling_bert_crf.readers.documents import Annotation, Document
+from modeling_bert_crf.readers.formats import read_documents
+from modeling_bert_crf.writers.formats import Options, write_documents
+
+path, given = Path(sys.argv[1]), json.loads(sys.argv[2])
+documents = [
+    Document(text, [Annotation(*one) for one in entities], "made", "1", sentences=[tuple(one) for one in sentences])
+    for text, entities, sentences in given
+]
+write_documents(documents, "docbin", path, Options())
+docs = spacy.tokens.DocBin().from_disk(path).get_docs(spacy.blank("xx").vocab)
+itself = [
+    [doc.text, [[one.start_char, one.end_char, one.label_] for one in doc.ents], [one.text for one in doc.sents]]
+    for doc in docs
+]
+read = [[one.text, one.annotations, [one.text[slice(*word)] for word in one.words]] for one in read_documents(path)]
+print(json.dumps([itself, read]))
+"""
+
+
+def test_spacy_reads_its_binary_file_and_so_do_we(tool, tmp_path):
+    """The package runs there with its own libraries, which are found here."""
+    entities = [[list(entity[:3]) for entity in one.annotations] for one in DOCUMENTS]
+    sentences = [[(0, 25), (25, len(TEXT))], [(0, 4)], [(0, 13)]]
+    given = [[one.text, *pair] for one, *pair in zip(DOCUMENTS, entities, sentences, strict=True)]
+    path = os.pathsep.join([str(Path(__file__).parent.parent), str(Path(torch.__file__).parent.parent)])
+    itself, read = tool("spacy", DOCBIN, str(tmp_path / "out.spacy"), json.dumps(given), path=path)
+    assert [one[:2] for one in itself] == [one[:2] for one in given]
+    assert [[text.strip() for text in one[2]] for one in itself] == [
+        [one.text[slice(*border)].strip() for border in borders]
+        for one, borders in zip(DOCUMENTS, sentences, strict=True)
+    ]
+    assert [[text, [one[:3] for one in found]] for text, found, _ in read] == [one[:2] for one in given]
+    assert read[0][2][1:5] == ["A\u0301da", "met", "Mr", "Babbage"]

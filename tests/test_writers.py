@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -21,6 +22,7 @@ from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.splitters import without_blanks
+from modeling_bert_crf.writers.docbin import spelt
 from modeling_bert_crf.writers.formats import FORMATS, Options, write_documents
 from modeling_bert_crf.writers.layout import apart, lay_out
 
@@ -330,6 +332,28 @@ def round_trip(form, drawn):
 @given(data=st.data())
 def test_what_is_written_says_what_the_documents_say(form, data):
     round_trip(form, data.draw(st.lists(documents(overlaps=form != "spacy"), max_size=3)))
+
+
+def test_what_spacys_binary_file_needs_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "spacy.tokens", None)
+    with pytest.raises(DataError, match=r"a \.spacy file needs spaCy: pip install spacy"):
+        write_documents([], "docbin", tmp_path / "out.spacy", Options())
+
+
+@settings(max_examples=100, deadline=None)
+@given(documents())
+def test_spacys_tokens_make_up_the_whole_text_and_end_where_entities_do(one):
+    tokens, blanks = spelt(one)
+    assert "".join(token + " " * blank for token, blank in zip(tokens, blanks, strict=True)) == one.text
+    assert all(tokens)
+    starts, ends, place = set(), set(), 0
+    for token, blank in zip(tokens, blanks, strict=True):
+        starts.add(place)
+        ends.add(place + len(token))
+        place += len(token) + blank
+    borders = [without_blanks(one.text, *entity[:2]) for entity in one.annotations]
+    assert {start for start, _ in borders} <= starts
+    assert {end for _, end in borders} <= ends
 
 
 @settings(max_examples=200, deadline=None)

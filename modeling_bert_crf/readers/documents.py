@@ -1,4 +1,9 @@
-"""A labelled text: entities by their characters, as annotation tools keep them."""
+"""A labelled text: entities by their characters, as annotation tools keep them.
+
+Characters are code points, as in Python. Prodigy, spaCy and the files of brat count these, and so does Label Studio
+since the end of 2021; before, it counted UTF-16 units. doccano counts UTF-16 units, which differ from the first emoji
+on, unless a project counts grapheme clusters; its exports do not say which.
+"""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple

@@ -35,7 +35,7 @@ def read_docbin(path: Path, ask: Ask) -> Iterator[Document]:
         raise DataError(f"{path}: must be a DocBin of spaCy's, got {type(error).__name__}: {error}") from None
     for number, doc in enumerate(docs, start=1):
         marks = [Mark(one.start_char, one.end_char, one.label_, one.text) for one in doc.ents]
-        words = [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
+        words = [(token.idx, token.idx + len(token)) for token in doc if token.text.strip()]
         sentences = None
         if doc.has_annotation("SENT_START"):
             sentences = [(one.start_char, one.end_char) for one in doc.sents]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ..doors.terminal import Writable
 from ..readers.documents import Document
 from .columns import write_conll
+from .docbin import write_docbin
 from .layout import apart
 from .records import (
     write_doccano,
@@ -46,7 +47,8 @@ class Format(NamedTuple):
     """A format.
 
     Attributes:
-        write: writes documents, one after the other as they come, to an open file, or to a folder that it makes.
+        write: writes documents, one after the other as they come, to an open file; or to a path, of a file or a
+            folder that it makes, if `to_path` says so.
         ending: that a file in this format usually has; "" for a folder.
         overlaps: whether it holds entities that overlap.
         beside: writes a second file that the tool needs, given all types.
@@ -58,6 +60,7 @@ class Format(NamedTuple):
     overlaps: bool = True
     beside: Callable[[Iterable[str], Writable], None] | None = None
     ending_beside: str = ""
+    to_path: bool = False
 
 
 FORMATS = {
@@ -65,9 +68,10 @@ FORMATS = {
     "conll": Format(write_conll, ".conll", overlaps=False),
     "label-studio": Format(write_label_studio, ".json", beside=write_labelling_configuration, ending_beside=".xml"),
     "doccano": Format(write_doccano, ".jsonl"),
-    "brat": Format(write_brat, ""),
+    "brat": Format(write_brat, "", to_path=True),
     "prodigy": Format(write_prodigy, ".jsonl"),
     "spacy": Format(write_spacy, ".json", overlaps=False),
+    "docbin": Format(write_docbin, ".spacy", overlaps=False, to_path=True),
     "gliner": Format(write_gliner, ".json"),
     "pubtator": Format(write_pubtator, ".txt"),
     "redacted": Format(write_redacted, ".txt"),
@@ -80,8 +84,8 @@ def write_documents(documents: Iterable[Document], name: str, place: Writable | 
     Args:
         documents: any number.
         name: of the format.
-        place: an open file; the path of a new folder, if the format has no ending. `options.kinds` then has all types.
-        options: for the writer.
+        place: an open file; or the path of what will be made, if the format says so.
+        options: for the writer. At the end its `kinds` has all types.
 
     Raises:
         DataError: if the format cannot hold what a document says.
