@@ -468,7 +468,7 @@ def entropy(trellis: Trellis, swept: Sweep) -> Tensor:
     move_scores = trellis.move_scores.masked_fill(trellis.move_scores == -torch.inf, 0.0)
     mean = (expected.tag_counts * state_scores.masked_fill(state_scores == -torch.inf, 0.0)).sum((1, 2))
     mean = mean + (expected.move_counts * move_scores).sum((1, 2))
-    return torch.where(swept.log_z == -torch.inf, 0.0, (swept.log_z - mean).clamp_min(0.0))
+    return (swept.log_z - mean).clamp_min(0.0)  # -inf if no path is allowed
 
 
 def _entropy_of_logs(trellis: Trellis, swept: Sweep) -> Tensor:

@@ -85,23 +85,19 @@ MUTANTS = [
             "self.config.sliding_window if kinds",
             "test_token_chains.py -k reach_is_exact",
         ),
-        (
-            'set(kinds) == {"sliding_attention"}',
-            '"sliding_attention" in kinds',
-            "test_token_chains.py test_encoders.py -k reach",
-        ),
+        ('set(kinds) == {"sliding_attention"}', '"sliding_attention" in kinds', "test_modeling.py -k reach"),
         ("WORD_SHAPE_DROPOUT = 0.1\n", "WORD_SHAPE_DROPOUT = 0.2\n", "test_modeling.py -k word_shapes"),
         (
             "init.normal_(self.word_shapes.weight)",
             "init.normal_(self.word_shapes.weight, std=0.02)",
-            "test_modeling.py -k from_encoder",
+            "test_modeling.py -k see_no",
         ),
         (
             "                init.zeros_(parameter)\n",
             "                init.normal_(parameter, std=0.02)\n",
             "test_modeling.py -k zeroes_the_crf",
         ),
-        ("loss = nll.sum() / torch", "loss = nll.mean() / torch", "test_modeling.py -k loss"),
+        ("loss = nll.sum() / torch", "loss = nll.mean() / torch", "test_modeling.py -k mean_loss"),
         (
             "torch.as_tensor(count, device=nll.device).clamp_min(1)",
             "torch.as_tensor(count, device=nll.device)",
@@ -122,7 +118,7 @@ MUTANTS = [
         (
             "outside = self.config.labels.index(OUTSIDE) if OUTSIDE in self.config.labels else 0",
             "outside = 0",
-            "test_modeling.py -k 'posterior or outside'",
+            "test_modeling.py -k outside_tag",
         ),
         (
             "module.temperature = self.config.temperature\n",
@@ -157,14 +153,14 @@ MUTANTS = [
         (
             "illegal = known & last & ~self.crf",
             "illegal = mask & last & ~self.crf",
-            "test_modeling.py -k 'unknown or illegal'",
+            "test_modeling.py -k breaks_no_rule",
         ),
         (
             "illegal[:, :1] |= known[:, :1] & ~self",
             "illegal[:, :1] |= mask[:, :1] & ~self",
-            "test_modeling.py -k 'unknown or illegal'",
+            "test_modeling.py -k breaks_no_rule",
         ),
-        ("known[:, 1:] & known[:, :-1] & ~self", "known[:, 1:] & ~self", "test_modeling.py -k 'unknown or illegal'"),
+        ("known[:, 1:] & known[:, :-1] & ~self", "known[:, 1:] & ~self", "test_modeling.py -k breaks_no_rule"),
         (
             "allowed_transitions[tag[:, :-1], tag[:, 1:]]",
             "allowed_transitions[tag[:, 1:], tag[:, :-1]]",
@@ -235,7 +231,7 @@ MUTANTS = [
         (
             "        return [], left_over\n",
             "        return missing, left_over\n",
-            "test_adapters.py -k load_elsewhere",
+            "test_damaged_folders.py -k adapter_must",
         ),
         ("    info.missing_keys |= head\n", "", "test_modeling.py -k starts_a_new_head"),
         (
@@ -306,7 +302,7 @@ MUTANTS = [
         (
             "if all(fact < math.inf for fact in facts):  # False for nan",
             "if all(fact <= math.inf for fact in facts):",
-            "test_crf_extremes.py -k numbers",
+            "test_crf_extremes.py -k one_look",
         ),
         (
             'check_scores("emissions", emissions, mask[..., None])',
@@ -356,7 +352,11 @@ MUTANTS = [
             "total.log() + peak.squeeze(dim)",
             "test_crf.py test_crf_derivatives.py",
         ),
-        ("minus = tag_counts.new_full((), -1.0)", "minus = tag_counts.new_full((), 1.0)", CRF),
+        (
+            "minus = tag_counts.new_full((), -1.0)",
+            "minus = tag_counts.new_full((), 1.0)",
+            "test_crf_engine.py -k gradients_are_exact",
+        ),
         ("norm.masked_fill_(norm == 0.0, torch.inf)", "norm.clamp_min_(0.0)", "test_crf.py test_crf_engine.py"),
         ("onward.div_(norm)", "onward.mul_(1.0)", CRF),
         (
@@ -367,19 +367,20 @@ MUTANTS = [
         (
             "return weights.to(widest(weights.device)).log()",
             "return weights.log()",
-            "test_crf_engine.py -k float32_tier",
+            "test_crf_engine.py -k logs_of_weights",
         ),
         ("    if swept.tier.soft:\n        _mend(trellis, excluding)\n", "", "test_crf_extremes.py -k low"),
         ("    excluding[0] = 0.0  # it has no meaning\n", "", "test_crf_extremes.py -k low"),
         (
             "torch.cat([own[:1], before[1:] + own[1:]])",
             "torch.cat([before[:1], before[1:] + own[1:]])",
-            "test_crf_inference.py -k 'pairs or samples' test_crf_engine.py -k 'pairs or samples or tier'",
+            "test_crf_inference.py -k 'pairs or samples'",
+            "nobody reads the first stop of `upto`",
         ),
         (
             "return joint.masked_fill(outside.unsqueeze(2), 0.0)",
             "return joint.masked_fill(outside.unsqueeze(2), -1.0)",
-            CRF,
+            "test_crf.py -k masked",
         ),
         (
             "upto[1:-2, :, :-1, None] + trellis.move_scores[:-1, :-1] + onward[2:-1, :, None, :-1]",
@@ -390,11 +391,6 @@ MUTANTS = [
             "(swept.log_z - mean).clamp_min(0.0)",
             "swept.log_z - mean",
             "test_crf_inference.py -k entropy test_crf_extremes.py -k entropy",
-        ),
-        (
-            "return torch.where(swept.log_z == -torch.inf, 0.0, (swept",
-            "return torch.where(swept.log_z != swept.log_z, 0.0, (swept",
-            "test_crf_inference.py test_crf.py -k 'entropy or any_allowed'",
         ),
         (
             "is_free = nn.functional.pad(sets.all(2), (1, 1), value=True) | is_past",
@@ -430,7 +426,7 @@ MUTANTS = [
         ),
         ("2 if self.in_two else 3", "2 if self.in_three else 3", GUARD),
         ("if steps >= 1:  # False for nan", "if steps > 0:  # False for nan", GUARD),
-        ("SOFT = 1000.0\n", "SOFT = 300.0\n", "test_crf_engine.py test_crf_extremes.py -k 'guard or soft or low'"),
+        ("SOFT = 1000.0\n", "SOFT = 300.0\n", "test_crf_engine.py -k guard"),
         ("torch.float64: 640.0}", "torch.float64: 700.0}", GUARD),
         (
             "spread[:-1].masked_fill_(outside.flatten(), 0.0)",
@@ -486,11 +482,7 @@ MUTANTS = [
             "scores",
             "test_crf_extremes.py test_crf_engine.py -k float32",
         ),
-        (
-            "_search(table.sub_(peaks_of(table)), mask",
-            "_search(table, mask",
-            "test_crf_engine.py -k 'decod or float32'",
-        ),
+        ("_search(table.sub_(peaks_of(table)), mask", "_search(table, mask", "test_crf_engine.py -k keeps_the_digits"),
     ),
     *of(
         "crf_autograd.py",
@@ -616,11 +608,7 @@ MUTANTS = [
             "    if is_added and mark:\n        return BEGINS\n",
             "test_words.py -k added",
         ),
-        (
-            'token.startswith("##") and len(token) > 2',
-            'token.startswith("##")',
-            "test_words.py test_kinds.py -k roles",
-        ),
+        ('token.startswith("##") and len(token) > 2', 'token.startswith("##")', "test_words.py -k two_hashes"),
         (
             "- {tokenizer.unk_token_id, tokenizer.mask_token_id}\n    added, mark",
             "- {tokenizer.mask_token_id}\n    added, mark",
@@ -629,7 +617,7 @@ MUTANTS = [
         (
             "borders[word] - borders[right.start] > borders[left.stop] - borders[word + 1]",
             "borders[word] - borders[right.start] >= borders[left.stop] - borders[word + 1]",
-            "test_words.py -k 'most_context'",
+            "test_words.py -k rows_of_eight",
         ),
         (
             "borders[end + 1] - borders[start] <= room.capacity",
@@ -644,9 +632,9 @@ MUTANTS = [
         (
             "        if borders[end + 1] - borders[following] > room.capacity:\n            following = end\n",
             "",
-            "test_words.py -k windows",
+            "test_words.py -k rows_of_eight",
         ),
-        ("while following > start + 1 and", "while following > start and", "test_words.py -k windows"),
+        ("while following > start + 1 and", "while following > start and", "test_words.py -k rows_of_eight"),
         (
             "min(2 * (self.reach + longest - 1), self.capacity * 3 // 4)",
             "min(self.reach + longest - 1, self.capacity * 3 // 4)",
@@ -656,27 +644,23 @@ MUTANTS = [
         (
             "capacity = min(capacity, max(ROW_OF_REACHES * reach, SHORT_ROW))",
             "capacity = min(capacity, SHORT_ROW)",
-            "test_token_chains.py test_words.py -k reach",
+            "test_words.py -k limited_reach",
         ),
         (
             "shared = capacity // 4 if stride is None",
             "shared = capacity // 2 if stride is None",
-            "test_words.py test_pipeline.py -k 'window or time'",
+            "test_words.py -k rows_of_eight",
         ),
         ("if not 0 <= shared < capacity:", "if not 0 <= shared <= capacity:", "test_words.py -k room"),
         (
             "Pieces(self.ids[:capacity], min(self.head, capacity - 1))",
             "Pieces(self.ids[:capacity], self.head)",
-            "test_words.py test_kinds.py -k 'windows or rows'",
+            "test_words.py -k is_cut",
         ),
         ("stands = ids if unknown is None else [unknown]", "stands = ids", "test_words.py test_kinds.py -k delete"),
         ('blank = " " if habits.mark else ""', 'blank = ""', "test_kinds.py -k running_text"),
         ("        if probe == habits.probe:\n            break\n", "        break\n", "test_kinds.py -k forgotten"),
-        (
-            "mark_id = None if mark_id == tokenizer.unk_token_id else mark_id",
-            "mark_id = mark_id",
-            "test_kinds.py -k 'position or letters or delete'",
-        ),
+        ("mark_id = None if mark_id == tokenizer.unk_token_id else mark_id", "mark_id = mark_id", "test_kinds.py"),
         (
             'return "CAPITALS" if len(letters) > 1 else',
             'return "CAPITALS" if len(letters) > 0 else',
@@ -706,6 +690,7 @@ MUTANTS = [
             "word += role == BEGINS or before in (SPECIAL, BLANK)",
             "word += role == BEGINS",
             "test_kinds.py -k 'words or added'",
+            "the numbers only tell neighbours apart, and a blank by itself stands between them without a number",
         ),
     ),
     *of(
@@ -753,13 +738,9 @@ MUTANTS = [
         (
             '({"index": first + found.start} if by_word else {})',
             '({"index": found.start} if by_word else {})',
-            "test_pipeline.py test_batching.py -k 'words or chain or index'",
+            "test_pipeline.py -k one_chain",
         ),
-        (
-            "start += len(word) + len(delimiter)",
-            "start += len(word) + 1",
-            "test_pipeline.py test_batching.py test_splitting.py test_data.py -k 'delimiter or words'",
-        ),
+        ("start += len(word) + len(delimiter)", "start += len(word) + 1", "test_pipeline.py -k offsets_of_given"),
         (
             'chains = split_sentences(text, words) if text_unit == "sentence" else whole',
             "chains = whole",

@@ -147,6 +147,7 @@ def test_masked_values_have_no_effect():
 
     for before, after in zip(clean, dirty, strict=True):
         torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert not crf.log_marginals(emissions, mask)[~mask].any()
     assert not emissions.grad[~mask].any()
     assert emissions.grad[mask].isfinite().all()
 
@@ -200,6 +201,7 @@ def test_a_row_without_any_allowed_path_stays_free_of_nan():
     assert log_z.tolist() == [-math.inf, 0.0]
     assert scores.tolist() == [-math.inf, 0.0]
     assert paths[0].ge(0).all()
+    assert crf.entropy(emissions, mask).tolist() == [0.0, 0.0]
     assert emissions.grad.isfinite().all()
 
 

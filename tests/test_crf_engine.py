@@ -230,6 +230,8 @@ def test_what_the_guard_measures():
     assert facts() == (3.0, 5.0, True, False, False, True)  # -998 is 1000 below the best; from 2 to 2 it takes three
     move_scores[1, 0] = -5.0
     assert facts() == (3.0, 7.0, True, False, False, True)
+    move_scores[2, 3] = -997.0
+    assert facts() == (3.0, 999.0, False, False, False, True)
     move_scores[0, 2] = move_scores[2, 3] = 0.0
     assert facts() == (3.0, 7.0, False, False, True, True)
     move_scores[move_scores == -torch.inf] = 0.0
@@ -531,6 +533,36 @@ def test_the_score_of_a_path_found_in_float32_is_exact():
     exact = exactly.path_score(emissions.double(), paths.clamp_min(0), mask)
     assert exact.abs().max() < 1.0
     assert (scores - exact).abs().max() < 1e-6
+
+
+def test_a_search_in_float32_keeps_the_digits_of_scores_far_from_zero():
+    """Sums of 400 scores of a million have no digits left behind the point; differences of the tags' scores have."""
+    crf, emissions, _, mask = make_large(3, 400, 33)
+    emissions = emissions.detach() + 1e6
+
+    paths, _ = crf.decode(emissions, mask)
+
+    exactly = copy.deepcopy(crf).double()
+    found = exactly.path_score(emissions.double(), paths.clamp_min(0), mask)
+    best = exactly.nbest(emissions.double(), mask, 1)[1][:, 0]
+    assert (found - best).abs().max() < 1e-3
+
+
+def test_marginals_in_float32_are_exact_where_logs_of_weights_are_large(tiers):
+    """Each move weighs exp(-26), but for one that nobody takes: logs of -52, whose digits end at 4e-6 in float32."""
+    crf = LinearChainCRF(33)
+    with torch.no_grad():
+        for parameter in crf.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.1 - 26)
+        crf.transitions[32, 32] = 0.0
+    emissions, mask = make_batch((30,), 33)
+    emissions[..., 32] = -60.0
+
+    found = crf.log_marginals(emissions.float(), mask)[..., :32]
+
+    assert tiers[0].dtype == torch.float32
+    exact = copy.deepcopy(crf).double().log_marginals(emissions.float().double(), mask)[..., :32]
+    assert (found - exact).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize(

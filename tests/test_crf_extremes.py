@@ -198,6 +198,17 @@ def test_paths_are_not_looked_for_among_scores_that_are_no_numbers(method, name,
         getattr(crf, method)(emissions, mask, *SEARCHES[method])
 
 
+@pytest.mark.parametrize("value", NOT_NUMBERS)
+def test_one_look_at_the_largest_scores_is_enough_to_find_what_is_no_number(value):
+    """Nothing is masked here: what stands under a mask would make the search look at each score anyway."""
+    crf = make_crf(3)
+    emissions, mask = make_batch((4, 4), 3)
+    crf.transitions.data[2, 1] = value
+
+    with pytest.raises(ValueError, match=rf"^transitions must be finite, or -inf .* got {value} at \[2, 1\]$"):
+        crf.decode(emissions, mask)
+
+
 @pytest.mark.parametrize("method", SEARCHES)
 def test_a_score_of_minus_infinity_forbids_and_a_forbidden_score_may_be_anything(method):
     crf = make_crf(2)

@@ -175,6 +175,17 @@ def test_the_pipeline_reads_word_shapes_as_training_does(make_model, tokenizer):
     assert [entry["score"] for entry in result[0]] == pytest.approx(scores, abs=1e-5)
 
 
+@pytest.mark.parametrize(("delimiter", "starts"), [("", [0, 3, 7]), (" ", [0, 4, 9]), ("--", [0, 5, 11])])
+def test_offsets_of_given_words_count_what_joins_them(tagger, delimiter, starts):
+    words = ["Ada", "rain", "in"]
+    arguments = {"is_split_into_words": True, "aggregation_strategy": "none", "ignore_labels": []}
+
+    (found,) = tagger([words], delimiter=delimiter, **arguments)
+
+    assert [one["start"] for one in found] == starts
+    assert [one["word"] for one in found] == words
+
+
 def test_sentences_over_the_limit_get_a_tag_for_each_word(tagger):
     words = ["Ada", "in", "rain", "abcdefgh"] * 40
 
@@ -424,6 +435,7 @@ def test_one_chain_is_a_sentence_or_a_text_as_in_training(tagger, model, tokeniz
 
     assert [entry["word"] for entry in split] == [entry["word"] for half in apart for entry in half]
     assert [entry["entity"] for entry in split] == [entry["entity"] for half in apart for entry in half]
+    assert [entry["index"] for entry in split] == list(range(len(split)))
     assert [entry["score"] for entry in split] == pytest.approx([e["score"] for half in apart for e in half], abs=1e-5)
     assert [entry["score"] for entry in split] != pytest.approx([entry["score"] for entry in whole], abs=1e-3)
 

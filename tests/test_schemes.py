@@ -16,6 +16,7 @@ from modeling_bert_crf.schemes import (
     is_allowed,
     resolve_scheme,
     span_scheme,
+    split_tag,
     tags_to_spans,
 )
 
@@ -276,3 +277,18 @@ def test_iob1_is_told_from_broken_iob2():
 def test_conversion_refuses_broken_tags():
     with pytest.raises(ValueError, match=r"tags must obey BIOES, got a fault at position 1 of \['B-X', 'O'\]"):
         convert(["B-X", "O"], "BIOES", "IOB2")
+
+
+def test_a_hyphen_without_a_type_is_part_of_a_label():
+    assert split_tag("B-") == ("", "B-")
+    assert split_tag("-X") == ("", "-X")
+
+
+def test_no_entity_goes_on_from_an_outside_word_to_the_next():
+    for scheme in (None, *SCHEMES):
+        assert not continues("O", "O", scheme)
+
+
+def test_a_named_scheme_asks_for_labels_that_open_each_type():
+    with pytest.raises(ValueError, match="label 'I-Y' can never be reached: no label opens a 'Y' entity in IOB2"):
+        resolve_scheme("IOB2", ["O", "B-X", "I-X", "I-Y"])

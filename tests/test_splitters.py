@@ -28,7 +28,8 @@ def test_texts_split_into_the_tokenizers_words(tokenizer):
         ),
         ("Dr. Ada J. Lovelace of St. Ives sang.", ["Dr . Ada J . Lovelace of St . Ives sang ."]),
         ("It cost 3.5 pounds. no more", ["It cost 3 . 5 pounds . no more"]),
-        ("one\ntwo\r\nthree", ["one", "two", "three"]),
+        ("one\ntwo\r\nthree\rfour", ["one", "two", "three", "four"]),
+        ("Mrs. Ada met Anna. She sang.", ["Mrs . Ada met Anna .", "She sang ."]),  # three letters, and four
         ("", []),
         (" \n ", []),
     ],
@@ -59,6 +60,13 @@ UNICODE = ("unicode_words", "unicode_clitics")
 )
 def test_texts_are_split_into_words(tokenizer, splitter, words):
     assert " ".join(TEXT[start:end] for start, end in split_text(tokenizer, TEXT, splitter)) == words
+
+
+@pytest.mark.parametrize("splitter", ["clitics", "unicode_clitics"])
+def test_where_clitics_are_words_no_other_word_has_an_apostrophe_inside(tokenizer, splitter):
+    text = "O'Neill's rock'n'roll"
+    words = ["O", "'", "Neill", "'s", "rock", "'", "n", "'", "roll"]
+    assert [text[start:end] for start, end in split_text(tokenizer, text, splitter)] == words
 
 
 @pytest.mark.parametrize("splitter", UNICODE)
@@ -128,6 +136,8 @@ def test_thai_is_not_cut_before_a_mark_and_its_words_are_said_to_need_a_dictiona
     splitters._say_that_a_dictionary_is_needed.cache_clear()
     split_text(tokenizer, "Ada in \u5317\u4eac", splitter)
     assert len(caplog.records) == 1
+    splitters.split_texts(tokenizer, ["Ada", text], splitter)  # one of several texts is enough
+    assert len(caplog.records) == 2
 
 
 def test_a_word_of_the_tokenizers_ends_after_what_the_tokenizer_drops_behind_it(tokenizer):

@@ -10,6 +10,8 @@ from transformers import BertTokenizer
 from modeling_bert_crf.words import (
     BEGINS,
     WORD_SHAPES,
+    Pieces,
+    encode_documents,
     loses_case,
     token_roles,
     word_shape,
@@ -104,6 +106,38 @@ def test_each_word_is_scored_where_it_has_the_most_context(tokenizer):
 
 
 @pytest.mark.parametrize(
+    ("words", "stride", "rows", "scored"),
+    [
+        # With three words shared, the one in the middle has as much context on either side, and stays in the left row.
+        (list("abcdefghijklm"), 3, ["a b c d e f g h", "f g h i j k l m"], [range(7), range(7, 13)]),
+        (list("abcdefghijklmn"), None, ["a b c d e f g h", "g h i j k l m n"], [range(7), range(7, 14)]),  # a quarter
+        # Where the next word leaves no room for shared ones, there are none, and there is no row without a new word.
+        (["a", "b", "c", "hijklmno"], 4, ["a b c", "h ##i ##j ##k ##l ##m ##n ##o"], [range(3), range(3, 4)]),
+        # A row begins at least a word further on than the one before, and shares what it can.
+        (["zz", *"abc", "vwxyz"], 7, ["z ##z a b c", "a b c v ##w ##x ##y ##z"], [range(3), range(3, 5)]),
+    ],
+    ids=["tie", "quarter", "no room", "progress"],
+)
+def test_rows_of_eight_sub_tokens(tokenizer, words, stride, rows, scored):
+    windows = encode_words(tokenizer, words, max_length=10, stride=stride)
+
+    assert [" ".join(tokenizer.convert_ids_to_tokens(one.input_ids)[1:-1]) for one in windows] == rows
+    assert [window.words for window in windows] == scored
+
+
+@pytest.mark.parametrize(("reach", "longest"), [(10, 512), (200, 800), (600, 1998)])
+def test_rows_for_an_encoder_of_limited_reach_are_some_reaches_long(tokenizer, reach, longest):
+    (((*windows,),),) = encode_documents(tokenizer, [[["a"] * 3000]], max_length=2000, reach=reach)
+
+    assert max(len(window.input_ids) for window in windows) == longest + 2
+
+
+def test_a_word_that_is_cut_keeps_a_sub_token_that_stands_for_it():
+    assert Pieces([5, 6, 7], 1).cut(2) == Pieces([5, 6], 1)
+    assert Pieces([5, 6, 7], 1).cut(1) == Pieces([5], 0)
+
+
+@pytest.mark.parametrize(
     ("limit", "stride", "message"),
     [(2, None, "max_length must be at least 3, got 2"), (10, 8, "stride must be at least 0 and below 8, got 8")],
 )
@@ -135,6 +169,11 @@ def test_context_is_counted_from_both_ends_of_a_sentence(tokenizer, limit, size,
     found = [windows[0].input_ids for windows in encode_document(tokenizer, document, limit, context_size=size)]
 
     assert ["".join(tokenizer.convert_ids_to_tokens(row)[1:-1]) for row in found] == rows
+
+
+def test_two_hashes_alone_are_a_word(tokenizer):
+    vocabulary = tokenizer.get_vocab()
+    assert token_roles(BertTokenizer(vocab=vocabulary | {"##": len(vocabulary)}), len(vocabulary) + 1)[-1] == BEGINS
 
 
 def test_an_added_token_is_a_word_even_if_it_looks_like_the_rest_of_one(tokenizer):
