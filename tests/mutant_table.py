@@ -860,7 +860,7 @@ MUTANTS = [
         (
             "0.0 if by_word else thresholds.get",
             "0.0 if not by_word else thresholds.get",
-            "test_threshold.py -k 'pipeline_finds or by_type'",
+            "test_pipeline.py -k operating_point",
         ),
         (
             "and found.name not in ignore_labels",
@@ -875,7 +875,7 @@ MUTANTS = [
         (
             "return self.model.best_paths(grid, mask, operating_point)",
             "return self.model.best_paths(grid, mask)",
-            "test_threshold.py test_fitting.py -k 'operating or pipeline'",
+            "test_pipeline.py -k operating_point",
         ),
         (
             "row + [0] * (width - len(row)) for row in values",
@@ -949,7 +949,7 @@ MUTANTS = [
             "            with torch.no_grad():  # the",
             "test_trainer.py -k in_parts",
         ),
-        ("CPU_POSITIONS = 512\n", "CPU_POSITIONS = 2**20\n", "test_trainer.py -k in_parts"),
+        ("CPU_POSITIONS = 512\n", "CPU_POSITIONS = 2**20\n", "test_trainer.py -k 512"),
         (
             'labels = self._labels_per_row * len(inputs["input_ids"])',
             'labels = len(inputs["input_ids"])',
@@ -970,17 +970,17 @@ MUTANTS = [
         (
             "size = self.args.train_batch_size * self.args.gradient_accumulation_steps",
             "size = self.args.train_batch_size",
-            "test_trainer.py -k 'batches or accumulation or sampler'",
+            "test_trainer.py -k whole_step",
         ),
         (
             "seed = self.args.seed if self.args.data_seed is None else self.args.data_seed",
             "seed = self.args.seed",
-            "test_trainer.py -k 'batches or seed'",
+            "test_trainer.py -k whole_step",
         ),
         (
             "self._train_sampler.set_epoch(epochs_done)",
             "self._train_sampler.set_epoch(0)",
-            "test_trainer.py test_run_ner.py -k 'epoch or resume or sampler'",
+            "test_trainer.py -k goes_on",
         ),
         (
             "folded = self.temperature / model.config.temperature",
@@ -995,10 +995,10 @@ MUTANTS = [
         (
             "reading = reading.divided(by=fold_temperature(model, fitted))",
             "fold_temperature(model, fitted)",
-            "test_calibration.py test_run_ner.py -k 'keeps_the_number or reading'",
+            "test_calibration.py -k keeps_the_number",
         ),
         ('wanted.removeprefix("eval_") not in known', "wanted not in known", "test_trainer.py -k metric"),
-        ("len(dataset) < size:", "len(dataset) <= size:", "test_trainer.py test_faults.py -k 'drop or incomplete'"),
+        ("len(dataset) < size:", "len(dataset) <= size:", "test_trainer.py -k dropped"),
     ),
     *of(
         "training/batch_order.py",

@@ -87,6 +87,7 @@ def test_chunks_end_at_a_number_of_texts_or_characters(monkeypatch):
     assert list(chunks([["a" * 6, "b" * 4], ["c"]], True)) == [[["a" * 6, "b" * 4]], [["c"]]]
     document = [["a" * 6], [], ["b" * 4]]
     assert list(chunks([document, ["c"]], True)) == [[document], [["c"]]]
+    assert list(chunks(["e" * 30, "f"], False)) == [["e" * 30], ["f"]]
     assert list(chunks([], False)) == []
 
 

@@ -52,15 +52,34 @@ def test_long_sentences_are_cut_and_joined_and_cut_entities_unknown(tokenizer):
     assert dataset.gold == [tags.split(), short.tags]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "known"), [(5, 7, True), (7, 9, True), (0, 3, True), (6, 8, False), (5, 8, False)]
+)
+def test_only_an_entity_with_words_on_both_sides_of_a_border_is_unknown(tokenizer, start, end, known):
+    """Fourteen words of one sub-token each, in rows of eight, of which the first scores seven."""
+    tags = ["O"] * 14
+    tags[start:end] = ["B-PER", *["I-PER"] * (end - start - 1)]
+    dataset = TaggingDataset([sentence(" ".join("abcdefghijklmn"), " ".join(tags))], tokenizer, LABELS, max_length=10)
+
+    scored = [[label for label, one in zip(row["labels"], row["word_mask"], strict=True) if one] for row in dataset]
+
+    assert list(map(len, scored)) == [7, 7]
+    expected = [LABELS.index(tag) for tag in tags]
+    if not known:
+        expected[start:end] = [UNKNOWN] * (end - start)
+    assert [label for row in scored for label in row] == expected
+
+
 def pad(rows):
     return [row + [-100] * (max(map(len, rows)) - len(row)) for row in rows]
 
 
-def test_too_few_predictions_are_refused(tokenizer):
+@pytest.mark.parametrize(("path", "count"), [([-100, 1, -100, -100], 1), ([0, 1, 0, -100], 3)])
+def test_too_few_predictions_and_too_many_are_refused(tokenizer, path, count):
     dataset = TaggingDataset([sentence("x y", "O O")], tokenizer, LABELS)
 
-    with pytest.raises(ValueError, match="paths must have one tag per word, got 1 for 2 words"):
-        dataset.tags_of([[-100, 1, -100, -100]])
+    with pytest.raises(ValueError, match=f"paths must have one tag per word, got {count} for 2 words"):
+        dataset.tags_of([path])
 
 
 @pytest.mark.parametrize("side", ["right", "left"])

@@ -450,6 +450,42 @@ def test_a_threshold_leaves_out_what_is_less_probable(tagger):
         tagger("a", threshold=2)
 
 
+def test_an_operating_point_has_biases_for_paths_and_thresholds_for_entities(tagger, model):
+    def find(**arguments):
+        return [one for found in tagger(SENTENCES[:3], is_split_into_words=True, **arguments) for one in found]
+
+    words, everything = {"aggregation_strategy": "none", "ignore_labels": []}, find()
+    cut = max(one["score"] for one in everything if one["entity_group"] == "PER")
+    model.config.operating_points = {
+        "strict": {"thresholds": {"PER": cut, "LOC": 0.0}},
+        "eager": {"biases": {"background_to_start": 40.0, "start_to_start": 40.0}},
+    }
+
+    strict, eager = find(operating_point="strict"), find(operating_point="eager", **words)
+
+    assert strict == [one for one in everything if one["entity_group"] == "LOC" or one["score"] == cut]
+    assert len(strict) < len(everything)
+    assert find(operating_point="strict", **words) == find(**words)
+    assert sum(one["entity"] == "O" for one in eager) < sum(one["entity"] == "O" for one in find(**words))
+    assert find() == everything
+
+
+def test_marginal_decoding_is_that_of_the_crf(tagger, model, tokenizer):
+    words = random.Random(0).choices([word for words in SENTENCES for word in words], k=300)
+    sentences = [words[start : start + 6] for start in range(0, 300, 6)]
+    arguments = {"is_split_into_words": True, "aggregation_strategy": "none", "ignore_labels": []}
+
+    found = [[one["entity"] for one in words] for words in tagger(sentences, decoding="marginal", **arguments)]
+
+    rows = [
+        torch.cat(tagger._encode(windows)) for text in tagger.preprocess(sentences, True) for windows in text.chains
+    ]
+    grid, mask = pad(rows)
+    paths = model.crf.decode_by_marginals(model.emit(grid, mask), mask)[0].tolist()
+    assert found == [[LABELS[tag] for tag in path] for path in paths]
+    assert found != [[one["entity"] for one in words] for words in tagger(sentences, **arguments)]
+
+
 def test_marginal_decoding_obeys_the_scheme(tagger, model):
     words = SENTENCES[0]
     with torch.no_grad():

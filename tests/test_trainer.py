@@ -188,6 +188,29 @@ def test_batches_are_of_like_length_the_same_in_every_process_and_other_in_each_
     assert list(sampler) == first
 
 
+@pytest.mark.parametrize(("options", "seed"), [({"seed": 3}, 3), ({"seed": 3, "data_seed": 7}, 7)], ids=str)
+def test_rows_of_like_length_are_drawn_for_a_whole_step_by_the_seed_of_the_data(make_trainer, options, seed):
+    trainer = make_trainer(
+        sentences=make_sentences() * 20, per_device_train_batch_size=2, gradient_accumulation_steps=3, **options
+    )
+    sampler = trainer._get_train_sampler()
+
+    assert list(sampler) == list(EpochLengthSampler(6, trainer.train_dataset.lengths, seed))
+    assert list(sampler) != list(EpochLengthSampler(2, trainer.train_dataset.lengths, seed))
+
+
+def test_a_resumed_run_draws_the_rows_of_the_epoch_where_it_goes_on(make_trainer, monkeypatch):
+    trainer = make_trainer(sentences=make_sentences() * 20)
+    sampler = trainer._get_train_sampler()
+    monkeypatch.setattr(Trainer, "_init_training_state", lambda *_, **__: (2, 5))
+
+    assert trainer._init_training_state(9, 3, 3, None, None) == (2, 5)
+
+    again = EpochLengthSampler(trainer.args.train_batch_size, trainer.train_dataset.lengths, trainer.args.seed)
+    again.set_epoch(2)
+    assert list(sampler) == list(again)
+
+
 def test_predictions_come_in_the_order_of_the_data(make_trainer):
     """The host would shuffle evaluation data too when batches are grouped by length."""
     trainer = make_trainer(per_device_eval_batch_size=2)
@@ -274,6 +297,17 @@ def test_a_step_in_parts_has_the_loss_and_the_gradient_of_the_batch(make_trainer
     assert logged == pytest.approx(whole, rel=1e-5)
     assert whole["crf_rows_float64_exp"] == 6
     assert shapes == [(2, 12), (3, 7), (1, 3)]
+
+
+def test_a_step_on_a_cpu_reads_at_most_512_sub_tokens_at_once(make_trainer):
+    sentences = make_sentences() * 16
+    trainer = make_trainer(sentences=sentences, max_steps=1, frozen_steps=0, per_device_train_batch_size=96)
+    watched = Watched(trainer.model)
+    trainer.train()
+
+    sizes = [rows * length for rows, length in watched.shapes]
+    assert 400 < max(sizes) <= 512
+    assert sum(rows for rows, _ in watched.shapes) == len(trainer.train_dataset) == 96
 
 
 def test_training_stops_when_nothing_improves(make_trainer, tmp_path):
@@ -445,6 +479,12 @@ def test_incomplete_batches_are_evaluated(make_trainer):
     assert len(trainer.get_train_dataloader()) == 1
     assert len(trainer.predict(trainer.eval_dataset).predictions) == 3
     assert trainer.args.dataloader_drop_last
+
+
+def test_the_last_batch_may_be_dropped_where_it_is_not_the_only_one(make_trainer):
+    assert make_trainer(dataloader_drop_last=True, per_device_train_batch_size=6).args.dataloader_drop_last
+    with pytest.raises(ValueError, match="or the batches smaller: 6 rows of training data do not fill one of 7"):
+        make_trainer(dataloader_drop_last=True, per_device_train_batch_size=7)
 
 
 def test_a_users_own_optimizer(make_trainer):
