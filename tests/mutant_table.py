@@ -279,7 +279,7 @@ MUTANTS = [
         (
             "exists = mask[:, None] & (scores > -torch.inf)",
             "exists = mask[:, None] & (scores >= -torch.inf)",
-            "test_crf_inference.py -k n_best test_crf_extremes.py",
+            "test_crf_inference.py test_crf_extremes.py -k 'n_best or more_paths'",
         ),
         (
             "found, states = min(n, self.num_tags**positions)",
@@ -307,7 +307,7 @@ MUTANTS = [
         (
             'check_scores("emissions", emissions, mask[..., None])',
             'check_scores("emissions", emissions, torch.ones_like(mask)[..., None])',
-            "test_crf.py -k masked test_crf_extremes.py",
+            "test_crf_extremes.py -k numbers",
         ),
         (
             "(tags == torch.arange(num_tags, device=tags.device)) | (tags == UNKNOWN)",
@@ -390,7 +390,7 @@ MUTANTS = [
         (
             "(swept.log_z - mean).clamp_min(0.0)",
             "swept.log_z - mean",
-            "test_crf_inference.py -k entropy test_crf_extremes.py -k entropy",
+            "test_crf_inference.py test_crf_extremes.py -k entropy",
         ),
         (
             "is_free = nn.functional.pad(sets.all(2), (1, 1), value=True) | is_past",
@@ -454,7 +454,7 @@ MUTANTS = [
         (
             "pointers = width - candidates.ge_(best.unsqueeze(2)).mul_(states)",
             "pointers = candidates.ge_(best.unsqueeze(2)).mul_(width + 1 - states)",
-            "test_crf_engine.py -k ties test_crf.py",
+            "test_crf_engine.py test_crf.py -k ties",
         ),
         (
             "first = torch.tensor([[0], [len(move_scores)]]",
@@ -464,13 +464,13 @@ MUTANTS = [
         (
             "descending=True, stable=True",
             "descending=True, stable=False",
-            "test_crf_inference.py -k n_best test_crf_extremes.py",
+            "test_crf_inference.py test_crf_extremes.py -k 'n_best or more_paths'",
             "torch sorts stably on a CPU whether or not it is asked to; elsewhere it does not",
         ),
         (
             "most = min(count, most * (width - 1))",
             "most = min(count, most * (width - 2) + 1)",
-            "test_crf_inference.py -k n_best test_crf_extremes.py",
+            "test_crf_inference.py test_crf_extremes.py -k 'n_best or more_paths'",
         ),
         (
             "masked_fill(~mask, 0.0)\n    scores = own",
@@ -481,6 +481,7 @@ MUTANTS = [
             "torch.where(best > -torch.inf, scores, -torch.inf)",
             "scores",
             "test_crf_extremes.py test_crf_engine.py -k float32",
+            "where no path is allowed, the one that is found scores -inf by itself",
         ),
         ("_search(table.sub_(peaks_of(table)), mask", "_search(table, mask", "test_crf_engine.py -k keeps_the_digits"),
     ),
@@ -684,7 +685,7 @@ MUTANTS = [
         (
             "longest >= 3) and longest != float",
             "longest >= 0) and longest != float",
-            "test_damaged_folders.py test_encoders.py test_faults.py -k 'vocab or tokenizer or length'",
+            "test_damaged_folders.py -k tokenizer",
         ),
         (
             "word += role == BEGINS or before in (SPECIAL, BLANK)",
@@ -1013,12 +1014,7 @@ MUTANTS = [
             "columns = slice(int(columns[0]), int(columns[-1]))",
             "test_trainer.py -k in_parts",
         ),
-        (
-            "int(columns[0]), int",
-            "0, int",
-            "test_trainer.py -k in_parts",
-            "only padding comes on top, which nothing reads: a part costs more and gives the same",
-        ),
+        ("int(columns[0]), int", "0, int", "test_trainer.py -k in_parts"),
         (
             "batches_by_length(attended.sum(1).tolist(), positions)",
             "batches_by_length(attended.sum(1).tolist(), None)",
@@ -1099,7 +1095,7 @@ MUTANTS = [
         (
             "model.emit(words, mask).float() * temperature",
             "model.emit(words, mask).float()",
-            "test_calibration.py -k keeps_the_number",
+            "test_calibration.py -k whatever_its",
         ),
         ("[process::processes]", "[processes - 1 :: processes]", "test_trainer.py test_distributed.py -k 'order'"),
         ("    model.eval()\n", "    model.train()\n", "test_calibration.py test_trainer.py -k 'leaves or every_gold'"),
@@ -1107,24 +1103,28 @@ MUTANTS = [
         (
             "model.best_paths(emissions / model.config.temperature, mask)",
             "model.best_paths(emissions, mask)",
-            "test_calibration.py test_trainer.py -k 'number or every_gold or same'",
+            "test_calibration.py -k whatever_its",
         ),
         (
             'tags[mask] = labels[inputs["word_mask"].bool()]',
             'tags[mask] = labels[inputs["word_mask"].bool()].flip(0)',
-            "test_calibration.py",
+            "test_calibration.py -k undoes",
         ),
     ),
     *of(
         "scores/calibration.py",
-        ("min(int(score * BINS), BINS - 1)", "min(int(score * BINS), BINS - 2)", "test_calibration.py -k distance"),
+        ("min(int(score * BINS), BINS - 1)", "min(int(score * BINS), BINS - 2)", "test_calibration.py -k last_range"),
         ("score if right else 1 - score", "score", "test_calibration.py -k undoes"),
         ('one["count"] * abs', "abs", "test_calibration.py -k distance"),
     ),
     *of(
         "fitting/likelihood.py",
-        ("penalty / 2 * sum(distances, (factor - 1) ** 2)", "penalty * sum(distances, (factor - 1) ** 2)", FIT),
-        ("sum(distances, (factor - 1) ** 2)", "sum(distances)", FIT),
+        (
+            "penalty / 2 * sum(distances, (factor - 1) ** 2)",
+            "penalty * sum(distances, (factor - 1) ** 2)",
+            "test_fitting.py -k pulls_as",
+        ),
+        ("sum(distances, (factor - 1) ** 2)", "sum(distances)", "test_fitting.py -k pulls_as"),
         ("float(torch.cat(rows).sum()) / known if known", "float(torch.cat(rows).mean()) if known", FIT),
         ("transitions, 1 / float(factor.detach()))", "transitions, float(factor.detach()))", FIT),
         (
@@ -1132,7 +1132,7 @@ MUTANTS = [
             "return ChainFit(start, end, transitions, fit.temperature / temperature)",
             FIT,
         ),
-        (".double().cpu() / crf.temperature for name", ".double().cpu() for name", FIT),
+        (".double().cpu() / crf.temperature for name", ".double().cpu() for name", "test_fitting.py -k begins_at"),
         ("getattr(chain, name).copy_(getattr(crf, name))", "getattr(chain, name)", FIT),
         ("chain(emissions / fit.temperature, tags, mask)", "chain(emissions, tags, mask)", FIT),
         ("torch.tensor(1 / start.temperature", "torch.tensor(start.temperature", FIT),

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.sentences import Sentence
-from modeling_bert_crf.scores.calibration import calibration_error
+from modeling_bert_crf.scores.calibration import calibration_error, reliability_bins
 from modeling_bert_crf.training.calibration import entity_confidences, fit_temperature, fold_temperature
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.reading import read
@@ -90,6 +90,24 @@ def test_the_error_is_the_distance_of_confidence_and_accuracy_in_each_range():
     wanted = (abs(0.95 + 0.91 + 1.0 - 2) + abs(0.15 + 0.12 - 1)) / 5
     assert calibration_error(confidences) == pytest.approx(wanted)
     assert calibration_error([]) == 0.0
+
+
+def test_the_last_range_holds_the_certain_ones_and_no_others():
+    bins = reliability_bins([(0.85, True), (0.9, True), (1.0, False), (0.0, False)])
+
+    assert [one["count"] for one in bins] == [1, 1, 2]
+    assert [one["right"] for one in bins] == [0.0, 1.0, 0.5]
+
+
+def test_tags_of_a_reading_are_the_models_whatever_its_temperature(sampled, tokenizer):
+    """Of a tagger of version 0.1, whose configuration divides: twice would be another chain."""
+    model, dataset = sampled
+    dataset = TaggingDataset(dataset.sentences[:100], tokenizer, LABELS)
+    model.config.temperature = 4.0
+    with torch.no_grad():
+        paths = model(**TaggingCollator(tokenizer.pad_token_id)(list(dataset))).paths
+
+    assert read(model, dataset).tags(model) == dataset.tags_of(paths)
 
 
 def test_the_measure_leaves_the_model_as_it_was(sampled):

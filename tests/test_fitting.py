@@ -1,5 +1,6 @@
 """A chain fitted to labelled data, and biases on its paths."""
 
+import copy
 import itertools
 import math
 import random
@@ -90,6 +91,29 @@ def test_the_fit_is_where_the_objective_has_no_slope(true_crf):
         )
         assert objective(moved) > best
         assert objective(fit._replace(temperature=fit.temperature * (1 + 0.05 * float(step[0][0])))) >= best - 1e-6
+
+
+@pytest.mark.parametrize("penalty", [0.3, 30.0])
+def test_at_the_fit_each_score_pulls_as_much_as_its_penalty_holds(true_crf, penalty):
+    """The derivatives of likelihood and penalty add up to 0, also that of the emissions' factor."""
+    chains, crf = sampled(true_crf, 40, temperature=2.0), crf_of("IOB2")
+    fit = fit_chain(chains, crf, penalty)
+
+    chain, factor = chain_of(fit, crf), torch.tensor(1 / fit.temperature, dtype=torch.float64, requires_grad=True)
+    for emissions, tags in zip(chains.emissions, chains.tags, strict=True):
+        chain(emissions[None] * factor, tags[None], torch.ones(1, len(tags), dtype=torch.bool)).sum().backward()
+
+    for scores, now, before in zip(chain.parameters(), fit[:3], unfitted(crf)[:3], strict=True):
+        assert (now - before).abs().max() > 0.01
+        assert (scores.grad + penalty * (now - before)).abs().max() < 0.01
+    assert abs(float(factor.grad) + penalty * (1 / fit.temperature - 1)) < 0.01
+
+
+def test_a_fit_begins_at_the_scores_that_the_chain_uses(true_crf):
+    crf = copy.deepcopy(true_crf)
+    crf.temperature = 2.0
+    for scores, own in zip(unfitted(crf)[:3], true_crf.parameters(), strict=True):
+        torch.testing.assert_close(scores, own.detach().double() / 2)
 
 
 def test_with_the_penalty_at_infinity_the_chain_is_as_it_was(true_crf):
