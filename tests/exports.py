@@ -2,6 +2,7 @@
 
 import json
 import random
+from xml.sax.saxutils import escape
 
 
 def lines(*values):
@@ -72,12 +73,13 @@ def bioc_xml(documents):
     for one in documents:
         written.append(f"<document><id>{one['id']}</id>")
         for passage in one["passages"]:
-            written.append(f"<passage><offset>{passage['offset']}</offset><text>{passage['text']}</text>")
+            written.append(f"<passage><offset>{passage['offset']}</offset><text>{escape(passage['text'])}</text>")
             for mark in passage["annotations"]:
                 place = mark["locations"][0]
                 written.append(
                     f'<annotation id="1"><infon key="type">{mark["infons"]["type"]}</infon>'
-                    f'<location offset="{place["offset"]}" length="{place["length"]}"/><text>{mark["text"]}</text>'
+                    f'<location offset="{place["offset"]}" length="{place["length"]}"/>'
+                    f"<text>{escape(mark['text'])}</text>"
                     "</annotation>"
                 )
             written.append("</passage>")

@@ -30,10 +30,14 @@ class Account:
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
 
+    def keep(self, kind: str) -> None:
+        """Count a span that is as it was."""
+        self.counts.setdefault(kind, Counter())["kept"] += 1
+
     def add(self, fate: str, kind: str, where: str, text: str, why: str = "") -> None:
-        """Count a span, and keep it as an example if it is among the first ones of its fate."""
+        """Count a span that is not kept, and take it as an example if it is among the first ones of its fate."""
         self.counts.setdefault(kind, Counter())[fate] += 1
-        if fate != "kept" and len(shown := self.examples.setdefault(fate, [])) < SHOWN:
+        if len(shown := self.examples.setdefault(fate, [])) < SHOWN:
             shown.append(f"{where}: {kind} {text!r:.80}" + (f" ({why})" if why else ""))
 
     def total(self, fate: str) -> int:

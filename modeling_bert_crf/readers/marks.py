@@ -68,15 +68,11 @@ def annotations_of(text: str, marks: Sequence[Mark], where: str, ask: Ask) -> li
     if not marks or ask.texts_only:
         return []
     for mark in marks:
-        for name, place in (("start", mark.start), ("end", mark.end)):
-            if type(place) is not int:
-                raise DataError(f"{where}: the {name} of an annotation must be a whole number, got {place!r:.60}")
-        if mark.start >= mark.end:
-            fault = "be empty" if mark.start == mark.end else "end before it starts"
-            raise DataError(f"{where}: an annotation must not {fault}, got {_shown(mark)}")
-        if not isinstance(mark.kind, str) or not mark.kind.strip():
-            raise DataError(f"{where}: an annotation must have a type, got {mark.kind!r:.60} for {_shown(mark)}")
-        checked_text(mark.kind, where, "the type")
+        start, end, kind = mark[:3]
+        if type(start) is not int or type(end) is not int or start >= end or not isinstance(kind, str) or not kind:
+            _refuse(mark, where)
+        if not kind.isascii() or kind.isspace():
+            _refuse(mark, where)
     unit, place_of = _find_unit(text, marks, where)
     if unit != _CHARACTERS:
         ask.account.notes[f"texts whose offsets count {unit}"] += 1
@@ -148,6 +144,19 @@ _WIDTHS: dict[str, Callable[[str, str], int]] = {
     "bytes of UTF-8": lambda one, _: len(one.encode()),
     "a line break of two characters as one": lambda one, following: one + following != "\r\n",
 }
+
+
+def _refuse(mark: Mark, where: str) -> None:
+    """Refuse an annotation that is none whatever the text is."""
+    for name, place in (("start", mark.start), ("end", mark.end)):
+        if type(place) is not int:
+            raise DataError(f"{where}: the {name} of an annotation must be a whole number, got {place!r:.60}")
+    if mark.start >= mark.end:
+        fault = "be empty" if mark.start == mark.end else "end before it starts"
+        raise DataError(f"{where}: an annotation must not {fault}, got {_shown(mark)}")
+    if not isinstance(mark.kind, str) or not mark.kind.strip():
+        raise DataError(f"{where}: an annotation must have a type, got {mark.kind!r:.60} for {_shown(mark)}")
+    checked_text(mark.kind, where, "the type")
 
 
 def _shown(mark: Mark) -> str:

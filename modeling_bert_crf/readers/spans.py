@@ -8,12 +8,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 from typing import NamedTuple
 
+from ..schemes import OUTSIDE
 from ..splitters import split_sentences, split_texts, without_blanks
 from .account import Account
-from .conversion import spans_to_tags
+from .conversion import join_tag
 from .documents import Annotation, Document
 from .sentences import DataError, Sentence
 
@@ -73,7 +74,7 @@ def sentences_of(
     while group := list(islice(documents, _AT_ONCE)):
         split = iter(rules.split([one.text for one in group if one.words is None]))
         for document in group:
-            words = list(next(split) if document.words is None else document.words)
+            words = next(split) if document.words is None else document.words
             name = document.name or document.place
             if name == before:  # as in two records of one text: they are not each other's context
                 name = f"{name} {document.place}"
@@ -116,6 +117,7 @@ class _Alignment:
         faults: dict[str, list[str]],
     ):
         self.document, self.words, self.rules, self.account, self.faults = document, words, rules, account, faults
+        self.borders: tuple[dict[int, int], dict[int, int]] | None = None
 
     def sentences(self, name: str) -> Iterator[Sentence]:
         """Yield the sentences of the document, which is called `name`."""
@@ -125,7 +127,7 @@ class _Alignment:
         is_record = place.isdecimal()
         source = self.document.source if is_record else f"{self.document.source}/{place}"
         following = seen = 0
-        line = 1
+        line = int(place) if is_record else 1
         for sentence in self._without_cuts(self._sentence_borders(), entities):
             first, end = sentence.start, sentence.stop
             own = []
@@ -134,11 +136,13 @@ class _Alignment:
                 own.append((start - first, stop - first, kind))
                 following += 1
             spelt = [text[start:stop] for start, stop in words[first:end]]
-            line += text.count("\n", seen, words[first][0])
-            seen = words[first][0]
-            lines = [int(place) if is_record else line] * len(spelt)
-            tags = spans_to_tags(own, len(spelt), "IOB2") if own else ["O"] * len(spelt)
-            yield Sentence(spelt, tags, source, lines, name)
+            if not is_record:
+                line += text.count("\n", seen, words[first][0])
+                seen = words[first][0]
+            tags = [OUTSIDE] * len(spelt)
+            for start, stop, kind in own:  # what `spans_to_tags` does for any scheme, and slower
+                tags[start:stop] = [join_tag("B", kind), *[join_tag("I", kind)] * (stop - start - 1)]
+            yield Sentence(spelt, tags, source, [line] * len(spelt), name)
 
     def _align(self) -> list[tuple[int, int, str]]:
         """Return the entities by their words, in order; split words where the rules say so."""
@@ -150,12 +154,22 @@ class _Alignment:
         entities = self._on_borders(self._without_overlaps(entities))
         if self.rules.on_misaligned == "expand":
             entities = self._without_overlaps(entities)
-        starts, ends = [start for start, _ in self.words], [end for _, end in self.words]
+        first, last = self._borders()
         found = []
         for one in entities:
-            self._count(one, one.fate)
-            found.append((bisect_left(starts, one.start), bisect_right(ends, one.end), one.given.kind))
+            if one.fate == "kept":
+                self.account.keep(one.given.kind)
+            else:
+                self._count(one, one.fate)
+            found.append((first[one.start], last[one.end] + 1, one.given.kind))
         return found
+
+    def _borders(self) -> tuple[dict[int, int], dict[int, int]]:
+        """Return the number of the word that starts at a character, and that of the word that ends at one."""
+        if self.borders is None:
+            starts, ends = zip(*self.words, strict=True) if self.words else ((), ())
+            self.borders = dict(zip(starts, count())), dict(zip(ends, count()))
+        return self.borders
 
     def _count(self, one: _Entity, fate: str, why: str = "") -> None:
         given = one.given
@@ -189,7 +203,7 @@ class _Alignment:
 
     def _on_borders(self, entities: list[_Entity]) -> list[_Entity]:
         """Make entities end where words do, by the rule of `on_misaligned`."""
-        starts, ends = {start for start, _ in self.words}, {end for _, end in self.words}
+        starts, ends = self._borders()
         kept, is_cut = [], False
         for one in entities:
             if one.start in starts and one.end in ends:
@@ -204,7 +218,7 @@ class _Alignment:
             else:
                 self._count(one, "dropped", "ends inside a word")
         if is_cut:
-            self.words = self._split_words([one for one in kept if one.fate == "split"])
+            self.words, self.borders = self._split_words([one for one in kept if one.fate == "split"]), None
         return kept
 
     def _expanded(self, one: _Entity) -> _Entity | None:
