@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, islice, pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple
 
 from ..schemes import OUTSIDE
@@ -117,7 +117,7 @@ class _Alignment:
         faults: dict[str, list[str]],
     ):
         self.document, self.words, self.rules, self.account, self.faults = document, words, rules, account, faults
-        self.borders: tuple[dict[int, int], dict[int, int]] | None = None
+        self.borders: tuple[Sequence[int], Sequence[int]] | None = None
 
     def sentences(self, name: str) -> Iterator[Sentence]:
         """Yield the sentences of the document, which is called `name`."""
@@ -154,21 +154,21 @@ class _Alignment:
         entities = self._on_borders(self._without_overlaps(entities))
         if self.rules.on_misaligned == "expand":
             entities = self._without_overlaps(entities)
-        first, last = self._borders()
+        starts, ends = self._borders()
         found = []
         for one in entities:
             if one.fate == "kept":
                 self.account.keep(one.given.kind)
             else:
                 self._count(one, one.fate)
-            found.append((first[one.start], last[one.end] + 1, one.given.kind))
+            found.append((bisect_left(starts, one.start), bisect_left(ends, one.end) + 1, one.given.kind))
         return found
 
-    def _borders(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Return the number of the word that starts at a character, and that of the word that ends at one."""
+    def _borders(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Return where words start, and where they end."""
         if self.borders is None:
             starts, ends = zip(*self.words, strict=True) if self.words else ((), ())
-            self.borders = dict(zip(starts, count())), dict(zip(ends, count()))
+            self.borders = starts, ends
         return self.borders
 
     def _count(self, one: _Entity, fate: str, why: str = "") -> None:
@@ -206,7 +206,7 @@ class _Alignment:
         starts, ends = self._borders()
         kept, is_cut = [], False
         for one in entities:
-            if one.start in starts and one.end in ends:
+            if _holds(starts, one.start) and _holds(ends, one.end):
                 kept.append(one)
                 continue
             self.faults["misaligned"].append(self._shown(one.given))
@@ -272,6 +272,12 @@ class _Alignment:
             else:
                 joined.append(sentence)
         return joined
+
+
+def _holds(places: Sequence[int], place: int) -> bool:
+    """Say whether a place is among places that are in order."""
+    index = bisect_left(places, place)
+    return index < len(places) and places[index] == place
 
 
 def share_of_borders_kept(documents: Iterable[Document], words: Iterable[Sequence[Span]]) -> float:
