@@ -117,6 +117,10 @@ def leftovers(folder):
     metrics = json.loads(left["metrics.json"])
     shown = f"{metrics.pop('speed')['test']:,.0f} words per second".encode()
     left["metrics.json"] = json.dumps(metrics)
+    for name in [name for name in left if name.endswith("_results.json")]:
+        results = json.loads(left[name])
+        slow = ("_runtime", "_per_second")
+        left[name] = json.dumps({key: value for key, value in results.items() if not key.endswith(slow)})
     left["README.md"] = left["README.md"].replace(shown, b"")
     return left
 

@@ -967,7 +967,7 @@ MUTANTS = [
             "output",
             "test_trainer.py -k order",
         ),
-        ("_in_order(given or _scorer(dataset), restored)", "given or _scorer(dataset)", "test_trainer.py -k order"),
+        ("_in_order(metric or _scorer(dataset), restored)", "metric or _scorer(dataset)", "test_trainer.py -k order"),
         (
             "size = self.args.train_batch_size * self.args.gradient_accumulation_steps",
             "size = self.args.train_batch_size",

@@ -76,7 +76,7 @@ def imports_of(module: str) -> Iterator[tuple[str, bool]]:
             yield from ((name.name, False) for name in node.names if name.name in MODULES)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
             name = getattr(node.args[0], "value", None)  # a family's name is put together
-            if isinstance(name, str):
+            if isinstance(name, str) and name.partition(".")[0] in PACKAGES:
                 yield name, True
 
 
