@@ -1,6 +1,7 @@
 """spaCy's binary files, which `spacy train` reads: spaCy itself writes them."""
 
 from collections.abc import Iterable
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,13 @@ def write_docbin(documents: Iterable[Document], path: Path, options: Any = None)
         DataError: if spaCy is not installed.
     """
     try:
-        from spacy.tokens import Doc, DocBin  # pyright: ignore[reportMissingImports]  (an environment may well lack it)
-        from spacy.vocab import Vocab  # pyright: ignore[reportMissingImports]
+        tokens, vocabulary = import_module("spacy.tokens"), import_module("spacy.vocab")  # it is no requirement
     except ImportError:
         raise DataError("a .spacy file needs spaCy: pip install spacy, or write its JSON, --format spacy") from None
-    docs, vocab = DocBin(), Vocab()
+    docs, vocab = tokens.DocBin(), vocabulary.Vocab()
     for document in documents:
         words, blanks = spelt(document)
-        doc = Doc(vocab, words=words, spaces=blanks)
+        doc = tokens.Doc(vocab, words=words, spaces=blanks)
         doc.ents = [
             doc.char_span(*without_blanks(document.text, one.start, one.end), label=one.kind)
             for one in document.annotations
