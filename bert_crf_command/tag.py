@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # since importing these takes seconds
 __all__ = ["COMMAND", "Decoding", "InputFormat", "OutputFormat", "tag"]
 
 _ENDINGS = {".txt": "txt", ".jsonl": "", ".json": "", ".conll": "conll", ".conllu": "conll", ".tsv": "conll"}
-_ENDINGS |= dict.fromkeys((".ann", ".xml", ".spacy", ".pubtator"), "")  # what the content shows
+_ENDINGS |= dict.fromkeys((".ann", ".xml", ".spacy", ".pubtator", ".parquet"), "")  # what the content shows
 _OUTPUT_ENDINGS = {".jsonl": "jsonl", ".json": "jsonl", ".conll": "conll", ".tsv": "conll", ".html": "html"}
 
 
@@ -137,7 +137,7 @@ The model runs on this package's own code: Python files beside the weights are n
 [cyan].txt[/cyan], and standard input: a text a line.
 [cyan].jsonl .json[/cyan]: an object a line, or an array of objects, with a text or a list of words;
 or what Label Studio, Argilla, spaCy, GLiNER and BioC write. Their annotations are not read.
-[cyan].ann .xml .spacy .pubtator[/cyan], and folders of brat's: their texts.
+[cyan].ann .xml .spacy .pubtator .parquet[/cyan], and folders of brat's: their texts.
 [cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
 `-DOCSTART-` between documents. A last column of tags is not read, and
 stands unchanged before the new tags in CoNLL output.

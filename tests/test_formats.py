@@ -3,8 +3,10 @@
 import json
 import logging
 
+import pyarrow
 import pytest
 from exports import brat, exports_of, label_studio_row, label_studio_task, lines, utf16
+from pyarrow import parquet
 
 from modeling_bert_crf.readers.account import Account
 from modeling_bert_crf.readers.documents import Annotation, Document
@@ -288,3 +290,20 @@ def test_words_and_tags_may_stand_in_an_array_too(write):
         assert [one.tags for one in read_file(write(text, "data.json"))] == [["B-PER", "O"], ["O"]]
     (pretty,) = read_file(write(json.dumps(rows[0], indent=1), "data.json"))
     assert pretty.words == ["Ada", "sang"]
+
+
+def test_parquet_holds_the_same_rows(tmp_path):
+    words = [{"tokens": ["Ada", "sang"], "ner_tags": ["B-PER", "O"]}, {"tokens": ["so"], "ner_tags": ["O"]}]
+    spans = [
+        {"text": text, "spans": [{"start": start, "end": end, "label": kind} for start, end, kind in marks]}
+        for text, marks in DATA
+    ]
+    for name, rows in (("words", words), ("spans", spans)):
+        parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+
+    assert [one.tags for one in read_file(tmp_path / "words.parquet")] == [["B-PER", "O"], ["O"]]
+    assert [one.tags for one in read_file(tmp_path / "spans.parquet")] == TAGS
+    whole = (tmp_path / "spans.parquet").read_bytes()
+    (tmp_path / "spans.parquet").write_bytes(whole[:-30])
+    with pytest.raises(DataError, match=r"spans.parquet: must be a parquet file that is whole, got: "):
+        list(read_file(tmp_path / "spans.parquet"))

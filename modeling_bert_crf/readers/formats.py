@@ -11,7 +11,7 @@ from .bioc import bioc, read_bioc_xml
 from .brat import is_ann, read_brat
 from .columns import read_bytes
 from .documents import Document
-from .json_files import read_values
+from .json_files import PARQUET, read_values
 from .label_studio import is_row, is_task, label_studio
 from .marks import Ask
 from .pubtator import is_pubtator, read_pubtator
@@ -83,6 +83,8 @@ def find_format(path: Path, data_format: str | None = None, ask: Ask | None = No
     if data_format is not None:
         return data_format
     head = read_bytes(path, 1 << 14)
+    if head.startswith(PARQUET):
+        return _json_format(path, ask or Ask())
     if is_docbin(head):
         return "spacy"
     text = head.decode("utf-8-sig", "replace").lstrip()
@@ -165,7 +167,7 @@ def read_documents(path: str | Path, data_format: str | None = None, ask: Ask | 
         yield from read_pubtator(path, ask)
     elif name == "bioc" and _begins(path, b"<"):
         yield from read_bioc_xml(path, ask)
-    elif name == "spacy" and not _begins(path, b"[", b"{"):
+    elif name == "spacy" and is_docbin(read_bytes(path, 2)):
         yield from read_docbin(path, ask)
     else:
         yield from documents_of_rows(read_values(path), str(path), name, ask)

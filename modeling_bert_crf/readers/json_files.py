@@ -1,4 +1,7 @@
-"""JSON values one by one: of JSON lines, of an array, or of the array in an object, however large the file is."""
+"""JSON values one by one: of JSON lines, of an array, or of the array in an object, however large the file is.
+
+A row of a parquet file is such a value, too.
+"""
 
 import codecs
 import json
@@ -11,7 +14,10 @@ from typing import Any, BinaryIO
 from .columns import check_encoding, number_lines, read_bytes
 from .sentences import DataError
 
-__all__ = ["read_values"]
+__all__ = ["PARQUET", "read_values"]
+
+PARQUET = b"PAR1"
+"""What a parquet file begins with."""
 
 _CHUNK = 1 << 20
 _BLANKS = re.compile(r"[ \t\r\n\ufeff]*")
@@ -27,7 +33,8 @@ def read_values(path: Path, source: str = "") -> Iterator[tuple[int, Any]]:
 
     Args:
         path: a file with a value a line, of which the number is that of the line; with an array of values, or an
-            object that holds the array as one of `WRAPPERS`; or with one object.
+            object that holds the array as one of `WRAPPERS`; with one object; or a parquet file, whose rows are
+            numbered from 1.
         source: what to call the file; by default its path.
 
     Raises:
@@ -35,6 +42,9 @@ def read_values(path: Path, source: str = "") -> Iterator[tuple[int, Any]]:
     """
     source = source or str(path)
     head = read_bytes(path, _CHUNK)
+    if head.startswith(PARQUET):
+        yield from _rows(path, source)
+        return
     check_encoding(head, source)
     start = _array_start(codecs.getincrementaldecoder("utf-8")("replace").decode(head), len(head) < _CHUNK)
     with path.open("rb") as file:
@@ -42,6 +52,21 @@ def read_values(path: Path, source: str = "") -> Iterator[tuple[int, Any]]:
             yield from _Array(file, source).values(start)
         else:
             yield from _lines(file, source)
+
+
+def _rows(path: Path, source: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    from pyarrow import ArrowException, parquet  # here, since it takes its time and few files need it
+
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1000):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{source}: must be a parquet file that is whole, got: {reason:.100}") from None
 
 
 def _array_start(text: str, is_all: bool) -> int | None:
