@@ -17,8 +17,8 @@ _SPANS = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 
 
 def is_ann(line: str) -> bool:
-    """Say whether a line is one of an `.ann` file."""
-    return bool(re.match(r"T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t|[REAMN]\d+\t\S+|#\d+\t|\*\t", line))
+    """Say whether a line is an annotation of an `.ann` file. The other lines of one might be columns, too."""
+    return bool(re.match(r"T\d+\t\S+ \d+ \d+(;\d+ \d+)*\t", line))
 
 
 def texts_of(folder: Path) -> list[Path]:

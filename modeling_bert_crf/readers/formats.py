@@ -64,7 +64,6 @@ _RECORDS = {
     "spacy": _Records(_is_pair, span_json.spacy),
     "doccano": _Records(_is_spans, span_json.spans),
 }
-_LINES = {"brat": is_ann, "pubtator": is_pubtator}
 FORMATS = (*OF_SENTENCES, "doccano", "spans", "label-studio", "brat", *_RECORDS.keys() - {"doccano"}, "pubtator")
 FORMATS = (*FORMATS[:6], *sorted(FORMATS[6:]))
 """Names of all formats that can be read. `doccano` and `spans` are read alike."""
@@ -88,14 +87,13 @@ def find_format(path: Path, data_format: str | None = None, ask: Ask | None = No
     if is_docbin(head):
         return "spacy"
     text = head.decode("utf-8-sig", "replace").lstrip()
-    if text.startswith("<") and re.search(r"<collection\b|BioC\.dtd", text):
+    if re.match(r"<\?xml\b|<!DOCTYPE collection\b|<collection\b[^>]*>\s*<", text):
         return "bioc"
     first = text.partition("\n")[0].rstrip("\r")
-    for name, fits in _LINES.items():
-        if fits(first):
-            return name
+    if is_pubtator(text):
+        return "pubtator"
     ending = path.suffix.lower()
-    if ending == ".ann" or (ending == ".txt" and path.with_suffix(".ann").is_file()):
+    if ending == ".ann" or is_ann(first) or (ending == ".txt" and path.with_suffix(".ann").is_file()):
         return "brat"
     if ending in (".json", ".jsonl") or (text[:1] in ("{", "[") and _is_json(first)):
         return _json_format(path, ask or Ask())

@@ -16,8 +16,8 @@ from .sentences import DataError
 
 __all__ = ["PARQUET", "read_values"]
 
-PARQUET = b"PAR1"
-"""What a parquet file begins with."""
+PARQUET = b"PAR1\x15"
+"""What a parquet file begins with: its mark, which might be a word of a column file, and the first page's header."""
 
 _CHUNK = 1 << 20
 _BLANKS = re.compile(r"[ \t\r\n\ufeff]*")

@@ -14,8 +14,12 @@ __all__ = ["is_pubtator", "read_pubtator"]
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 
 
-def is_pubtator(line: str) -> bool:
-    """Say whether a line begins a document of PubTator."""
+def is_pubtator(text: str) -> bool:
+    """Say whether a text begins as PubTator does: with a title, and the same id in the next line."""
+    return bool(re.match(r"([^|\t\s]+)\|t\|[^\t\n]*(\n\1(\|a\||\t)|\n?\Z)", text.replace("\r\n", "\n")))
+
+
+def _begins(line: str) -> bool:
     return bool(re.match(r"[^|\t\s]+\|t\|", line))
 
 
@@ -29,7 +33,7 @@ def read_pubtator(path: Path, ask: Ask) -> Iterator[Document]:
         group: list[tuple[int, str]] = []
         for number, line in number_lines(file, str(path)):
             # A title begins a document, too, since some files have no empty lines.
-            if group and (not line.strip() or is_pubtator(line)):
+            if group and (not line.strip() or _begins(line)):
                 yield _document(group, str(path), ask)
                 group = []
             if line.strip():

@@ -1,5 +1,6 @@
 """spaCy's binary files: a `DocBin`, which only spaCy itself can read."""
 
+import zlib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +16,13 @@ __all__ = ["is_docbin", "read_docbin"]
 
 def is_docbin(head: bytes) -> bool:
     """Say whether a file begins as a `DocBin` does, which is compressed by zlib."""
-    return head[:1] == b"\x78" and head[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda")
+    if head[:1] != b"\x78" or head[1:2] not in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
+        return False
+    try:  # since `x^` may also be the first word of a column file
+        zlib.decompressobj().decompress(head)
+    except zlib.error:
+        return False
+    return True
 
 
 def read_docbin(path: Path, ask: Ask) -> Iterator[Document]:
