@@ -309,29 +309,11 @@ def test_parquet_holds_the_same_rows(tmp_path):
         list(read_file(tmp_path / "spans.parquet"))
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        "*",
-        "A1",
-        "E1",
-        "R2",
-        "#1",
-        "T1",
-        "T1\tX 0 3",
-        "x^",
-        "x\x01",
-        "PAR1",
-        "{",
-        "[",
-        "{}",
-        "[]",
-        "a|t|b",
-        "<collection>",
-    ],
-)
-def test_no_first_word_of_columns_makes_them_another_format(word, write):
-    text = f"{word}\tO\nAda\tB-PER\n" if "\t" not in word else f"{word}\tO\nAda\tx\tB-PER\n"
-    (read,) = read_file(write(text, "data.conll"))
+ODD = ["*", "A1", "E1", "R2", "#1", "T1", "x^", "x\x01", "PAR1", "{", "[", "{}", "[]", "a|t|b", "<collection>", "<?"]
 
-    assert (read.words, read.tags) == ([word.split("\t")[0], "Ada"], ["O", "B-PER"])
+
+@pytest.mark.parametrize("word", ODD)
+def test_no_first_word_of_columns_makes_them_another_format(word, write):
+    (read,) = read_file(write(f"{word}\tO\nAda\tB-PER\n", "data.conll"))
+
+    assert (read.words, read.tags) == ([word, "Ada"], ["O", "B-PER"])
