@@ -15,8 +15,13 @@ _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)", re.DOTALL)
 
 
 def is_pubtator(text: str) -> bool:
-    """Say whether a text begins as PubTator does: with a title, and the same id in the next line."""
-    return bool(re.match(r"([^|\t\s]+)\|t\|[^\t\n]*(\n\1(\|a\||\t)|\n?\Z)", text.replace("\r\n", "\n")))
+    """Say whether a text begins as PubTator does: with a title, and behind it what may follow one.
+
+    A title with a tab in it might be a line of columns, so an abstract must follow it.
+    """
+    text = text.replace("\r\n", "\n")
+    follows = r"\1\|a\||\1\t\d+\t|\n|[^|\t\s]+\|t\||\Z"
+    return bool(re.match(rf"([^|\t\s]+)\|t\|([^\n]*\n\1\|a\||[^\t\n]*(\Z|\n({follows})))", text))
 
 
 def _begins(line: str) -> bool:
