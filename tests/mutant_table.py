@@ -661,7 +661,11 @@ MUTANTS = [
         ("stands = ids if unknown is None else [unknown]", "stands = ids", "test_words.py test_kinds.py -k delete"),
         ('blank = " " if habits.mark else ""', 'blank = ""', "test_kinds.py -k running_text"),
         ("        if probe == habits.probe:\n            break\n", "        break\n", "test_kinds.py -k forgotten"),
-        ("mark_id = None if mark_id == tokenizer.unk_token_id else mark_id", "mark_id = mark_id", "test_kinds.py"),
+        (
+            "mark_id = None if mark_id == tokenizer.unk_token_id else mark_id",
+            "mark_id = mark_id",
+            "test_words.py -k unknown_piece",
+        ),
         (
             'return "CAPITALS" if len(letters) > 1 else',
             'return "CAPITALS" if len(letters) > 0 else',
@@ -1135,8 +1139,17 @@ MUTANTS = [
         (".double().cpu() / crf.temperature for name", ".double().cpu() for name", "test_fitting.py -k begins_at"),
         ("getattr(chain, name).copy_(getattr(crf, name))", "getattr(chain, name)", FIT),
         ("chain(emissions / fit.temperature, tags, mask)", "chain(emissions, tags, mask)", FIT),
-        ("torch.tensor(1 / start.temperature", "torch.tensor(start.temperature", FIT),
-        ("center = dict(zip(_SCORES, before, strict=False))", "center = dict(zip(_SCORES, start, strict=False))", FIT),
+        (
+            "torch.tensor(1 / start.temperature",
+            "torch.tensor(start.temperature",
+            "test_fitting.py -k search_begins",
+            "the objective is convex: only how long the search takes depends on where it begins",
+        ),
+        (
+            "center = dict(zip(_SCORES, before, strict=False))",
+            "center = dict(zip(_SCORES, start, strict=False))",
+            "test_fitting.py -k search_begins",
+        ),
         ("torch.arange(tags.shape[1]) < lengths[:, None]", "torch.arange(tags.shape[1]) <= lengths[:, None]", FIT),
     ),
 ]

@@ -109,6 +109,16 @@ def test_at_the_fit_each_score_pulls_as_much_as_its_penalty_holds(true_crf, pena
     assert abs(float(factor.grad) + penalty * (1 / fit.temperature - 1)) < 0.01
 
 
+def test_where_the_search_begins_makes_no_difference(true_crf):
+    chains, crf = sampled(true_crf, 40, temperature=2.0), crf_of("IOB2")
+    elsewhere = unfitted(true_crf)._replace(temperature=3.0)
+
+    fit, other = fit_chain(chains, crf, 5.0), fit_chain(chains, crf, 5.0, start=elsewhere)
+
+    for one, same in zip(fit, other, strict=True):
+        torch.testing.assert_close(torch.as_tensor(one), torch.as_tensor(same), rtol=0, atol=1e-2)
+
+
 def test_a_fit_begins_at_the_scores_that_the_chain_uses(true_crf):
     crf = copy.deepcopy(true_crf)
     crf.temperature = 2.0

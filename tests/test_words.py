@@ -5,7 +5,8 @@ import random
 
 import pytest
 from conftest import encode_document, encode_words
-from transformers import BertTokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 from modeling_bert_crf.words import (
     BEGINS,
@@ -169,6 +170,18 @@ def test_context_is_counted_from_both_ends_of_a_sentence(tokenizer, limit, size,
     found = [windows[0].input_ids for windows in encode_document(tokenizer, document, limit, context_size=size)]
 
     assert ["".join(tokenizer.convert_ids_to_tokens(row)[1:-1]) for row in found] == rows
+
+
+def test_an_unknown_piece_is_no_blank_where_the_blank_is_no_token():
+    """A tokenizer that writes blanks as parts of pieces only: what it does not know stands for the word all the same."""
+    own = Tokenizer(models.Unigram([(piece, -1.0) for piece in ("<unk>", "\u2581a", "a", "b")], unk_id=0))
+    own.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=own, unk_token="<unk>", model_max_length=20)
+
+    (window,) = encode_words(tokenizer, ["a", "\u2603b"])
+
+    assert window.input_ids == [1, 0, 3]
+    assert window.word_mask == [True, True, False]
 
 
 def test_two_hashes_alone_are_a_word(tokenizer):
