@@ -173,7 +173,7 @@ def test_context_is_counted_from_both_ends_of_a_sentence(tokenizer, limit, size,
 
 
 def test_an_unknown_piece_is_no_blank_where_the_blank_is_no_token():
-    """A tokenizer that writes blanks as parts of pieces only: what it does not know stands for the word all the same."""
+    """A tokenizer that writes blanks as parts of pieces only: what it does not know stands for the word as well."""
     own = Tokenizer(models.Unigram([(piece, -1.0) for piece in ("<unk>", "\u2581a", "a", "b")], unk_id=0))
     own.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=own, unk_token="<unk>", model_max_length=20)
