@@ -17,6 +17,7 @@ mutant, with a copy of the tree: that takes seconds.
 """
 
 import argparse
+import atexit
 import os
 import shlex
 import shutil
@@ -117,6 +118,7 @@ def _codes(tree: Path, tasks: Sequence[tuple[Any, str]], jobs: int) -> Iterator[
 def _warm_up() -> None:
     """Import what takes long, in the surroundings that the tests make for themselves."""
     os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="mutants-home-")
+    atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True  # a mutant may be as long as the original, and as young
