@@ -28,6 +28,7 @@ _ENCODINGS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
+_BREAKS = re.compile("[\t\n\r\0]")
 _MOST_HELD = 100
 """After so many sentences whose words only count, the first column is taken for a counter of words."""
 
@@ -358,7 +359,8 @@ def _needs_json(row: Sequence[str]) -> bool:
     word, *tags = row
     return (
         not all(row)
-        or any(cell != cell.strip(" ") or re.search("[\t\n\r\0]", cell) for cell in row)
+        or _BREAKS.search("".join(row)) is not None
+        or any(cell != cell.strip(" ") for cell in row)
         or row[-1].endswith("\x1a")
         or word == DOCUMENT
         or word.startswith("\ufeff")
