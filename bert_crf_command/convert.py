@@ -2,31 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .frame import CommandError, in_one_sentence, say, verb
+from .labelled import Annotator, DataFormat, Overlap
 from .tag import Consistent, OutputFormat
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf.readers.documents import Document
     from modeling_bert_crf.readers.marks import Ask
 
-__all__ = ["COMMAND", "OnOverlap", "convert"]
+__all__ = ["COMMAND", "convert"]
 
 _ENDINGS = {".jsonl": "jsonl", ".conll": "conll", ".tsv": "conll", ".spacy": "docbin"}
 _WRITTEN = [form.value for form in OutputFormat if form not in (OutputFormat.TERMINAL, OutputFormat.HTML)]
-
-
-class OnOverlap(StrEnum):
-    """Which of entities that overlap is written, where a format holds only one of them."""
-
-    ERROR = "error"
-    LONGEST = "longest"
-    FIRST = "first"
 
 
 In = Annotated[Path, typer.Argument(metavar="IN", help="Labelled data: a file, or a folder of brat's.")]
@@ -41,19 +33,8 @@ Form = Annotated[
         help=f"What is written: {', '.join(_WRITTEN)}. If not given, what the ending of OUT says.",
     ),
 ]
-DataFormat = Annotated[
-    str | None,
-    typer.Option("--data_format", metavar="NAME", help="What IN holds, if not what its content shows."),
-]
-Annotator = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME",
-        help="Whose annotations count where several people differ: `first`, `last`, a name, or `error`.",
-    ),
-]
-Overlap = Annotated[
-    OnOverlap,
+OnOverlap = Annotated[
+    Overlap,
     typer.Option(
         "--on_overlap",
         help="`conll`, `spacy` and `docbin` hold no entities that overlap: refuse them, or keep one of them.",
@@ -118,7 +99,7 @@ def convert(
     data_format: DataFormat = None,
     annotator: Annotator = "error",
     consistent: Consistent = False,
-    on_overlap: Overlap = OnOverlap.ERROR,
+    on_overlap: OnOverlap = Overlap.ERROR,
     split_at_blanks: AtBlanks = False,
     repair_tags: Repair = False,
     word_column: Words = None,

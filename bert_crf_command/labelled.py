@@ -12,7 +12,16 @@ from .frame import CommandError, say
 if TYPE_CHECKING:  # since importing it takes seconds
     from modeling_bert_crf.readers.labelled import Labelled
 
-__all__ = ["Annotator", "Asked", "DataFormat", "OnMisaligned", "OnOverlap", "read_labelled"]
+__all__ = [
+    "Annotator",
+    "Asked",
+    "DataFormat",
+    "Misaligned",
+    "OnMisaligned",
+    "OnOverlap",
+    "Overlap",
+    "read_labelled",
+]
 
 
 class Misaligned(StrEnum):

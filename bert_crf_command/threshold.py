@@ -172,7 +172,7 @@ def _find(
     evidence = Evidence(readings.types, readings.count, readings.gold, found)
     choice = choose(evidence, promise)
     if choice.setting is None:
-        raise CommandError(_none(data, promise, choice))
+        raise CommandError(_none(data, promise, choice, len(readings.gold.units)))
     point = operating_point(evidence, choice.setting, biases, readings.known)
     what = f"{promise.figure} in {'characters' if promise.in_characters else 'entities'}"
     sure = _percent(promise.confidence)
@@ -206,12 +206,18 @@ def _checked(readings: "Readings", point: dict[str, Any], promise: "Promise", ch
     return lines
 
 
-def _none(data: Path, promise: "Promise", choice: "Choice") -> str:
+def _none(data: Path, promise: "Promise", choice: "Choice", entities: int) -> str:
     """Say in one sentence that nothing keeps the promise, and what could be promised."""
+    from modeling_bert_crf.fitting.evidence import FEWEST
+
     wanted = f"{promise.figure} of {_percent(promise.target)}" + " in characters" * promise.in_characters
     most = [f"{_percent(best)}" + f" of {kind}" * promise.by_type for kind, best in choice.best.items() if best]
     if not most:
-        return f"{data}: must hold more entities for a promise, {'of some type' if promise.by_type else 'in all'}"
+        of_what = "of one type " * promise.by_type
+        return (
+            f"{data}: must hold more entities: a promise needs {FEWEST} {of_what}in the three quarters of the "
+            f"sentences that settings are tested on, got {entities} in all of them"
+        )
     sure = _percent(promise.confidence)
     if min(choice.best.values()) >= promise.target:
         return f"{data}: no one setting keeps a {wanted} of all types with {sure} confidence"

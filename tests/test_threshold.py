@@ -440,7 +440,8 @@ def test_too_few_entities_promise_nothing(run, folder, tmp_path):
 
     said = run("threshold", folder, "--data", "few.conll", "--precision", "0.5", code=1)
 
-    assert "few.conll: must hold more entities for a promise, in all" in said
+    assert "few.conll: must hold more entities: a promise needs 20 in the three quarters of the sentences" in said
+    assert said.endswith("got 1 in all of them\n")
 
 
 def test_a_name_on_the_hub_is_refused(run):
