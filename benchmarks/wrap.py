@@ -3,14 +3,15 @@
     python benchmarks/wrap.py DATA ENCODER CACHE [--only REGEX]     what is left of the data sets
     python benchmarks/wrap.py --table                               what there is, as tables
 
-DATA is as for `accuracy.py`; ENCODER is a BERT checkpoint. CACHE is a folder for the taggers, `stock-<data set>`.
-Those that are not there yet are trained: by `make_softmax` of `accuracy.py`, two epochs at a rate of 1e-4, one seed,
-one thread, bfloat16 by autocast. Nothing is chosen on dev, so that dev is new to them. Then every way to decode is
-tried on test; the chain is fitted to one half of dev and tried on test, for several random halves. A run leaves one
-JSON file in benchmarks/wrap/, without text; one that has its file is skipped.
+DATA is as for `accuracy.py`; ENCODER is a BERT checkpoint. CACHE is a folder for the taggers, three for each data set,
+`stock-<data set>-<seed>`. Those that are not there yet are trained: by `make_softmax` of `accuracy.py`, two epochs at
+a rate of 1e-4, one thread, bfloat16 by autocast. Nothing is chosen on dev, so that dev is new to them. Then every way
+to decode is tried on test; the chain is fitted to one half of dev and tried on test, for several random halves. A run
+leaves one JSON file for each tagger in benchmarks/wrap/, without text; one that has its file is skipped.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -42,20 +43,20 @@ from modeling_bert_crf.scores.calibration import calibration_error
 from modeling_bert_crf.training.dataset import TaggingDataset
 
 RESULTS = Path(__file__).parent / "wrap"
-SEED, RATE, TRAINED_EPOCHS = 42, 1e-4, 2
+SEEDS, RATE, TRAINED_EPOCHS = (42, 43, 44), 1e-4, 2
 HALVES = 6
 """How many random halves of dev the chain is fitted to, one after another; each dev is halved three times."""
 
 
-def train(data: Path, encoder: str, folder: Path) -> None:
+def train(data: Path, encoder: str, seed: int, folder: Path) -> None:
     """Train a stock softmax tagger, and save it."""
-    set_seed(SEED)
+    set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     splits = {name: read_conll(data / f"{name}.conll") for name in ("train", "dev")}
     labels = find_labels(splits["train"], "IOB2")
     datasets = {name: TaggingDataset(split, tokenizer, labels) for name, split in splits.items()}
     scratch = Path("runs") / f"wrap-{os.getpid()}"
-    options = common(scratch, TRAINED_EPOCHS, SEED) | {"bf16": True}
+    options = common(scratch, TRAINED_EPOCHS, seed) | {"bf16": True}
     options |= {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}
     trainer = make_softmax(encoder, tokenizer, datasets, System(softmax_rate=RATE), options)
     trainer.train()
@@ -105,44 +106,54 @@ def fit_half(dev: Reading, test: Reading, reader: Reader, seed: int) -> dict[str
 def run_all(data_folder: Path, encoder: str, cache: Path, only: str) -> None:
     torch.set_num_threads(1)
     RESULTS.mkdir(exist_ok=True)
-    for data in EPOCHS:
-        path = RESULTS / f"{data}.json"
-        if path.exists() or not re.search(only, data):
+    for data, seed in itertools.product(EPOCHS, SEEDS):
+        name = f"{data}-{seed}"
+        path = RESULTS / f"{name}.json"
+        if path.exists() or not re.search(only, name):
             continue
-        stock = cache / f"stock-{data}"
+        stock = cache / f"stock-{name}"
         if not stock.exists():
-            print(f"{data}: training", flush=True)
-            train(data_folder / data, encoder, stock)
-        print(f"{data}: decoding", flush=True)
+            print(f"{name}: training", flush=True)
+            train(data_folder / data, encoder, seed, stock)
+        print(f"{name}: decoding", flush=True)
         versions = {"torch": torch.__version__, "transformers": transformers.__version__}
-        result = {"data": data, **decode(data_folder / data, stock), "versions": versions}
+        result = {"data": data, "seed": seed, **decode(data_folder / data, stock), "versions": versions}
         new = path.with_suffix(".new")
         new.write_text(json.dumps(result, indent=1) + "\n")
         os.replace(new, path)
 
 
 def table() -> str:
-    """Draw strict F1 in per cent, calibration error and illegal tags on test, a row for each way to decode."""
+    """Draw strict F1 in per cent, calibration error and illegal tags on test: means over the taggers of a data set."""
     results = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    heading = " | ".join(f"{one['data']}: F1, calibration error, illegal" for one in results)
-    lines = [f"| way to decode | {heading} |", "| --- |" + " --- |" * len(results)]
-    for rows in zip(*(one["rows"] for one in results), strict=True):
-        lines.append(f"| {rows[0]['way']} | {' | '.join(map(cell, rows))} |")
-    for name, summary in (("mean", statistics.fmean), ("lowest F1", min), ("highest F1", max)):
-        cells = []
-        for one in results:
-            error = statistics.fmean(fit["calibration_error"] for fit in one["fits"])
-            f1 = f"{100 * summary(fit['f1'] for fit in one['fits']):.2f}"
-            cells.append(f"{f1}, {error:.3f}, 0" if name == "mean" else f1)
-        lines.append(f"| chain, fitted to half of dev, {name} of {HALVES} | {' | '.join(cells)} |")
+    sets = {data: [one for one in results if one["data"] == data] for data in EPOCHS}
+    heading = " | ".join(f"{data}: F1, calibration error, illegal" for data in sets)
+    lines = [f"| way to decode, mean of {len(SEEDS)} taggers | {heading} |", "| --- |" + " --- |" * len(sets)]
+    for place, row in enumerate(results[0]["rows"]):
+        cells = [cell([one["rows"][place] for one in group]) for group in sets.values()]
+        lines.append(f"| {row['way']} | {' | '.join(cells)} |")
+    cells = [cell([fit for one in group for fit in one["fits"]]) for group in sets.values()]
+    lines.append(f"| chain, fitted to half of dev, mean of {HALVES} halves | {' | '.join(cells)} |")
+    gains = [
+        [fit["f1"] - of(one, "chain, not fitted") for one in group for fit in one["fits"]] for group in sets.values()
+    ]
+    for name, summary in (("lowest", min), ("highest", max)):
+        cells = [f"{100 * summary(group):+.2f}" for group in gains]
+        lines.append(f"| what a fit changes on test, {name} | {' | '.join(cells)} |")
     slowest = max(fit["seconds"]["cpu"] for one in results for fit in one["fits"])
     return "\n".join([*lines, "", f"The slowest of the fits took {slowest:.1f} s of CPU."])
 
 
-def cell(row: dict[str, Any]) -> str:
-    error = row["calibration_error"]
-    shown = [f"{100 * row['f1']:.2f}", "-" if error is None else f"{error:.3f}"]
-    return ", ".join([*shown, "-" if row["illegal"] is None else str(row["illegal"])])
+def of(result: dict[str, Any], way: str) -> float:
+    return next(row["f1"] for row in result["rows"] if row["way"] == way)
+
+
+def cell(rows: list[dict[str, Any]]) -> str:
+    shown = [f"{100 * statistics.fmean(row['f1'] for row in rows):.2f}"]
+    for name, form in (("calibration_error", ".3f"), ("illegal", ".0f")):
+        known = [row[name] for row in rows if row[name] is not None]
+        shown.append(format(statistics.fmean(known), form) if known else "-")
+    return ", ".join(shown)
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """What became of the annotations of a data set, on its way from spans over text to words and tags."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 __all__ = ["FATES", "Account"]
@@ -26,17 +26,17 @@ class Account:
         notes: what else was found, such as relations that are ignored, and how often.
     """
 
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
+    counts: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     examples: dict[str, list[str]] = field(default_factory=dict)
     notes: Counter[str] = field(default_factory=Counter)
 
     def keep(self, kind: str) -> None:
         """Count a span that is as it was."""
-        self.counts.setdefault(kind, Counter())["kept"] += 1
+        self.counts[kind]["kept"] += 1
 
     def add(self, fate: str, kind: str, where: str, text: str, why: str = "") -> None:
         """Count a span that is not kept, and take it as an example if it is among the first ones of its fate."""
-        self.counts.setdefault(kind, Counter())[fate] += 1
+        self.counts[kind][fate] += 1
         if len(shown := self.examples.setdefault(fate, [])) < SHOWN:
             shown.append(f"{where}: {kind} {text!r:.80}" + (f" ({why})" if why else ""))
 

@@ -148,9 +148,11 @@ class _Alignment:
         """Return the entities by their words, in order; split words where the rules say so."""
         text, entities = self.document.text, []
         for one in self.document.annotations:
-            start, end = without_blanks(text, one.start, one.end)
-            fate = "kept" if (start, end) == one[:2] else "moved"
-            entities.append(_Entity(start, end, one, fate))
+            start, end = one[:2]
+            if text[start].isspace() or text[end - 1].isspace():
+                entities.append(_Entity(*without_blanks(text, start, end), one, "moved"))
+            else:
+                entities.append(_Entity(start, end, one))
         entities = self._on_borders(self._without_overlaps(entities))
         if self.rules.on_misaligned == "expand":
             entities = self._without_overlaps(entities)
@@ -167,8 +169,7 @@ class _Alignment:
     def _borders(self) -> tuple[Sequence[int], Sequence[int]]:
         """Return where words start, and where they end."""
         if self.borders is None:
-            starts, ends = zip(*self.words, strict=True) if self.words else ((), ())
-            self.borders = starts, ends
+            self.borders = [start for start, _ in self.words], [end for _, end in self.words]
         return self.borders
 
     def _count(self, one: _Entity, fate: str, why: str = "") -> None:
