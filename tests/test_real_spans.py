@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from exports import brat, exports_of
+from typer.testing import CliRunner
 
+import run_ner
+from bert_crf_command.app import app
 from modeling_bert_crf.readers.files import read_file
 from modeling_bert_crf.readers.spans import SpanRules
 from modeling_bert_crf.schemes import tags_to_spans
@@ -39,3 +42,26 @@ def test_sentences_come_back_from_every_format(path, tmp_path):
 
     for name, written in paths.items():
         assert [(one.words, one.tags) for one in read_file(written, rules=AT_BLANKS)] == expected, name
+
+
+def test_a_run_on_a_converted_set_is_the_run_on_the_set(command, tmp_path):
+    """Prodigy's records say what the words are, so that nothing is left to a splitter."""
+    path = Path(FOLDER) / "uner_danish_ddt" / "dev.conll"
+    converted = tmp_path / "dev.jsonl"
+    done = CliRunner().invoke(app, ["convert", str(path), str(converted), "--format", "prodigy"])
+    assert done.exit_code == 0, done.output
+    weights = []
+    for name, file in (("columns", path), ("records", converted)):
+        out = tmp_path / name
+        run_ner.main(
+            command(
+                train_file=file,
+                validation_file=file,
+                test_file=None,
+                output_dir=out,
+                do_predict=None,
+                text_unit="text",
+            )
+        )
+        weights.append((out / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
