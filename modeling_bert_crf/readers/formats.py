@@ -39,11 +39,8 @@ def _has(name: str) -> Callable[[Any], bool]:
 def _is_prodigy(record: Any) -> bool:
     if not isinstance(record, Mapping) or not isinstance(record.get("text"), str):
         return False
-    if not isinstance(record.get("spans", []), list):
-        return False
-    return (
-        "_input_hash" in record or "answer" in record or ("spans" in record and isinstance(record.get("tokens"), list))
-    )
+    has_words = "spans" in record and isinstance(record.get("tokens"), list)
+    return has_words or "_input_hash" in record or ("answer" in record and isinstance(record.get("spans", []), list))
 
 
 def _is_argilla(record: Any) -> bool:
