@@ -16,7 +16,7 @@ from .frame import show_traceback, visible
 
 __all__ = ["VERBS", "Commands", "app", "main"]
 
-VERBS = ("train", "tag", "convert", "wrap", "threshold", "upgrade", "export", "report", "demo")
+VERBS = ("train", "diagnose", "tag", "convert", "wrap", "threshold", "upgrade", "export", "report", "demo")
 """Each is a module of this package whose `COMMAND` was made by `frame.verb`. It imports `modeling_bert_crf` within its
 functions, so that `--help` is quick. A user's mistake ends in `typer.BadParameter`, or `in_one_sentence`."""
 

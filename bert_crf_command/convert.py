@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .frame import CommandError, in_one_sentence, say, verb
-from .labelled import Annotator, DataFormat, Overlap
+from .labelled import Annotator, DataFormat, Overlap, check_format
 from .tag import Consistent, OutputFormat
 
 if TYPE_CHECKING:  # since importing these takes seconds
@@ -152,12 +152,11 @@ def _documents(
 ) -> "Iterator[Document]":
     """Read texts with spans as they come; words and tags all at once, since only then their scheme is known."""
     from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.formats import FORMATS, OF_SENTENCES, find_format, read_documents
+    from modeling_bert_crf.readers.formats import OF_SENTENCES, find_format, read_documents
     from modeling_bert_crf.readers.labelled import understand
     from modeling_bert_crf.writers.merging import documents_of_sentences
 
-    if data_format is not None and data_format not in FORMATS:
-        raise CommandError(f"--data_format must be one of {', '.join(FORMATS)}, got {data_format}")
+    check_format(data_format)
     name = find_format(source, data_format, ask)
     if name not in OF_SENTENCES:
         return read_documents(source, name, ask)

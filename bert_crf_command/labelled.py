@@ -20,6 +20,7 @@ __all__ = [
     "OnMisaligned",
     "OnOverlap",
     "Overlap",
+    "check_format",
     "read_labelled",
 ]
 
@@ -79,6 +80,18 @@ class Asked(NamedTuple):
     annotator: str = "error"
 
 
+def check_format(data_format: str | None) -> None:
+    """Refuse what is no name of a format.
+
+    Raises:
+        CommandError: naming those that there are.
+    """
+    from modeling_bert_crf.readers.formats import FORMATS
+
+    if data_format not in (None, *FORMATS):
+        raise CommandError(f"--data_format must be one of {', '.join(FORMATS)}, got {data_format!r}")
+
+
 def read_labelled(path: Path, asked: Asked, tokenizer: Any, config: Any) -> "Labelled":
     """Read labelled data with the words of a tagger, and say what became of spans.
 
@@ -87,14 +100,12 @@ def read_labelled(path: Path, asked: Asked, tokenizer: Any, config: Any) -> "Lab
         DataError: if the data cannot be read.
     """
     from modeling_bert_crf.readers.files import read_file
-    from modeling_bert_crf.readers.formats import FORMATS
     from modeling_bert_crf.readers.labelled import understand
     from modeling_bert_crf.readers.marks import Ask
     from modeling_bert_crf.readers.spans import SpanRules
     from modeling_bert_crf.splitters import split_texts
 
-    if asked.data_format not in (None, *FORMATS):
-        raise CommandError(f"--data_format must be one of {', '.join(FORMATS)}, got {asked.data_format!r}")
+    check_format(asked.data_format)
     split = partial(split_texts, tokenizer, splitter=config.word_splitter)
     rules = SpanRules(split, config.text_unit == "sentence", str(asked.on_misaligned), str(asked.on_overlap))
     ask = Ask(annotator=asked.annotator)

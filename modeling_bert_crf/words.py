@@ -185,7 +185,7 @@ def encode_documents(
     """
     limit = tokenizer.model_max_length if max_length is None else max_length
     distinct = {word for document in documents for sentence in document for word in sentence}
-    habits, pieces_of = _pieces(tokenizer, [word for word in distinct if isinstance(word, str)])
+    habits, pieces_of = pieces_of_words(tokenizer, [word for word in distinct if isinstance(word, str)])
     special = len(habits.opening) + len(habits.closing)
     capacity = limit - special
     if capacity < 1:
@@ -256,8 +256,12 @@ def _rows(borders: list[int], sentence: range, room: _Room) -> Iterator[tuple[ra
     yield from ((stretch, range(*scored)) for stretch, scored in zip(stretches, cuts, strict=True))
 
 
-def _pieces(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]]:
-    """Write words in sub-tokens; return the tokenizer's habits as well."""
+def pieces_of_words(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str, Pieces]]:
+    """Write words in sub-tokens, each by itself; return the tokenizer's habits as well.
+
+    Raises:
+        ValueError: if a word holds half a character, or the tokenizer deletes it and has nothing to write in its place.
+    """
     _refuse_half_characters("word", words)
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id
     habits, rows = _rows_of(tokenizer, words)
@@ -582,12 +586,14 @@ __all__ = [
     "UNMARKED",
     "WORD_SHAPES",
     "Habits",
+    "Pieces",
     "Token",
     "Window",
     "blank_mark",
     "check_tokenizer",
     "encode_documents",
     "loses_case",
+    "pieces_of_words",
     "token_roles",
     "tokens_of",
     "unicode_fault",

@@ -2,6 +2,7 @@
 
 base.html       what all pages share
 entities.html   texts with their entities, as `bert-crf tag` writes them
+diagnosis.html  what `bert-crf diagnose` finds in labelled data
 report.html     the report on a run
 demo/           the parts of the demo's page
 """
