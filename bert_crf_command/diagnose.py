@@ -47,7 +47,7 @@ Name = Annotated[
         "--model",
         "--model_name_or_path",
         metavar="NAME",
-        help="The encoder that is to be trained, or a finished tagger: does it fit the data? Its weights are not read.",
+        help="An encoder to train, or a finished tagger: does it fit the data? Its weights are not read.",
     ),
 ]
 Labels = Annotated[
@@ -168,7 +168,7 @@ def _encoder(name: str, revision: str | None) -> "Encoder":
             config = family.config_class.from_pretrained(name, revision=revision)
             types = entity_types(config.labels, config.span_scheme)
         else:
-            config = configuration_for(family.config_class, stored)
+            config = configuration_for(family.config_class, stored, id2label={0: "O", 1: "B-X", 2: "I-X"})
         with torch.device("meta"):  # the model says how much it reads at once, and needs no weights for that
             room = family(config).max_length
     tokenizer = open_tokenizer(name, revision)

@@ -260,7 +260,7 @@ def pieces_of_words(tokenizer: Any, words: list[str]) -> tuple[Habits, dict[str,
     """Write words in sub-tokens, each by itself; return the tokenizer's habits as well.
 
     Raises:
-        ValueError: if a word holds half a character, or the tokenizer deletes it and has nothing to write in its place.
+        ValueError: if a word holds half a character, or is deleted and there is nothing to write in its place.
     """
     _refuse_half_characters("word", words)
     unknown = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.mask_token_id

@@ -13,11 +13,15 @@ __all__ = ["check_agreement"]
 
 FEW = 0.2
 """If a smaller share of its places is tagged otherwise, words are probably tagged wrongly there."""
-_USUAL = f"{1 - FEW:.0%}".replace("%", " %")
 LEAST = 4
 """Of words that stand in fewer places nobody can tell what is usual."""
+STRANGE = 0.01
+"""The same of words that are hardly ever an entity."""
 LONGEST = 8
 """Words of longer entities are not looked for outside of entities."""
+
+
+_USUAL, _NEVER = (f"{100 * (1 - most):.0f} %" for most in (FEW, STRANGE))
 
 
 class _Place(NamedTuple):
@@ -25,6 +29,15 @@ class _Place(NamedTuple):
     start: int
     end: int
     kind: str  # "" where the words are no entity
+
+
+class _Row(NamedTuple):
+    """Words that are tagged otherwise in a few of their places than in the rest."""
+
+    count: int  # of those few
+    total: int
+    odd: _Place  # the first of the few
+    usual: _Place  # the first of the others
 
 
 Form = tuple[str, ...]
@@ -70,16 +83,12 @@ def _retyped(forms: dict[Form, list[_Place]]) -> Iterator[Finding]:
     """Find entities that have another type than the same words have nearly everywhere else."""
     rows = []
     for places in forms.values():
-        counts = Counter(place.kind for place in places)
-        (usual, most), *others = counts.most_common()
-        if others and (len(places) - most) < FEW * len(places) and len(places) >= LEAST:
-            rows.append((len(places) - most, usual, [place for place in places if place.kind != usual], places))
-    rows.sort(key=lambda row: len(row[3]) / row[0], reverse=True)
-    if count := sum(row[0] for row in rows):
-        examples = [example for _, usual, odd, places in rows for example in _pair(odd[0], usual, places)]
-        text = f"words that have one type in more than {_USUAL} of their places have another one in "
-        text += plural(count, "place")
-        yield Finding(WARNING, "retyped", "", text, "look whether it is meant", count, examples[: 2 * SHOWN])
+        usual, most = Counter(place.kind for place in places).most_common(1)[0]
+        if most < len(places) and _is_rare(len(places) - most, len(places)):
+            odd = [place for place in places if place.kind != usual]
+            rows.append(_Row(len(odd), len(places), odd[0], next(place for place in places if place.kind == usual)))
+    what = f"have one type in more than {_USUAL} of their places have another one"
+    yield from _found(WARNING, "retyped", what, rows)
 
 
 def _add_outside(part: Part, forms: dict[Form, list[_Place]]) -> None:
@@ -102,30 +111,29 @@ def _outside(forms: dict[Form, list[_Place]]) -> Iterator[Finding]:
     """Find words that are an entity nearly everywhere, and words that hardly ever are."""
     missed, strange = [], []
     for places in forms.values():
-        outside = sum(not place.kind for place in places)
-        inside = len(places) - outside
-        if len(places) >= LEAST and 0 < outside < FEW * len(places):
-            missed.append((inside / outside, outside, places))
-        elif inside and inside < 0.01 * len(places) and outside >= 20:
-            strange.append((outside / inside, inside, places))
-    says = {
-        "missed_entities": (WARNING, missed, False, f"an entity in more than {_USUAL} of their places are none"),
-        "strange_entities": (NOTE, strange, True, "no entity in more than 99 % of their places are one"),
-    }
-    for code, (severity, rows, is_entity, what) in says.items():
-        rows.sort(key=lambda row: row[0], reverse=True)
-        if count := sum(row[1] for row in rows):
-            examples = []
-            for *_, places in rows[:SHOWN]:
-                for wanted in (is_entity, not is_entity):
-                    examples.append(_example(next(place for place in places if bool(place.kind) is wanted)))
-            text = f"words that are {what} in {plural(count, 'place')}"
-            yield Finding(severity, code, "", text, "look whether it is meant", count, examples)
+        outside = next((place for place in places if not place.kind), None)
+        if outside is not None:
+            total, inside = len(places), sum(bool(place.kind) for place in places)
+            if _is_rare(total - inside, total):
+                missed.append(_Row(total - inside, total, outside, places[0]))
+            elif inside < STRANGE * total:
+                strange.append(_Row(inside, total, places[0], outside))
+    yield from _found(WARNING, "missed", f"are an entity in more than {_USUAL} of their places are none", missed)
+    yield from _found(NOTE, "strange", f"are no entity in more than {_NEVER} of their places are one", strange)
 
 
-def _pair(odd: _Place, usual: str, places: Sequence[_Place]) -> list[Example]:
-    """Return a place, and one where the same words are tagged as usual."""
-    return [_example(odd), _example(next(place for place in places if place.kind == usual))]
+def _is_rare(count: int, total: int) -> bool:
+    return total >= LEAST and count < FEW * total
+
+
+def _found(severity: str, code: str, what: str, rows: list[_Row]) -> Iterator[Finding]:
+    """Report words that are tagged otherwise in a few of their places, the clearest first."""
+    if rows:
+        rows.sort(key=lambda row: row.total / row.count, reverse=True)
+        count = sum(row.count for row in rows)
+        examples = [_example(place) for row in rows[:SHOWN] for place in (row.odd, row.usual)]
+        text = f"words that {what} in {plural(count, 'place')}"
+        yield Finding(severity, code, "", text, "look whether it is meant", count, examples)
 
 
 def _example(place: _Place) -> Example:

@@ -15,7 +15,9 @@ data are probably wrong. Note: something to know."""
 SHOWN = 3
 """So many examples of a finding are kept, at most; where two places contradict each other, so many pairs."""
 _AROUND = 5
-_MOST = 120
+"""So many words are shown on each side."""
+_MOST, _WORD = 120, 30
+"""How many characters are shown of what is marked, and of each word around it."""
 
 
 class Example(NamedTuple):
@@ -72,12 +74,13 @@ def in_context(sentence: Sentence, start: int = 0, end: int = 0, kind: str = "")
         return Example(sentence.where(start), _cut(" ".join(words)))
     first, last = max(0, start - _AROUND), min(len(words), end + _AROUND)
     marked = f"[{_cut(' '.join(words[start:end]))}{f' {kind}' if kind else ''}]"
-    parts = ["..." * (first > 0), *words[first:start], marked, *words[end:last], "..." * (last < len(words))]
+    before, after = (" ".join(_cut(word, _WORD) for word in part) for part in (words[first:start], words[end:last]))
+    parts = ["..." * (first > 0), before, marked, after, "..." * (last < len(words))]
     return Example(sentence.where(start), " ".join(filter(None, parts)))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MOST else text[:_MOST] + "..."
+def _cut(text: str, most: int = _MOST) -> str:
+    return text if len(text) <= most else text[:most] + "..."
 
 
 def share(count: int, total: int) -> str:

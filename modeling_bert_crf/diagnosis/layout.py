@@ -12,6 +12,8 @@ LONG = 300
 """No sentence has more words, but a file without empty lines has."""
 SINGLE = 0.5
 """If a larger share of the sentences has one word, there is an empty line behind each word."""
+LEAST, LEAST_SHARE = 100, 0.05
+"""So many sentences, or such a share of a part, without an entity are worth a look."""
 CHANCE = 1e-6
 """A stretch without entities is reported if it is less probable than this in data annotated alike from end to end."""
 
@@ -51,11 +53,11 @@ def _bare_stretch(part: Part) -> Iterator[Finding]:
     bare = sum(not spans for spans in part.spans)
     # The share is that of the other sentences: a stretch must not make itself probable.
     without = (bare - longest + 1) / (count - longest + 1)
-    if longest and log(count) + longest * log(without) < log(CHANCE):
+    if longest >= min(LEAST, LEAST_SHARE * count) and log(count) + longest * log(without) < log(CHANCE):
         first, last = part.sentences[start], part.sentences[start + longest - 1]
-        text = (
-            f"no entity in {plural(longest, 'sentence')} on end, and one in {share(count - bare, count - longest)} of "
-        )
-        text += "the others: were these annotated?"
+        others = share(count - bare, count - longest)
+        text = f"no entity in {plural(longest, 'sentence')} on end, though {others} of the others have one"
         examples = [in_context(first), in_context(last)]
-        yield Finding(WARNING, "bare_stretch", part.name, text, "leave out what was not", longest, examples)
+        yield Finding(
+            WARNING, "bare_stretch", part.name, text, "leave them out if nobody has annotated them", longest, examples
+        )

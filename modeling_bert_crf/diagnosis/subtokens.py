@@ -16,7 +16,7 @@ MANY_UNKNOWN, MOST_UNKNOWN = 0.02, 0.2
 """Shares of words with a piece that the tokenizer does not know, from which on there is a warning, and an error. In
 the language of the tokenizer the share is about 0.01."""
 MANY_PIECES = 2.2
-"""Sub-tokens per word, from which on the vocabulary seems to be of another language; in its own there are 1.1 to 1.6."""
+"""Sub-tokens per word, from which on the vocabulary seems to be of another language; 1.1 to 1.6 are usual."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ def check_subtokens(parts: Sequence[Part], encoder: Encoder) -> Iterator[Finding
             own = counts[part.name]
             yield from _lengths(part, own, pieces, special, encoder)
             yield from _unknown(part, own, unknown, encoder)
-            yield from _deleted(part, {word for word in own if word in unknown and unknown[word]})
+            yield from _deleted(part, {word for word in own if unknown.get(word)})
             yield from _unlearnt(part, encoder)
 
 
@@ -69,24 +69,19 @@ def _lengths(
     whole = sum(count for word, count in own.items() if len(pieces[word].ids) == 1)
     rate = total / own.total()
     text = f"{rate:.2f} sub-tokens a word, {share(whole, own.total())} of the words are one"
+    lengths = [special + sum(len(pieces[word].ids) for word in one.words) for one in part.sentences]
+    text += f"; the longest sentence has {max(lengths):,} sub-tokens, and the encoder reads {encoder.max_length:,}"
     if rate >= MANY_PIECES:
-        text += ": is this a tokenizer for this language?"
-        yield Finding(WARNING, "many_subtokens", part.name, text, "try a model of the language, or a multilingual one")
+        cure = "a model of the language, or a multilingual one, may fit better"
+        yield Finding(WARNING, "many_subtokens", part.name, text, cure)
     else:
         yield Finding(NOTE, "subtokens", part.name, text)
-    lengths = [special + sum(len(pieces[word].ids) for word in one.words) for one in part.sentences]
-    long = [index for index, length in enumerate(lengths) if length > encoder.max_length]
-    if not long:
-        text = f"the longest sentence has {max(lengths):,} of {encoder.max_length:,} sub-tokens"
-        yield Finding(NOTE, "lengths", part.name, text)
-        return
-    long.sort(key=lambda index: -lengths[index])
-    text = f"{plural(len(long), 'sentence is', 'sentences are')} longer than the encoder's {encoder.max_length:,} "
-    text += f"sub-tokens (the longest has {lengths[long[0]]:,}), and read in several windows"
-    examples = few(in_context(part.sentences[index]) for index in long)
-    yield Finding(
-        WARNING, "over_length", part.name, text, "split them, or take a model that reads more", len(long), examples
-    )
+    if long := [index for index, length in enumerate(lengths) if length > encoder.max_length]:
+        long.sort(key=lambda index: -lengths[index])
+        text = f"{plural(len(long), 'sentence is', 'sentences are')} too long to be read at once, and read in windows"
+        cure = "split them, or take a model that reads more"
+        examples = few(in_context(part.sentences[index]) for index in long)
+        yield Finding(WARNING, "over_length", part.name, text, cure, len(long), examples)
 
 
 def _unknown(part: Part, own: Counter[str], unknown: dict[str, bool], encoder: Encoder) -> Iterator[Finding]:
