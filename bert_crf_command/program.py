@@ -12,6 +12,8 @@ from typing import Any
 from transformers import set_seed
 
 from modeling_bert_crf import BiLSTMCRFForTokenClassification
+from modeling_bert_crf.diagnosis.diagnosis import gravest
+from modeling_bert_crf.diagnosis.parts import Part
 from modeling_bert_crf.doors.lock import FolderInUseError, locked
 from modeling_bert_crf.doors.terminal import show, visible, visible_logs
 from modeling_bert_crf.hub.answers import HubError
@@ -35,7 +37,7 @@ from modeling_bert_crf.training.reading import Reading
 from modeling_bert_crf.training.run_record import run_record
 from modeling_bert_crf.training.settings import settings_of_model
 from modeling_bert_crf.training.split_datasets import Datasets, make_datasets
-from modeling_bert_crf.training.splits import read_splits
+from modeling_bert_crf.training.splits import Split, read_splits
 from modeling_bert_crf.training.starting_model import load_model
 from modeling_bert_crf.training.stock_results import stock_results
 from modeling_bert_crf.training.trainer import CRFTrainer
@@ -108,6 +110,8 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
         )
     say = _sayer(output)
     say(overview(datasets, splits))
+    if output.writes and (found := _findings(splits)):
+        say("\n".join(found) + "\n")
 
     readings = {}
     if trained is not None:
@@ -117,6 +121,12 @@ def run(arguments: Arguments, options: dict[str, Any], program: Program) -> None
         say(recipe)
         readings = _train(trainer, model, datasets, output, checkpoint, record)
     finish(arguments, options, trainer, datasets, output, program, readings)
+
+
+def _findings(splits: Mapping[str, Split]) -> list[str]:
+    """Return the gravest of what `bert-crf diagnose` says of sentences that are in memory anyway."""
+    whole = [split for split in splits.values() if split.sentences is not None]
+    return gravest([Part(split.name, split.sentences or [], split.scheme) for split in whole])
 
 
 def _train(

@@ -22,6 +22,7 @@ ROOMS = {
     "scores": ["core", "readers"],
     "fitting": ["core", "readers", "scores"],
     "pages": ["doors"],
+    "diagnosis": ["core", "doors", "pages", "readers"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
     "export": ["core", "doors", "scores"],
@@ -29,6 +30,7 @@ ROOMS = {
     "command": [
         "core",
         "demo",
+        "diagnosis",
         "doors",
         "export",
         "fitting",

@@ -147,6 +147,8 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     )
     assert "crf, no decay" in said
     assert "train: 8 sentences, 24 words, tags in IOB2" in said
+    place = f"{files / 'test.conll'}:9"
+    assert f"\nerror: test: type WORK is missing in train: 1 entity cannot be found ({place})\n" in said
     assert re.search(r"WORK +0\.00 +0\.00 +0\.00 +1\n", said)
     assert any(
         "the model has no tag for type 'WORK': its 1 words cannot be found" in r.message for r in caplog.records

@@ -15,14 +15,14 @@ Line = tuple[str, str]
 def as_lines(diagnosis: Diagnosis) -> Iterator[Line]:
     """Yield lines: what was read, in tables, then the findings, each with its examples, then how many there are."""
     for row in _table(
-        [("part", "files", "format", "scheme", "documents", "sentences", "words", "entities")], diagnosis
+        [("part", "documents", "sentences", "words", "entities", "scheme", "format", "files")], diagnosis
     ):
         yield "", row
     if diagnosis.kinds:
         yield "", ""
         head = ("type", *(part.name for part in diagnosis.parts))
         rows = [(kind, *(f"{part.types[kind]:,}" for part in diagnosis.parts)) for kind in diagnosis.kinds]
-        for row in _aligned([head, *rows], 1):
+        for row in _aligned([head, *rows], range(1, len(head))):
             yield "", row
     for finding in diagnosis.findings:
         yield "", ""
@@ -35,14 +35,14 @@ def _table(rows: list[tuple[str, ...]], diagnosis: Diagnosis) -> Iterator[str]:
     rows += [
         (
             part.name,
-            files(part),
-            formats(part),
-            part.scheme or "none",
             *(f"{count:,}" for count in (part.documents, len(part.sentences), part.words, part.types.total())),
+            part.scheme or "none",
+            formats(part),
+            files(part),
         )
         for part in diagnosis.parts
     ]
-    return _aligned(rows, 4)
+    return _aligned(rows, range(1, 5))
 
 
 def files(part: Part) -> str:
@@ -56,12 +56,12 @@ def formats(part: Part) -> str:
     return ", ".join(dict.fromkeys(source.format or "?" for source in part.sources))
 
 
-def _aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
-    """Draw a table whose first columns hold words, and the others numbers."""
+def _aligned(rows: Sequence[Sequence[str]], numbers: range) -> Iterator[str]:
+    """Draw a table, of which some columns hold numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (
-            cell.ljust(width) if index < left else cell.rjust(width)
+            cell.rjust(width) if index in numbers else cell.ljust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         yield "  ".join(cells).rstrip()
@@ -70,8 +70,8 @@ def _aligned(rows: Sequence[Sequence[str]], left: int) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[Line]:
     where = f"{finding.part}: " if finding.part else ""
     yield finding.severity, f" [{finding.code}] {where}{finding.text}" + f"; {finding.cure}" * bool(finding.cure)
-    for place, text in finding.examples:
-        yield "", f"  {place}: {text}" if place else f"  {text}"
+    for one in finding.examples:
+        yield "", f"  {one.place}: {one.text}" if one.place else f"  {one.text}"
 
 
 def summary(diagnosis: Diagnosis) -> str:

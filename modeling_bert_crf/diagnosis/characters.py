@@ -14,9 +14,9 @@ _MOJIBAKE = re.compile("[\xc3\xc2][\x80-\xbf\u20ac\u201a\u2026\u2020\u2021\u2030
                        "\u2013\u2014\u2122\u203a]|\xe2\u20ac.|\ufffd")  # fmt: skip
 _MARKUP = re.compile(r"&(?:[a-z]{2,6}|#\d{2,5});|</?[a-z]{1,6}/?>")
 _BLANK = re.compile(r"\s")
-_INVISIBLE = {"Cc", "Cf", "Co", "Cn"}
-_JOINERS = "\u200c\u200d"
-"""They are part of how Persian, Indian scripts and emoji are written."""
+_INVISIBLE = {"Cc", "Cf"}
+_JOINERS = {"\u200c", "\u200d", *map(chr, range(0xE0020, 0xE0080))}
+"""They are part of how Persian, Indian scripts, emoji and flags are written."""
 
 
 def _is_invisible(word: str) -> bool:

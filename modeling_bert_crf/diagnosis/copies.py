@@ -4,12 +4,12 @@ What a model has seen in training it finds again in the test, and the score says
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, groupby
 from operator import attrgetter
 
 from ..readers.sentences import Sentence
-from .findings import ERROR, NOTE, SHOWN, WARNING, Example, Finding, few, in_context, share
+from .findings import ERROR, NOTE, WARNING, Example, Finding, few, in_context, share
 from .parts import TRAIN, Part, plural
 
 __all__ = ["check_copies", "key_of"]
@@ -29,7 +29,7 @@ def key_of(sentence: Sentence) -> str:
 
 def check_copies(parts: Sequence[Part]) -> Iterator[Finding]:
     """Find copies of sentences and documents."""
-    firsts = {part.name: _firsts(part) for part in parts}
+    firsts = {part.name: _firsts(part.sentences) for part in parts}
     # The pairs of a part with the training part come first, and are the ones that count.
     ordered = sorted(parts, key=lambda part: part.name != TRAIN)
     for one, other in combinations(ordered, 2):
@@ -43,9 +43,10 @@ def check_copies(parts: Sequence[Part]) -> Iterator[Finding]:
         yield from _within(part, firsts[part.name])
 
 
-def _firsts(part: Part) -> dict[str, Sentence]:
+def _firsts(sentences: Iterable[Sentence]) -> dict[str, Sentence]:
+    """Return sentences without their copies."""
     firsts: dict[str, Sentence] = {}
-    for sentence in part.sentences:
+    for sentence in sentences:
         firsts.setdefault(key_of(sentence), sentence)
     return firsts
 
@@ -59,25 +60,30 @@ def _sentences(one: Part, other: Part, known: Mapping[str, Sentence]) -> Iterato
     text = f"{plural(len(copies), 'sentence')} ({share(len(copies), len(long))}) of {LONG} or more words "
     text += f"{'stands' if len(copies) == 1 else 'stand'} in {one.name}, too"
     is_much = one.name == TRAIN and len(copies) > MUCH * len(long)
-    examples = []
-    for sentence in copies[:SHOWN]:
-        place, words = in_context(sentence)
-        examples.append(Example(f"{place}, {known[key_of(sentence)].where(0)}", words))
-    severity = ERROR if is_much else WARNING
+    examples = few(_pair(sentence, known) for sentence in _firsts(copies).values())
+    severity = ERROR if is_much else WARNING if one.name == TRAIN else NOTE
     yield Finding(severity, "sentence_in_two_parts", other.name, text, "keep each once", len(copies), examples)
+
+
+def _pair(sentence: Sentence, known: Mapping[str, Sentence]) -> Example:
+    """Return a sentence as an example, with the place of its copy."""
+    one = in_context(sentence)
+    return one._replace(place=f"{one.place} and {known[key_of(sentence)].where(0)}")
 
 
 def _documents(one: Part, other: Part, known: Mapping[str, Sentence]) -> Iterator[Example]:
     """Yield documents most of whose sentences stand in another part; a file without borders is no document here."""
-    if min(one.documents - len(one.sources), other.documents - len(other.sources)) < 1:
+    if not (_has_documents(one) and _has_documents(other)):
         return
     for _, group in groupby(other.sentences, key=attrgetter("source", "document")):
         document = [sentence for sentence in group if len(sentence.words) >= LONG]
         copied = [sentence for sentence in document if key_of(sentence) in known]
         if len(copied) >= 2 and 2 * len(copied) > len(document):
-            place, words = in_context(copied[0])
-            name = f"{document[0].document}: " if document[0].document else ""
-            yield Example(f"{place}, {known[key_of(copied[0])].where(0)}", f"{name}{words}")
+            yield _pair(copied[0], known)
+
+
+def _has_documents(part: Part) -> bool:
+    return part.documents > len({sentence.source for sentence in part.sentences})
 
 
 def _within(part: Part, firsts: Mapping[str, Sentence]) -> Iterator[Finding]:

@@ -54,7 +54,8 @@ class Diagnosis:
     def as_json(self) -> str:
         """Write all of it as JSON."""
         findings = [
-            {**asdict(one), "examples": [example._asdict() for example in one.examples]} for one in self.findings
+            {**asdict(one), "examples": [{**example._asdict(), "text": example.text} for example in one.examples]}
+            for one in self.findings
         ]
         return json.dumps(
             {

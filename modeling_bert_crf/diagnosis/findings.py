@@ -23,8 +23,17 @@ _MOST, _WORD = 120, 30
 class Example(NamedTuple):
     """Where a finding can be looked at."""
 
-    place: str  # a file and a line, or a file and a record
-    text: str
+    place: str  # a file and a line, or a file and a record; empty if it is no one place
+    before: str  # the words before those that it is about
+    words: str  # those that it is about; empty if it is about all of them
+    kind: str = ""  # what these are tagged as, or how characters in them are called that show nothing
+    after: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it in one line, with the words that it is about in brackets."""
+        marked = f"[{self.words}{f' {self.kind}' if self.kind else ''}]" if self.words else ""
+        return " ".join(filter(None, (self.before, marked, self.after)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ def few(examples: Iterable[Example], most: int = SHOWN) -> tuple[Example, ...]:
 
 
 def in_context(sentence: Sentence, start: int = 0, end: int = 0, kind: str = "") -> Example:
-    """Return words of a sentence as an example, in brackets, among the words around them.
+    """Return words of a sentence as an example, among the words around them.
 
     Args:
         sentence: that they stand in.
@@ -71,12 +80,11 @@ def in_context(sentence: Sentence, start: int = 0, end: int = 0, kind: str = "")
     """
     words = sentence.words
     if start == end:
-        return Example(sentence.where(start), _cut(" ".join(words)))
+        return Example(sentence.where(start), _cut(" ".join(words)), "")
     first, last = max(0, start - _AROUND), min(len(words), end + _AROUND)
-    marked = f"[{_cut(' '.join(words[start:end]))}{f' {kind}' if kind else ''}]"
-    before, after = (" ".join(_cut(word, _WORD) for word in part) for part in (words[first:start], words[end:last]))
-    parts = ["..." * (first > 0), before, marked, after, "..." * (last < len(words))]
-    return Example(sentence.where(start), " ".join(filter(None, parts)))
+    before = ["..."] * (first > 0) + [_cut(word, _WORD) for word in words[first:start]]
+    after = [_cut(word, _WORD) for word in words[end:last]] + ["..."] * (last < len(words))
+    return Example(sentence.where(start), " ".join(before), _cut(" ".join(words[start:end])), kind, " ".join(after))
 
 
 def _cut(text: str, most: int = _MOST) -> str:

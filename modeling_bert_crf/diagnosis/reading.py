@@ -60,13 +60,14 @@ def read_part(name: str, paths: Sequence[Path], how: How) -> tuple[Part, list[Fi
     ask, overlaps = Ask(how.word_column, how.tag_column, how.annotator), list[Example]()
     sentences, sources, findings = list[Sentence](), list[Source](), list[Finding]()
     for path in paths:
-        found = ""
+        found, before = "", len(sentences)
         try:
             found = find_format(path, how.data_format, ask)
             for sentence in _sentences(path, found, how, ask, overlaps):
                 sentences.append(sentence)
         except DataError as error:
-            findings.append(Finding(ERROR, "unreadable", name, str(error), "only what stands before it was looked at"))
+            cure = "only what stands before it was looked at" if len(sentences) > before else ""
+            findings.append(Finding(ERROR, "unreadable", name, str(error), cure))
         sources.append(Source(str(path), found))
         if found == "conll":
             findings += _columns(name, path, how)
@@ -97,7 +98,7 @@ def _watched(documents: Iterable[Document], overlaps: list[Example]) -> Iterator
                 both = " with ".join(
                     f"{some.kind} {document.text[some.start : some.end]!r:.60}" for some in (one, other)
                 )
-                overlaps.append(Example(document.where, both))
+                overlaps.append(Example(document.where, both, ""))
         yield document
 
 
@@ -119,11 +120,17 @@ def _of_account(name: str, account: Account, overlaps: list[Example], rules: Spa
             is_refused = fate == "split" and rules.on_misaligned == "error"
             end = "end " if fate == "split" else "are "
             verb = end if count > 1 else {"end ": "ends ", "are ": "is "}[end]
-            examples = [Example(*example.split(": ", 1)) for example in account.examples.get(fate, [])]
+            examples = [_of_text(example) for example in account.examples.get(fate, [])]
             said = f"{plural(count, 'annotation')} {verb}{text}"
             yield Finding(ERROR if is_refused else WARNING, code, name, said, cure, count, few(examples))
     for note, count in sorted(account.notes.items()):
         yield Finding(NOTE, "reader", name, f"{note}: {count:,}", count=count)
+
+
+def _of_text(example: str) -> Example:
+    """Part an account's example into its place and what stands there."""
+    place, _, text = example.partition(": ")
+    return Example(place, text, "")
 
 
 def _columns(name: str, path: Path, how: How) -> Iterator[Finding]:
@@ -160,7 +167,7 @@ def _understood(
     if all(tag.isdecimal() for tag in places):
         tags = ", ".join(map(repr, places))[:60]
         cure = "give their names, in order, with --label_list"
-        place = Example(next(iter(places.values())), tags)
+        place = Example(next(iter(places.values())), tags, "")
         return [], None, [Finding(ERROR, "numeric_tags", name, f"the tags are numbers, {tags}", cure, 1, (place,))]
     try:
         spelling = find_spelling(places)
