@@ -6,6 +6,7 @@ frame.py        what all verbs share: how a mistake ends, and the arguments that
 train.py        the verb `train`, which `run_ner.py` calls too: what can be answered without torch
 options.py      its command line, help and files of options, read by `options.json`
 program.py      what it then does, step by step
+diagnose.py     the verb `diagnose`, which looks at labelled data before a run
 tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and terminal.py write
 labelled.py     labelled data of `wrap`, `threshold` and `export`
 convert.py      the verb `convert`, which writes as `tag` does

@@ -36,6 +36,8 @@ SCHEMES, SPLIT, DATA, FIT = (
     "test_fitting.py -k 'fit or chain'",
 )
 
+DIAGNOSIS = "test_diagnosis.py"
+
 MUTANTS = [
     *of(
         "modeling_crf.py",
@@ -1151,5 +1153,61 @@ MUTANTS = [
             "test_fitting.py -k search_begins",
         ),
         ("torch.arange(tags.shape[1]) < lengths[:, None]", "torch.arange(tags.shape[1]) <= lengths[:, None]", FIT),
+    ),
+    *of(
+        "diagnosis/types.py",
+        ("if kind not in train.types:", "if kind in train.types:", DIAGNOSIS),
+        ("if count < RARE:", "if count <= RARE:", DIAGNOSIS),
+        ('"".join(filter(str.isalnum, kind)).casefold()', "kind", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/copies.py",
+        ('"".join(sentence.words).casefold()', '"".join(sentence.words)', DIAGNOSIS),
+        ("is_much = one.name == TRAIN and", "is_much = one.name != TRAIN and", DIAGNOSIS),
+        ("2 * len(copied) > len(document)", "len(copied) > len(document)", DIAGNOSIS),
+        ("return part.documents > len", "return part.documents >= len", DIAGNOSIS),
+        ("WARNING if count > MANY * len(long)", "WARNING if count < MANY * len(long)", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/agreement.py",
+        ("if other != spans:", "if len(other) < len(spans):", DIAGNOSIS),
+        ("total >= LEAST and count < FEW * total", "total >= LEAST and count > FEW * total", DIAGNOSIS),
+        ("inside < STRANGE * total", "inside < 10 * STRANGE * total", DIAGNOSIS),
+        ("if tags[end - 1] != OUTSIDE:", "if tags[start] != OUTSIDE:", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/spans.py",
+        ("return len(word) <= 4 or", "return len(word) < 2 or", DIAGNOSIS),
+        ("open_ones.pop() != _PAIRS[letter]", "open_ones.pop() == _PAIRS[letter]", DIAGNOSIS),
+        ("most = max(LONG, TIMES * usual)", "most = TIMES * usual", DIAGNOSIS),
+        ("one[1] == other[0] and one[2] == other[2]", "one[1] < other[0] and one[2] == other[2]", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/layout.py",
+        ("(bare - longest + 1) / (count - longest + 1)", "(bare + 1) / (count + 1)", DIAGNOSIS),
+        ("len(single) > SINGLE * count", "len(single) < SINGLE * count", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/characters.py",
+        ('_INVISIBLE = {"Cc", "Cf"}', '_INVISIBLE = {"Cc"}', DIAGNOSIS),
+        ("in _INVISIBLE and letter not in _JOINERS", "in _INVISIBLE", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/subtokens.py",
+        ("if length > encoder.max_length", "if length >= encoder.max_length", DIAGNOSIS),
+        ("special + sum(", "sum(", DIAGNOSIS),
+        ("tokenizer.unk_token not in", "tokenizer.unk_token in", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/reading.py",
+        ("pairwise([None, *sentence.tags, None])", "pairwise(sentence.tags)", DIAGNOSIS),
+        ("if other.start < one.end:", "if other.start <= one.end:", DIAGNOSIS),
+        ('"longest" if rules.on_overlap == "error"', '"error" if rules.on_overlap == "error"', DIAGNOSIS),
+        ("severity = WARNING if repaired else ERROR", "severity = ERROR", DIAGNOSIS),
+    ),
+    *of(
+        "diagnosis/diagnosis.py",
+        ("shown = findings[: max(most, errors)]", "shown = findings[:most]", DIAGNOSIS),
+        ("if finding.severity != NOTE]", "if finding.severity]", DIAGNOSIS),
     ),
 ]

@@ -66,7 +66,8 @@ def missing(data):
 
 
 def rare(data):
-    data["train"][0][3][1] = "B-ORG"
+    for number in range(19):
+        data["train"][2 * number][3][1] = "B-ORG" if number < 9 else "B-DAY"
 
 
 def similar(data):
@@ -128,7 +129,7 @@ def marked(data):
     for number in range(30):
         data["train"][2 * number][2][0] = data["train"][2 * number + 1][4][0] = "met"
     data["train"] += [tagged(f"w{number} met met met v{number}", "O O O O O") for number in range(20)]
-    data["train"][6][2][1] = "B-LOC"
+    data["train"][6][2][1] = data["train"][1][3][1] = "B-LOC"  # of 56 times that "near" is there, one is not so few
 
 
 def comma(data):
@@ -199,12 +200,10 @@ def texts(*records):
     return plant
 
 
-FACE = "\U0001f600"
-LINE = {"train": 5 * 10 + 5 * 10}
 PLANTED = [
     ("error", "illegal_tags", illegal, r"1 tag breaks .* 'I-LOC' after 'O' \(1\)", "train.conll:14"),
     ("error", "type_missing_in_train", missing, r"type ORG is missing in train: 1 entity cannot", "test.conll:4"),
-    ("warning", "rare_type", rare, r"type ORG is rare: 1 entity", "train.conll:4"),
+    ("warning", "rare_type", rare, r"type ORG is rare: 9 entities", "train.conll:4"),
     ("warning", "similar_types", similar, r"the types Loc and LOC differ in how", "train.conll:6"),
     ("error", "no_entities", without, r"no entity in 28 sentences", "test.conll:1"),
     ("note", "schemes_differ", in_bilou, r"train in IOB2, validation in IOB2, test in BILOU", None),
@@ -316,6 +315,32 @@ def test_letters_of_other_scripts_are_not_suspected(tmp_path):
     data["train"].append(tagged(words, "O " * 9))
 
     assert found_in(tmp_path, data).findings == []
+
+
+def test_a_file_without_borders_is_no_document(tmp_path):
+    data = clean()
+    data["test"] = data["train"][:20]
+
+    assert {one.code for one in found_in(tmp_path, data).findings} == {"sentence_in_two_parts"}
+
+
+def test_words_of_which_some_are_an_entity_are_not_missed(tmp_path):
+    data = clean()
+    data["train"] += [tagged(f"Bo{number} saw Port Oslo", "B-PER O B-LOC I-LOC") for number in range(500, 506)]
+    data["train"].append(tagged("Bo507 saw Port Oslo", "B-PER O O B-LOC"))
+
+    assert found_in(tmp_path, data).findings == []
+
+
+def test_of_annotations_that_overlap_one_is_looked_at(tmp_path):
+    data = {"train": lines({"text": "Port Oslo!", "entities": [[0, 9, "LOC"], [5, 9, "LOC"], [9, 10, "LOC"]]})}
+
+    diagnosis = found_in(tmp_path, data)
+
+    assert diagnosis.parts[0].types == {"LOC": 2}
+    (found,) = [one for one in diagnosis.findings if one.severity == "error"]
+    assert (found.code, found.count) == ("overlapping_spans", 1)
+    assert found.examples[0].text == "LOC 'Port Oslo' with LOC 'Oslo'"
 
 
 def test_parts_of_speech_are_no_entities(tmp_path):
@@ -491,7 +516,8 @@ def test_the_page_shows_all_findings_and_runs_nothing(run, tmp_path):
 
 def test_a_run_is_told_all_errors_and_the_first_warnings(tmp_path):
     data = clean()
-    for plant in (missing, rare, comma, bracket, contradiction):
+    data["train"][0][3][1] = "B-ORG"
+    for plant in (missing, comma, bracket, contradiction):
         plant(data)
     data["test"][2][3][1] = "B-DAY"
     parts = found_in(tmp_path, data).parts
@@ -503,4 +529,5 @@ def test_a_run_is_told_all_errors_and_the_first_warnings(tmp_path):
         f"({tmp_path / 'train.conll'}:22)",
         "and 2 more; bert-crf diagnose shows all, with examples",
     ]
+    assert gravest(parts, most=0)[1:] == ["and 4 more; bert-crf diagnose shows all, with examples"]
     assert gravest(found_in(tmp_path, clean()).parts) == []

@@ -22,7 +22,7 @@ ROOMS = {
     "scores": ["core", "readers"],
     "fitting": ["core", "readers", "scores"],
     "pages": ["doors"],
-    "diagnosis": ["core", "doors", "pages", "readers"],
+    "diagnosis": ["core", "pages", "readers"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
     "export": ["core", "doors", "scores"],
