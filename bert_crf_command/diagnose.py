@@ -22,10 +22,10 @@ __all__ = ["COMMAND", "diagnose"]
 
 _SPLITS = {
     "train": {"train", "training", "trn"},
-    "validation": {"dev", "devel", "valid", "validation", "val"},
-    "test": {"test", "testing", "tst"},
+    "validation": {"dev", "devel", "valid", "validation", "val", "testa"},
+    "test": {"test", "testing", "tst", "testb"},
 }
-"""What files of a split are usually called."""
+"""What files of a split are usually called; those of CoNLL-2003 are called testa and testb."""
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
 Files = Annotated[
@@ -131,7 +131,7 @@ def _parts(files: Iterable[Path], named: Mapping[str, Sequence[Path]]) -> dict[s
     """Say of which part each file is, the parts of the usual splits first."""
     found = {name: list(paths) for name, paths in named.items()}
     for path in files:
-        words = set(re.findall("[a-z]+", path.stem.lower()))
+        words = set(re.findall("[a-z]+", path.name.lower()))
         split = next((name for name, usual in _SPLITS.items() if words & usual), None)
         name = split or (str(path) if path.stem in found else path.stem)
         found.setdefault(name, []).append(path)

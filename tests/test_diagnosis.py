@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from bert_crf_command.app import app
 from modeling_bert_crf.diagnosis.diagnosis import diagnose, gravest
+from modeling_bert_crf.diagnosis.parts import Part
 from modeling_bert_crf.diagnosis.reading import How, read_part
 from modeling_bert_crf.diagnosis.subtokens import Encoder
 from modeling_bert_crf.readers.spans import SpanRules
@@ -343,6 +345,24 @@ def test_of_annotations_that_overlap_one_is_looked_at(tmp_path):
     assert found.examples[0].text == "LOC 'Port Oslo' with LOC 'Oslo'"
 
 
+class Open(str):
+    """A tag that leaves something open, as readers make it."""
+
+
+def test_what_is_left_open_is_no_fault(tmp_path):
+    part = found_in(tmp_path, clean()).parts[0]
+    first, second = part.sentences[:2]
+    unknown = [replace(first, tags=["B-PER", *map(Open, "______"), "O", "O"])]
+    unknown += [replace(second, tags=[Open("_")] * 9)] * 70
+    unknown[1:] = [replace(one, words=[*one.words[:-1], str(number)]) for number, one in enumerate(unknown[1:])]
+
+    diagnosis = diagnose([Part("train", [*part.sentences, *unknown], "IOB2")])
+
+    assert [one.code for one in diagnosis.findings] == ["copies"]
+    assert diagnosis.parts[0].types == {"PER": 61, "LOC": 30}
+    assert diagnose([Part("test", unknown[1:], "IOB2")]).findings == []
+
+
 def test_parts_of_speech_are_no_entities(tmp_path):
     data = {"train": [tagged(". it rains , man", "PUNCT PRON VERB PUNCT NOUN") for _ in range(2)]}
 
@@ -381,7 +401,7 @@ def test_a_tokenizer_is_held_against_the_words(tokenizer, tmp_path):
         tmp_path, tokenizer, "Ada visited Lyon \xe6\xf8", room=9
     )  # Lyon is 4 sub-tokens, the last is unknown
     assert {code: one.severity for code, one in foreign.items()} == {"subtokens": "note", "unknown_words": "error"}
-    assert foreign["unknown_words"].text == "1 word (25 %) unknown to the tokenizer, such as \xe6\xf8 (1)"
+    assert foreign["unknown_words"].text == "1 word (25 %) is unknown to the tokenizer, such as \xe6\xf8 (1)"
     assert (foreign["unknown_words"].examples[0].before, foreign["unknown_words"].examples[0].words) == (
         "Ada visited Lyon",
         "\xe6\xf8",
@@ -445,23 +465,32 @@ def test_a_program_reads_the_same_as_json(run):
 
 
 def test_a_file_is_of_the_split_that_it_is_called_after_and_may_be_named_otherwise(run, tmp_path):
-    for name in ("eng.testa", "corpus_dev", "b", "mytrain"):
+    for name in ("latest", "corpus_dev", "b", "mytrain"):
         (tmp_path / f"{name}.conll").write_text("Ada\tB-PER\nsat\tO\n")
+    (tmp_path / "eng.testa").write_text("Cyan\tB-PER\nsat\tO\n")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.conll").write_text("Bo\tB-PER\nsat\tO\n")
-    names = ["eng.testa.conll", "b.conll", "a/b.conll", "test.conll", "corpus_dev.conll", "mytrain.conll"]
+    names = ["latest.conll", "eng.testa", "b.conll", "a/b.conll", "test.conll", "corpus_dev.conll", "mytrain.conll"]
 
     told = json.loads(run("--train_file", "train.conll", *names, "--json"))
 
     assert {part["name"]: [file["path"] for file in part["files"]] for part in told["parts"]} == {
         "train": ["train.conll"],
-        "validation": ["corpus_dev.conll"],
+        "validation": ["eng.testa", "corpus_dev.conll"],
         "test": ["test.conll"],
-        "eng.testa": ["eng.testa.conll"],
+        "latest": ["latest.conll"],
         "b": ["b.conll"],
         "a/b.conll": ["a/b.conll"],
         "mytrain": ["mytrain.conll"],
     }
+
+
+def test_tags_that_are_numbers_may_be_given_names(run):
+    Path("numbers.conll").write_text("Ada 1\nStone 2\nsat 0\n")
+
+    assert "error [numeric_tags] numbers: the tags are numbers" in run("numbers.conll", code=1)
+    names = [word for name in ("O", "B-PER", "I-PER") for word in ("--label_list", name)]
+    assert "PER         1" in run("numbers.conll", *names)
 
 
 def test_a_model_is_asked_for_its_tokenizer_and_its_room_alone(run, encoder_folder, make_model, tokenizer, tmp_path):

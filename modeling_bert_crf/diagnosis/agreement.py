@@ -62,8 +62,8 @@ def _contradictions(parts: Sequence[Part]) -> Iterator[Finding]:
     firsts: dict[Form, tuple[Sentence, list]] = {}
     pairs = []
     for part in parts:
-        for sentence, spans in zip(part.sentences, part.spans, strict=True):
-            if len(sentence.words) > 2:
+        for sentence, spans, is_open in zip(part.sentences, part.spans, part.is_open, strict=True):
+            if len(sentence.words) > 2 and not is_open:
                 before, other = firsts.setdefault(tuple(sentence.words), (sentence, spans))
                 if other != spans:
                     span = next(iter(sorted({*spans} ^ {*other})))

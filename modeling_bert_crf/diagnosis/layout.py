@@ -44,8 +44,8 @@ def _borders(part: Part) -> Iterator[Finding]:
 def _bare_stretch(part: Part) -> Iterator[Finding]:
     """Find the longest stretch of sentences without an entity, if it can hardly be chance."""
     start = longest = since = 0
-    for index, spans in enumerate(part.spans):
-        if spans:
+    for index, (spans, is_open) in enumerate(zip(part.spans, part.is_open, strict=True)):
+        if spans or is_open:
             since = index + 1
         elif index + 1 - since > longest:
             start, longest = since, index + 1 - since

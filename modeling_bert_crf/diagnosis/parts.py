@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..readers.sentences import Sentence
 from ..schemes import OUTSIDE, Span, tags_to_spans
 
-__all__ = ["TRAIN", "Part", "Source", "plural", "train_of"]
+__all__ = ["TRAIN", "Part", "Source", "is_known", "plural", "train_of"]
 
 TRAIN = "train"
 
@@ -40,12 +40,17 @@ class Part:
     @cached_property
     def spans(self) -> list[list[Span]]:
         """The entities of each sentence. There are none where tags have no prefixes and no word is outside."""
-        if self.scheme is None and not any(OUTSIDE in sentence.tags for sentence in self.sentences):
+        if not self.has_spans:
             return [[] for _ in self.sentences]
         scheme = "IOB2" if self.scheme == "IOB1" else self.scheme  # see `conversion.convert`
-        return [tags_to_spans(sentence.tags, scheme) for sentence in self.sentences]
+        return [tags_to_spans(_known(sentence.tags), scheme) for sentence in self.sentences]
 
-    @property
+    @cached_property
+    def is_open(self) -> list[bool]:
+        """Of each sentence whether something is left open: then where no entity is, there may be one."""
+        return [not all(map(is_known, sentence.tags)) for sentence in self.sentences]
+
+    @cached_property
     def has_spans(self) -> bool:
         """Whether the tags mean entities at all, rather than being a label for each word, as parts of speech are."""
         return self.scheme is not None or any(OUTSIDE in sentence.tags for sentence in self.sentences)
@@ -70,6 +75,15 @@ class Part:
     def documents(self) -> int:
         """How many documents there are; a file without borders of documents is one."""
         return len({(sentence.source, sentence.document) for sentence in self.sentences})
+
+
+def is_known(tag: str) -> bool:
+    """Say whether a word's tag is one tag. What leaves something open is a kind of text of its own."""
+    return type(tag) is str
+
+
+def _known(tags: Sequence[str]) -> Sequence[str]:
+    return tags if all(map(is_known, tags)) else [tag if is_known(tag) else OUTSIDE for tag in tags]
 
 
 def train_of(parts: Sequence[Part]) -> Part | None:

@@ -19,7 +19,7 @@ from ..readers.spelling import describe, find_spelling, respell
 from ..readers.tags import find_scheme, tag_places
 from ..schemes import OUTSIDE, has_type, is_allowed
 from .findings import ERROR, NOTE, SHOWN, WARNING, Example, Finding, few, in_context
-from .parts import Part, Source, plural
+from .parts import Part, Source, is_known, plural
 
 __all__ = ["How", "read_part"]
 
@@ -74,7 +74,7 @@ def read_part(name: str, paths: Sequence[Path], how: How) -> tuple[Part, list[Fi
     if any(source.format not in ("", *OF_SENTENCES) for source in sources):
         findings.append(Finding(NOTE, "splitter", name, f"texts are split into words by {how.splitter!r}"))
     findings += _of_account(name, ask.account, overlaps, how.rules)
-    legal, scheme, more = _understood(name, sentences, how.repair_tags)
+    legal, scheme, more = _understood(name, sentences, how)
     return Part(name, legal, scheme, sources), findings + more
 
 
@@ -111,7 +111,7 @@ def _of_account(name: str, account: Account, overlaps: list[Example], rules: Spa
         severity = ERROR if is_refused else WARNING
         yield Finding(severity, "overlapping_spans", name, text, cure, len(overlaps), few(overlaps))
     says = {
-        "moved": ("blanks_at_ends", "moved: their ends are blanks, or lie within words", ""),
+        "moved": ("blanks_at_ends", "moved, since an end is a blank or lies within a word", ""),
         "split": ("half_words", "within words, which are split there", "look whether their ends are meant"),
         "dropped": ("dropped_spans", "left out", ""),
     }
@@ -156,15 +156,13 @@ def _are_tags(cells: Sequence[str]) -> bool:
     return all(cell == OUTSIDE or has_type(cell) for cell in cells) and any(map(has_type, cells))
 
 
-def _understood(
-    name: str, sentences: list[Sentence], repaired: bool
-) -> tuple[list[Sentence], str | None, list[Finding]]:
+def _understood(name: str, sentences: list[Sentence], how: How) -> tuple[list[Sentence], str | None, list[Finding]]:
     """Find out how tags are spelt and their scheme; return the sentences with legal tags, and what was noticed."""
     if not sentences:
         return [], None, []
     findings = []
     places = tag_places(sentences)
-    if all(tag.isdecimal() for tag in places):
+    if how.labels is None and all(tag.isdecimal() for tag in places):
         tags = ", ".join(map(repr, places))[:60]
         cure = "give their names, in order, with --label_list"
         place = Example(next(iter(places.values())), tags, "")
@@ -175,7 +173,7 @@ def _understood(
             findings.append(Finding(NOTE, "spelling", name, describe(spelling)))
         spelt = [respell(sentence, spelling) for sentence in sentences]
         scheme = find_scheme(spelt)
-        findings += _illegal(name, spelt, scheme, repaired)
+        findings += _illegal(name, spelt, scheme, how.repair_tags)
         return understand(spelt, {}, repair_tags=True).sentences, scheme, findings
     except DataError as error:
         return [], None, [Finding(ERROR, "tags", name, str(error))]
@@ -190,7 +188,8 @@ def _illegal(name: str, sentences: Sequence[Sentence], scheme: str | None, repai
     for sentence in sentences:
         for index, step in enumerate(pairwise([None, *sentence.tags, None])):
             if step not in known:
-                known[step] = is_allowed(*step, scheme)
+                is_open = not all(tag is None or is_known(tag) for tag in step)
+                known[step] = is_open or is_allowed(*step, scheme)
             if not known[step]:
                 before, tag = step
                 after = "the sentence's start" if before is None else repr(before)

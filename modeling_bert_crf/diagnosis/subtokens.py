@@ -91,7 +91,8 @@ def _unknown(part: Part, own: Counter[str], unknown: dict[str, bool], encoder: E
     count, total = words.total(), own.total()
     severity = ERROR if count > MOST_UNKNOWN * total else WARNING if count > MANY_UNKNOWN * total else NOTE
     most = ", ".join(f"{word} ({often:,})" for word, often in words.most_common(5))
-    text = f"{plural(count, 'word')} ({share(count, total)}) unknown to the tokenizer, such as {most}"
+    verb = "is" if count == 1 else "are"
+    text = f"{plural(count, 'word')} ({share(count, total)}) {verb} unknown to the tokenizer, such as {most}"
     cure = f"the vocabulary of {encoder.name} is of another language or domain" if severity != NOTE else ""
     yield Finding(severity, "unknown_words", part.name, text, cure, count, few(_places(part, words)))
 

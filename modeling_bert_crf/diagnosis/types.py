@@ -35,7 +35,7 @@ def check_types(parts: Sequence[Part]) -> Iterator[Finding]:
 
 def _without_entities(parts: Sequence[Part]) -> Iterator[Finding]:
     for part in parts:
-        if part.sentences and part.has_spans and not part.types:
+        if part.sentences and part.has_spans and not part.types and not any(part.is_open):
             text = f"no entity in {plural(len(part.sentences), 'sentence')}"
             cure = "if the tags stand in another column, --label_column_name names it"
             yield Finding(ERROR, "no_entities", part.name, text, cure, examples=[in_context(part.sentences[0])])
