@@ -1,4 +1,6 @@
-"""Write the README's tables, accuracy.md and accuracy.svg from the runs there are: python benchmarks/accuracy_table.py
+"""Write the tables of the docs, accuracy.md and the docs' accuracy.svg from the runs there are:
+
+    python benchmarks/accuracy_table.py
 
 Intervals are those of a paired bootstrap over the sentences: both systems' runs of the same seeds on the same
 resampled sentences, 10,000 times. They cover which sentences are tested; the seeds are seen beside them.
@@ -18,7 +20,7 @@ ROUNDS = 10_000
 HOST_RATE = f"softmax {RATES[0]:g}"
 """What the stock script does: the host's default rate for all that it trains."""
 HERE = Path(__file__).parent
-README, FULL, PLOT = HERE.parent / "README.md", HERE / "accuracy.md", HERE / "accuracy.svg"
+README, FULL, PLOT = HERE.parent / "README.md", HERE / "accuracy.md", HERE.parent / "docs/images/accuracy.svg"
 TITLES = dict(zip(EPOCHS, ("WNUT-17", "NCBI-disease", "Danish DDT"), strict=True))
 PREAMBLE = """# Every run
 

@@ -6,7 +6,8 @@
 One process, one thread, float32, rows of ragged length (N/4 to N). In every round each program runs twice, in random
 order, and the second run is timed, so that none pays for what another left behind in caches and free lists; compared
 is the fastest of the rounds, since others use the machine too. Operations are what PyTorch dispatches,
-without views and empty tensors: on a GPU each is a kernel launch. Writes `crf.json` and `crf.svg` beside this file.
+without views and empty tensors: on a GPU each is a kernel launch. Writes `crf.json` beside this
+file, and `docs/images/crf.svg`.
 """
 
 import argparse
@@ -210,7 +211,7 @@ def main() -> None:
     for name, values in results["largest error of dE"].items():
         print(f"{name:28}", {key: f"{value:.1e}" for key, value in values.items()})
     (HERE / "crf.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "crf.svg").write_text(draw(results))
+    (HERE.parent / "docs/images/crf.svg").write_text(draw(results))
 
 
 if __name__ == "__main__":

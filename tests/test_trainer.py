@@ -72,7 +72,6 @@ def make_trainer(arguments, tokenizer, make_model):
             args=arguments(**options),
             train_dataset=dataset,
             eval_dataset=dataset,
-            data_collator=TaggingCollator(tokenizer.pad_token_id),
         )
 
     return make

@@ -19,7 +19,7 @@ from ..weights import HEAD
 from .batch_order import EpochLengthSampler, LongestFirst, parts
 from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
-from .dataset import TaggingDataset
+from .dataset import TaggingCollator, TaggingDataset
 from .hub_trainer import HubTrainer
 from .reading import Reading, read
 from .recipe import is_new
@@ -37,7 +37,11 @@ with them, and more of them are hardly faster there."""
 
 
 class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
-    """`Trainer` for `BiLSTMCRFForTokenClassification`, on `TaggingDataset`s."""
+    """`Trainer` for `BiLSTMCRFForTokenClassification`, on `TaggingDataset`s.
+
+    Its arguments are those of `Trainer`. Without a `data_collator` rows are padded by a `TaggingCollator`, as the
+    `processing_class` pads, if there is one.
+    """
 
     args: CRFTrainingArguments
     model: nn.Module
@@ -46,6 +50,10 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        if len(args) < 3 and kwargs.get("data_collator") is None:
+            tokenizer = self.processing_class
+            fill = getattr(tokenizer, "pad_token_id", None)
+            self.data_collator = TaggingCollator(fill or 0, getattr(tokenizer, "padding_side", "right"))
         if self.args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if (tagger := self._tagger()) is not None:

@@ -1,0 +1,181 @@
+"""What the docs show is what happens: each block of a page runs, in order, and prints what the page says it prints.
+
+A page's blocks run in one folder, where `bert-crf train demo` has run before:
+
+    ```console      commands behind `$ `, each with what it prints below; `...` stands for any lines
+    ```bash         commands; what they print does not matter
+    ```python       runs in one process with the page's other blocks of Python; a block ```text right behind it is what
+                    it prints
+
+Numbers are not compared, since they differ between machines. The Hub is out of reach, so checkpoints that are named in
+the docs are replaced by local ones (see `STAND_INS`). A block behind `<!-- not run: REASON -->` does not run.
+"""
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from transformers import AutoTokenizer, BertForTokenClassification
+from transformers.utils import logging
+
+from modeling_bert_crf.readers.files import read_conll
+from modeling_bert_crf.readers.tags import find_labels
+from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+FENCE = re.compile(
+    r"^(?P<mark><!-- not run: .+ -->\n)?(?P<dent> *)```(?P<kind>\w+)\n(?P<body>.*?)^ *```$", re.M | re.S
+)
+STAND_INS = {"google-bert/bert-base-cased": "runs/demo/input/encoder", "dslim/bert-base-NER": "stock"}
+"""Checkpoints of the Hub, and what is tried in their place."""
+
+pytestmark = pytest.mark.slow
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    kind: str
+    body: str
+    line: int
+    runs: bool
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page in order."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for one in FENCE.finditer(text):
+        body = re.sub(rf"^{one['dent']}", "", one["body"], flags=re.M)
+        line = text.count("\n", 0, one.start("body"))
+        found.append(Block(one["kind"], body, line, one["mark"] is None))
+    return found
+
+
+def with_stand_ins(text: str) -> str:
+    for name, local in STAND_INS.items():
+        text = text.replace(name, local)
+    return text
+
+
+def matches(expected: str, printed: str) -> bool:
+    """Say whether what was printed is what is expected, numbers and the widths of blanks aside."""
+
+    def plain(text: str) -> list[str]:
+        return [" ".join(re.sub(r"\d+([.,]\d+)*", "0", line).split()) for line in text.strip().splitlines()]
+
+    pattern = "\n".join("(?:.*\n)*?.*" if line == "..." else re.escape(line) for line in plain(expected))
+    return re.fullmatch(pattern, "\n".join(plain(printed))) is not None
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A folder where the demo has run, and a stock tagger stands beside it."""
+    folder = tmp_path_factory.mktemp("docs")
+    run("bert-crf train demo", folder)
+    make_stock_tagger(folder / "runs/demo/input", folder / "stock")
+    return folder
+
+
+def make_stock_tagger(corpus: Path, folder: Path) -> None:
+    """Train a stock token classifier on the demo's corpus, word by word."""
+    sentences = read_conll(corpus / "train.conll")
+    labels = find_labels(sentences, "IOB2")
+    tokenizer = AutoTokenizer.from_pretrained(corpus / "encoder")
+    rows = TaggingDataset(sentences, tokenizer, labels)
+    torch.manual_seed(0)
+    names = dict(enumerate(labels))
+    model = BertForTokenClassification.from_pretrained(
+        corpus / "encoder", id2label=names, label2id={name: index for index, name in names.items()}
+    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batches = torch.utils.data.DataLoader(rows, 16, shuffle=True, collate_fn=TaggingCollator(tokenizer.pad_token_id))
+    for _ in range(8):
+        for batch in batches:
+            inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "labels")}
+            optimizer.zero_grad()
+            model(**inputs).loss.backward()
+            optimizer.step()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def run(command: str, folder: Path) -> str:
+    """Run a command in a folder; return what it prints. It must end well."""
+    environment = {**os.environ, "COLUMNS": "120", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", with_stand_ins(command)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def commands_of(body: str) -> list[tuple[str, str]]:
+    """Return the commands of a console block, with what each prints."""
+    parts = re.split(r"^\$ ", body, flags=re.M)
+    assert not parts[0].strip(), f"a block of commands must begin with a command, got {parts[0]!r}"
+    found = []
+    for part in parts[1:]:
+        lines = part.splitlines()
+        count = next(index for index, line in enumerate(lines) if not line.endswith("\\")) + 1
+        found.append(("\n".join(lines[:count]), "\n".join(lines[count:])))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_happens(page, demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    monkeypatch.syspath_prepend(str(ROOT))
+    logging.disable_progress_bar()
+    names: dict[str, object] = {"__name__": "__main__"}
+    blocks = blocks_of(page)
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        place = f"{page.name}:{block.line}"
+        if not block.runs:
+            continue
+        if block.kind == "console":
+            for command, expected in commands_of(block.body):
+                printed = run(command, demo)
+                assert matches(expected, printed), f"{place}: {command}\nprinted\n{printed}"
+        elif block.kind == "bash":
+            run(block.body, demo)
+        elif block.kind == "python":
+            out = io.StringIO()
+            with contextlib.redirect_stdout(out):
+                exec(compile(with_stand_ins(block.body), place, "exec"), names)
+            if following is not None and following.kind == "text":
+                assert matches(following.body, out.getvalue()), f"{place} printed\n{out.getvalue()}"
+
+
+def test_blocks_are_of_kinds_that_are_looked_at():
+    for page in PAGES:
+        for block in blocks_of(page):
+            assert block.kind in ("console", "bash", "python", "text", "json", "yaml", "mermaid"), (
+                page.name,
+                block.line,
+            )
+
+
+def test_each_page_is_in_the_navigation():
+    contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert {page.name for page in PAGES} == set(re.findall(r"(\S+\.md)", contents))
+
+
+def test_the_comparison_tells_outputs_apart():
+    assert matches("F1 0.95 of\n...\nend", "F1  0.91 of\nany\nlines\nend\n")
+    assert matches("...\nend", "end") is False or matches("...\nend", "x\nend")
+    assert not matches("F1 0.95", "recall 0.95")
+    assert not matches("one", "one\ntwo")
