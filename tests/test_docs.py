@@ -1,6 +1,7 @@
 """What the docs show is what happens: each block of a page runs, in order, and prints what the page says it prints.
 
-A page's blocks run in one folder, where `bert-crf train demo` has run before:
+A page's blocks run in one folder, where `bert-crf train demo` has run before; `train.conll`, `dev.conll` and `test.conll`
+are the demo's files there:
 
     ```console      commands behind `$ `, each with what it prints below; `...` stands for any lines
     ```bash         commands; what they print does not matter
@@ -15,8 +16,10 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,8 +64,11 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def with_stand_ins(text: str) -> str:
+    """Name local checkpoints in place of the Hub's, and show what `tag` shows on a terminal."""
     for name, local in STAND_INS.items():
         text = text.replace(name, local)
+    if text.startswith("bert-crf tag ") and not re.search(r"--format|--output|\||>", text):
+        text += " --format terminal"
     return text
 
 
@@ -82,6 +88,9 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
     run("bert-crf train demo", folder)
     make_stock_tagger(folder / "runs/demo/input", folder / "stock")
+    for name, part in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        shutil.copy(folder / f"runs/demo/input/{part}.conll", folder / f"{name}.conll")
+    (folder / "letters.txt").write_text("Brond Tair moved to Zask .\n")
     return folder
 
 
@@ -142,7 +151,7 @@ def test_what_a_page_shows_happens(page, demo, monkeypatch):
     logging.disable_progress_bar()
     names: dict[str, object] = {"__name__": "__main__"}
     blocks = blocks_of(page)
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in zip_longest(blocks, blocks[1:]):
         place = f"{page.name}:{block.line}"
         if not block.runs:
             continue
@@ -162,6 +171,8 @@ def test_what_a_page_shows_happens(page, demo, monkeypatch):
 
 def test_blocks_are_of_kinds_that_are_looked_at():
     for page in PAGES:
+        fences = page.read_text(encoding="utf-8").count("```")
+        assert fences == 2 * len(blocks_of(page)), f"{page.name}: a block names no kind"
         for block in blocks_of(page):
             assert block.kind in ("console", "bash", "python", "text", "json", "yaml", "mermaid"), (
                 page.name,
