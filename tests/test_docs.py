@@ -1,7 +1,7 @@
 """What the docs show is what happens: each block of a page runs, in order, and prints what the page says it prints.
 
-A page's blocks run in one folder, where `bert-crf train demo` has run before; `train.conll`, `dev.conll` and `test.conll`
-are the demo's files there:
+A page's blocks run in one folder, where `bert-crf train demo` has run before; `train.conll`, `dev.conll` and
+`test.conll` are the demo's files there:
 
     ```console      commands behind `$ `, each with what it prints below; `...` stands for any lines
     ```bash         commands; what they print does not matter
