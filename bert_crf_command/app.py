@@ -1,5 +1,6 @@
 """`bert-crf`: a program of verbs, each in a module of its own that is imported when the verb is used."""
 
+import os
 import signal
 import sys
 import threading
@@ -84,6 +85,9 @@ def main(
     ] = False,
 ) -> None:
     """Train and use an encoder -> BiLSTM -> CRF tagger."""
+    if not sys.stderr.isatty():  # a bar that is written to a file is a line of carriage returns
+        for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+            os.environ.setdefault(name, "1")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from modeling_bert_crf.training.checks import check_arguments, check_same_run, f
 from modeling_bert_crf.training.crf_statistics import strongest_transitions
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.errors import Stopped, TrainingError, UserError
-from modeling_bert_crf.training.evaluation import evaluate, known_forms
+from modeling_bert_crf.training.evaluation import evaluate, example_of, known_forms
 from modeling_bert_crf.training.example import example_arguments
 from modeling_bert_crf.training.facts import run_facts
 from modeling_bert_crf.training.machine_faults import faults_in_words
@@ -143,7 +143,8 @@ def _train(
         What the encoder says of the splits that it has read since.
     """
     say = _sayer(output)
-    say(group_table(trainer.parameter_groups(model)))
+    if trainer.args.log_health:
+        say(group_table(trainer.parameter_groups(model)))
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     readings = {}
     if isinstance(held_out := datasets.get("validation"), TaggingDataset):
@@ -166,13 +167,14 @@ def finish(
     """Evaluate a model that is saved, write what there is to say of it, and push it if that was asked for."""
     _, data_arguments, training = arguments
     say = _sayer(output)
-    scores, speed, seen = {}, {}, known_forms(datasets.get("train"))
+    scores, speed, example, seen = {}, {}, None, known_forms(datasets.get("train"))
     for split in ("validation", "test"):
         dataset = datasets.get(split)
         if not isinstance(dataset, TaggingDataset):
             continue
         tags, scores[split], speed[split] = evaluate(trainer, dataset, split, seen, readings.get(split))
         say(score_table(split, scores[split]))
+        example = example_of(trainer, dataset, tags) or example
         if split == "test":
             output.write_predictions("predictions.conll", dataset.sentences, tags)
             say(bracketed(dataset.sentences[:4], tags, dataset.scheme))
@@ -187,7 +189,7 @@ def finish(
         output.write_images("plots", plots)
         output.write("README.md", lambda path: write_card(path, TEMPLATE, facts, scores, plots))
         output.finish()
-        say(output.usage())
+        say(output.usage(example))
     if training.wants_push:
         say(push(training))
     for split, figures in scores.items():

@@ -143,13 +143,20 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
     said = capsys.readouterr().out
     assert (
         said.splitlines()[-1]
-        == f"test F1 (strict): {json.loads((out / 'metrics.json').read_text())['scores']['test']['strict']['f1']:.2f}"
+        == f"test F1 (strict): {100 * json.loads((out / 'metrics.json').read_text())['scores']['test']['strict']['f1']:.1f}"
     )
-    assert "crf, no decay" in said
+    assert "crf, no decay" not in said
+    assert re.search(
+        r"^epoch 1: loss [0-9.]+, validation loss [0-9.]+, F1 [0-9.]+, the best so far$", said, flags=re.M
+    )
+    assert re.search(
+        r"^tagger\('[A-Z].*'\)\n# \[{'entity_group': '\w+', 'score': [0-9.]+, 'word': '", said, flags=re.M
+    )
+    assert "\r" not in said and "grad_norm" not in said
     assert "train: 8 sentences, 24 words, tags in IOB2" in said
     place = f"{files / 'test.conll'}:9"
     assert f"\nerror: test: type WORK is missing in train: 1 entity cannot be found ({place})\n" in said
-    assert re.search(r"WORK +0\.00 +0\.00 +0\.00 +1\n", said)
+    assert re.search(r"WORK +0\.0 +0\.0 +0\.0 +1\n", said)
     assert any(
         "the model has no tag for type 'WORK': its 1 words cannot be found" in r.message for r in caplog.records
     )

@@ -15,7 +15,8 @@ __all__ = ["bracketed", "score_line", "score_table"]
 def score_table(split: str, scores: dict[str, Any]) -> str:
     """Write the scores of a split as a table of percentages, with a row for each type."""
     if "strict" not in scores:
-        return f"{split}: accuracy of the words {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}"
+        accuracy, macro = (f"{100 * scores[name]:.1f}" for name in ("accuracy", "macro_f1"))
+        return f"{split}: accuracy of the words {accuracy}, macro F1 {macro}"
     strict, conlleval = scores["strict"], scores["conlleval"]
     support = sum(row["support"] for row in strict["types"].values())
     rows = [(visible(name), row) for name, row in strict["types"].items()]
@@ -24,21 +25,21 @@ def score_table(split: str, scores: dict[str, Any]) -> str:
     rows += [("all, strict", strict | {"support": support}), ("all, conlleval", conlleval | {"support": support})]
     for name, row in rows:
         figures = "  ".join(
-            f"{100 * row[key]:{size}.2f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
+            f"{100 * row[key]:{size}.1f}" for key, size in (("precision", 9), ("recall", 6), ("f1", 6))
         )
         lines.append(f"{name}{' ' * (width - cell_len(name))} {figures}  {row['support']:8,}")
     if calibration := scores.get("calibration"):
         error, without = (f"{calibration[name]:.3f}" for name in ("error", "error_at_1"))
-        before = "" if calibration["error"] == calibration["error_at_1"] else f" ({without} without the temperature)"
-        lines.append(f"calibration error of the entities' probabilities: {error}{before}")
+        before = "" if calibration["error"] == calibration["error_at_1"] else f" ({without} before the temperature)"
+        lines.append(f"calibration error {error}{before}")
     return "\n".join(lines)
 
 
 def score_line(split: str, scores: dict[str, Any]) -> str:
     """Write the one figure that stands for a split."""
     if "strict" in scores:
-        return f"{split} F1 (strict): {scores['strict']['f1']:.2f}"
-    return f"{split} macro F1 (words): {scores['macro_f1']:.2f}"
+        return f"{split} F1 (strict): {100 * scores['strict']['f1']:.1f}"
+    return f"{split} macro F1 (words): {100 * scores['macro_f1']:.1f}"
 
 
 def bracketed(sentences: Sequence[Sentence], tags: Sequence[list[str]], scheme: str | None) -> str:

@@ -23,6 +23,7 @@ staged_trainer.py         learning rates by part, the head first
 restartable_trainer.py    checkpoints that are whole or known to be damaged
 hub_trainer.py            pushes once, at the end
 batch_order.py          batches of rows of like length, and of few enough sub-tokens
+log_lines.py            what a run says while it trains
 crf_statistics.py       what the CRF has learnt
 reading.py              what the encoder says of a split, read once for all that is measured
 calibration.py          the temperature

@@ -1,16 +1,22 @@
 """Everything that is measured on one part of the data."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from ..pipeline_crf import BiLSTMCRFPipeline
+from ..schemes import OUTSIDE
 from ..scores.intervals import bootstrap_f1
 from ..scores.mistakes import Form, compare, error_profile, forms, split_by_form, strict_spans
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .reading import Reading
+from .splitter_choice import detokenise
 from .trainer import CRFTrainer
 
-__all__ = ["evaluate", "known_forms"]
+__all__ = ["evaluate", "example_of", "known_forms"]
+
+SHORT = 12
+"""So many words an example has at most."""
 
 
 def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set[Form] | None:
@@ -57,6 +63,28 @@ def evaluate(
     else:
         scores |= _entity_scores(dataset, dataset.scheme, tags, seen)
     return tags, scores, speed
+
+
+def example_of(
+    trainer: CRFTrainer, dataset: TaggingDataset, tags: Sequence[Sequence[str]]
+) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return a short text of a data set in which the tagger finds something, and what its pipeline finds there.
+
+    Args:
+        trainer: of the tagger.
+        dataset: whose sentences are candidates.
+        tags: that the tagger gives them.
+
+    Returns:
+        None if there is no such sentence, or the tagger's weights are spread over processes.
+    """
+    model = trainer.tagger()
+    pairs = zip(dataset.sentences, tags, strict=True)
+    fitting = (one.words for one, own in pairs if len(own) <= SHORT and any(tag != OUTSIDE for tag in own))
+    if model is None or (words := next(fitting, None)) is None:
+        return None
+    text, _ = detokenise(words)
+    return text, BiLSTMCRFPipeline(model=model, tokenizer=trainer.processing_class)(text)
 
 
 def _interval_of_words(dataset: TaggingDataset, tags: list[list[str]]) -> dict[str, Any]:

@@ -102,12 +102,16 @@ class OutputFolder:
         if self.writes:
             (self.folder / UNFINISHED).unlink(missing_ok=True)
 
-    def usage(self) -> str:
-        """Write the lines of Python that load the model."""
+    def usage(self, example: tuple[str, list[dict[str, Any]]] | None) -> str:
+        """Write the lines of Python that load the model, and tag a text, with what that returns."""
+        text, found = example or ("A sentence in which somebody is named.", [])
+        rounded = [{**one, "score": round(one["score"], 2)} for one in found]
+        shown = "".join(f"# {', ' if index else '['}{one}\n" for index, one in enumerate(rounded))
         return f"""
 from transformers import pipeline
 tagger = pipeline("token-classification", model="{self.folder}", trust_remote_code=True)
-tagger("A sentence in which somebody is named.")
+tagger({text!r})
+{shown.removesuffix(chr(10))}{"]" if shown else ""}
 """
 
 

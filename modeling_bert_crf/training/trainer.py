@@ -6,7 +6,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import EarlyStoppingCallback, EvalPrediction
+from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
@@ -21,6 +21,7 @@ from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
 from .dataset import TaggingCollator, TaggingDataset
 from .hub_trainer import HubTrainer
+from .log_lines import Bar, LogLines
 from .reading import Reading, read
 from .recipe import is_new
 from .restartable_trainer import RestartableTrainer
@@ -54,9 +55,14 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             tokenizer = self.processing_class
             fill = getattr(tokenizer, "pad_token_id", None)
             self.data_collator = TaggingCollator(fill or 0, getattr(tokenizer, "padding_side", "right"))
+        for callback, own in ((ProgressCallback, Bar), (PrinterCallback, None)):
+            if self.pop_callback(callback) is not None and own is not None:
+                self.add_callback(own)
+        if isinstance(self.args, CRFTrainingArguments):
+            self.add_callback(LogLines)
         if self.args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
-        if (tagger := self._tagger()) is not None:
+        if (tagger := self.tagger()) is not None:
             self._crf_before = scores_of(tagger)  # of the model that was given, not of a checkpoint to go on from
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -65,7 +71,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         Raises:
             ValueError: for a subclass of the model whose code cannot be saved with its weights.
         """
-        if (tagger := self._tagger()) is not None:
+        if (tagger := self.tagger()) is not None:
             tagger.check_code()
             if frozen := _frozen_new_parts(tagger):
                 parts = [name for name in HEAD if getattr(tagger, name) is not None]
@@ -85,7 +91,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             self.args.device.type == "cpu"
             and num_items_in_batch is not None
             and self.compute_loss_func is None
-            and self._tagger() is not None
+            and self.tagger() is not None
             and isinstance(inputs.get("attention_mask"), Tensor)
         )
         if not done_in_parts:
@@ -108,14 +114,14 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log as the Trainer does; in training also `crf_statistics`, and how many sentences are cut into windows."""
-        model = self._tagger()
+        model = self.tagger()
         if "loss" in logs and model is not None and "word_mask" in self._batch:
             logs |= crf_statistics(model, self._crf_before, self._batch)
             if isinstance(self.train_dataset, TaggingDataset):
                 logs["cut_sentences"] = self.train_dataset.cut_sentences
         super().log(logs, start_time)
 
-    def _tagger(self) -> BiLSTMCRFForTokenClassification | None:
+    def tagger(self) -> BiLSTMCRFForTokenClassification | None:
         """Return the tagger without what is wrapped around it; None if its weights are spread over processes."""
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return None
@@ -165,7 +171,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         It runs in the precision of the weights, as that of the saved tagger will. None if the weights are spread over
         processes.
         """
-        if (model := self._tagger()) is None:
+        if (model := self.tagger()) is None:
             return None
         return read(
             model, dataset, self.args.per_device_eval_batch_size, self.args.process_index, self.args.world_size
@@ -184,7 +190,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         Returns:
             The tags of each sentence, one per word, and their `score_tags`.
         """
-        model, reading = self._tagger(), self.read(dataset) if reading is None else reading
+        model, reading = self.tagger(), self.read(dataset) if reading is None else reading
         if model is None or reading is None:
             tags = dataset.tags_of(self.predict(dataset, metric_key_prefix=split).predictions)
         else:
@@ -213,7 +219,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             What the encoder says of the data, to the model as it is now. None if the weights are spread over
             processes; then nothing is done.
         """
-        if (model := self._tagger()) is None or (reading := self.read(dataset)) is None:
+        if (model := self.tagger()) is None or (reading := self.read(dataset)) is None:
             return None
         folded = self.temperature / model.config.temperature
         fitted = fit_temperature(model, reading)
@@ -242,7 +248,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             (`error_at_1`); and their `reliability_bins` as they are (`bins`). Nothing if the weights are spread over
             processes.
         """
-        model, reading = self._tagger(), self.read(dataset) if reading is None else reading
+        model, reading = self.tagger(), self.read(dataset) if reading is None else reading
         if model is None or reading is None:
             return {}
         now = model.config.temperature

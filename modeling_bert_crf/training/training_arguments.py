@@ -1,5 +1,6 @@
 """The arguments of a training run: those of the host's Trainer, some with other defaults, and a few more."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -83,7 +84,13 @@ class CRFTrainingArguments(TrainingArguments):
         default="group_by_length",
         metadata={"help": "Batches of sentences of like length (less padding, the same result), or `random`."},
     )
-    logging_steps: float = field(default=50, metadata={"help": "Steps between two lines of the log."})
+    logging_steps: float = field(
+        default=50, metadata={"help": "Steps between two looks at the training loss, as the learning curve has them."}
+    )
+    log_health: bool = field(
+        default=False,
+        metadata={"help": "Show at each look what the CRF learns, and the groups of parameters with their rates."},
+    )
     per_device_train_batch_size: int = field(default=16, metadata={"help": "Sentences per device and training step."})
     per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentences per device and evaluation step."})
     dataloader_pin_memory: bool | None = field(
@@ -94,6 +101,8 @@ class CRFTrainingArguments(TrainingArguments):
         """Fill in what is left open (see `settings.py`), and refuse what cannot be followed."""
         pins_memory = self.dataloader_pin_memory
         choose_metric(self)
+        if self.disable_tqdm is None and not sys.stderr.isatty():
+            self.disable_tqdm = True  # a bar that is written to a file is a line of carriage returns
         super().__post_init__()
         fill_open_arguments(
             self,
