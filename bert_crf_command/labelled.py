@@ -9,8 +9,10 @@ import typer
 
 from .frame import CommandError, say
 
-if TYPE_CHECKING:  # since importing it takes seconds
+if TYPE_CHECKING:  # since importing these takes seconds
+    from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.readers.labelled import Labelled
+    from modeling_bert_crf.readers.sentences import Sentence
 
 __all__ = [
     "Annotator",
@@ -21,6 +23,7 @@ __all__ = [
     "OnOverlap",
     "Overlap",
     "check_format",
+    "read_for",
     "read_labelled",
 ]
 
@@ -111,5 +114,18 @@ def read_labelled(path: Path, asked: Asked, tokenizer: Any, config: Any) -> "Lab
     ask = Ask(annotator=asked.annotator)
     labelled = understand(read_file(path, data_format=asked.data_format, rules=rules, ask=ask), repair_tags=True)
     for line in ask.account.lines():
-        say(line)
+        say(line, err=True)
     return labelled
+
+
+def read_for(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "list[Sentence]":
+    """Read labelled data with the words of a tagger and with tags in its scheme.
+
+    Raises:
+        CommandError, DataError: as by `read_labelled`; also if the tags cannot be written in its scheme.
+    """
+    from modeling_bert_crf.readers.tags import convert_tags
+
+    config = tagger.model.config
+    labelled = read_labelled(path, asked, tagger.tokenizer, config)
+    return [convert_tags(sentence, labelled.scheme, config.span_scheme) for sentence in labelled.sentences]

@@ -17,10 +17,10 @@ from modeling_bert_crf.doors.terminal import Screen, Writable
 from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.readers.conversion import spans_to_tags
 from modeling_bert_crf.readers.documents import Annotation, Document
+from modeling_bert_crf.readers.units import over_words
 from modeling_bert_crf.schemes import OUTSIDE, entity_types
 from modeling_bert_crf.splitters import split_sentences, split_text
 from modeling_bert_crf.writers.formats import FORMATS, Options, write_documents
-from modeling_bert_crf.writers.layout import over_words
 from modeling_bert_crf.writers.merging import joined_words, merged
 
 from .frame import CommandError, reason

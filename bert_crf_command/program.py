@@ -1,7 +1,8 @@
 """What `bert-crf train` and `run_ner.py` do, as a table of contents: read, train, save, evaluate, report, push.
 
 The output folder is a model that `AutoModel...from_pretrained(folder, trust_remote_code=True)` loads anywhere, with
-`metrics.json`, `predictions.conll` (word, gold tag, predicted tag) and a model card.
+`metrics.json`, `predictions.conll` (word, gold tag, predicted tag), `entities.jsonl` (how probable entities are), and
+a model card.
 """
 
 import sys
@@ -20,6 +21,7 @@ from modeling_bert_crf.hub.answers import HubError
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.reports.card import TEMPLATE, write_card
 from modeling_bert_crf.reports.plots import draw_plots
+from modeling_bert_crf.reports.runs import ENTITIES, PREDICTIONS
 from modeling_bert_crf.reports.tables import bracketed, score_line, score_table
 from modeling_bert_crf.training.arguments import Arguments, ModelArguments, given_options, parse_arguments
 from modeling_bert_crf.training.checks import check_arguments, check_same_run, find_checkpoint, host_checks
@@ -172,11 +174,12 @@ def finish(
         dataset = datasets.get(split)
         if not isinstance(dataset, TaggingDataset):
             continue
-        tags, scores[split], speed[split] = evaluate(trainer, dataset, split, seen, readings.get(split))
+        tags, scores[split], speed[split], judged = evaluate(trainer, dataset, split, seen, readings.get(split))
         say(score_table(split, scores[split]))
-        example = example_of(trainer, dataset, tags) or example
+        example = example_of(judged) or example
         if split == "test":
-            output.write_predictions("predictions.conll", dataset.sentences, tags)
+            output.write_predictions(PREDICTIONS, dataset.sentences, tags)
+            output.write_entities(ENTITIES, judged)
             say(bracketed(dataset.sentences[:4], tags, dataset.scheme))
 
     start = program.started(training.world_size)

@@ -16,14 +16,20 @@ def report(
         Path | None, typer.Option(help="File to write; by default report.html in the run's folder.")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page with a run's scores, errors, calibration, transitions and settings."""
-    from modeling_bert_crf.reports.page import ReportError, make_report, read_metrics
+    """Write one self-contained HTML page with a run's scores, mistakes, calibration, transitions and settings.
+
+    It shows sentences of the data that the run was tested on.
+    """
+    from modeling_bert_crf.reports.errors import ReportError
+    from modeling_bert_crf.reports.page import make_report
+    from modeling_bert_crf.reports.runs import read_judged, read_metrics
 
     from .outputs import output_file
 
     path = output or run / "report.html"
     with in_one_sentence("report", ReportError):
-        page = make_report(read_metrics(run))
+        metrics = read_metrics(run)
+        page = make_report(metrics, read_judged(run, metrics))
         with output_file(path) as file:
             file.write(page)
     say(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .frame import CommandError, Verbose, in_one_sentence, say, verb
-from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
@@ -240,11 +240,8 @@ def _written(point: dict[str, Any]) -> str:
 
 def _read(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "Readings":
     from modeling_bert_crf.fitting.evidence import Readings
-    from modeling_bert_crf.readers.tags import convert_tags
 
-    config = tagger.model.config
-    labelled, scheme = read_labelled(path, asked, tagger.tokenizer, config), config.span_scheme
-    return Readings(tagger, [convert_tags(sentence, labelled.scheme, scheme) for sentence in labelled.sentences])
+    return Readings(tagger, read_for(tagger, path, asked))
 
 
 def _store(file: Path, points: dict[str, Any], in_force: str | None) -> None:

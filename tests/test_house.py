@@ -39,6 +39,7 @@ ROOMS = {
         "pages",
         "readers",
         "reports",
+        "scores",
         "training",
         "writers",
     ],

@@ -8,5 +8,6 @@ choice.py       what of a fit gains on sentences that it was not made of
 comparison.py   other ways to decode the same classifier, beside it
 evidence.py     what is found at one operating point or another, sentence by sentence
 promises.py     operating points that keep a promise on other sentences
+judging.py      what is found beside what is there, and how probable either is
 costs.py        what an operating point costs, by type, as a table
 """

@@ -143,7 +143,7 @@ class Readings:
 
     def __init__(self, pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence]):
         config = pipeline.model.config
-        documents = list(_documents(sentences))
+        documents = list(documents_of(sentences))
         self._pipeline = pipeline
         self._texts = pipeline.preprocess([[one.words for one in group] for group in documents], True)
         self._emissions = cast(list[Tensor], pipeline.forward(self._texts))
@@ -196,7 +196,7 @@ class Readings:
         return counts
 
 
-def _documents(sentences: Sequence[Sentence]) -> Iterator[list[Sentence]]:
+def documents_of(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
     """Yield the sentences of each document together, and a sentence of none by itself."""
     for document, group in groupby(sentences, key=lambda one: one.document):
         together = list(group)
@@ -227,4 +227,4 @@ def _columns(pairs: Sequence[tuple[int, Place]], number: Mapping[str, int]) -> G
     return Gold(*np.array(rows, dtype=np.int64).reshape(-1, 3).T)
 
 
-__all__ = ["FEWEST", "Evidence", "Found", "Gold", "Readings", "Share"]
+__all__ = ["FEWEST", "Evidence", "Found", "Gold", "Readings", "Share", "documents_of"]

@@ -4,5 +4,7 @@ base.html       what all pages share
 entities.html   texts with their entities, as `bert-crf tag` writes them
 diagnosis.html  what `bert-crf diagnose` finds in labelled data
 report.html     the report on a run
+mistakes.html   sentences with mistakes, as `bert-crf errors` writes them
+sentence.html   one of these, for both
 demo/           the parts of the demo's page
 """

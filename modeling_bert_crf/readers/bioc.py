@@ -118,8 +118,9 @@ def _piece(element: ElementTree.Element, where: str) -> dict[str, Any]:
 
 
 def _number(text: str | None, where: str) -> int:
-    is_plain = text is not None and len(text) < 19 and text.isascii() and text.isdecimal()
-    if is_plain or (text is not None and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text)):
+    if text is not None and (
+        (len(text) < 19 and text.isascii() and text.isdecimal()) or re.fullmatch(r"\s*-?[0-9]{1,18}\s*", text)
+    ):
         return int(text)
     raise DataError(f"{where}: an offset or a length must be a whole number, got {text!r:.60}")
 

@@ -33,6 +33,7 @@ class Document:
         words: (start, end) of each word, where the file says so; else None.
         sentences: (start, end) of each sentence, where the file says so; else None.
         meta: what else the file says of the document, by its names there, to be written again.
+        predicted: what a tagger finds in the text, where that stands beside its entities; else None.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Document:
     words: list[tuple[int, int]] | None = None
     sentences: list[tuple[int, int]] | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+    predicted: list[Annotation] | None = None
 
     @property
     def where(self) -> str:

@@ -1,7 +1,9 @@
 """Words and the units of a chain: tags of one are written for the other, where a chain runs over sub-tokens."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from ..schemes import tags_to_spans
 from ..splitters import without_blanks
@@ -71,4 +73,10 @@ class Units:
         return spans_to_tags(spans, self.count, scheme)
 
 
-__all__ = ["Units"]
+def over_words(start: int, end: int, words: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the first word that characters from `start` to `end` have a part of, and the word after the last one."""
+    first = bisect_right(words, start, key=itemgetter(1))
+    return first, max(first, bisect_left(words, end, key=itemgetter(0)))
+
+
+__all__ = ["Units", "over_words"]

@@ -28,7 +28,7 @@ _OPTIONAL = (
     "versions",
 )
 """Facts that a template may always use. They are None where a run, or somebody's own Trainer, does not know them."""
-_MEASURED = ("strict", "conlleval", "interval", "calibration", "errors", "forms")
+_MEASURED = ("strict", "conlleval", "interval", "calibration", "errors", "forms", "overlap")
 
 
 def template_values(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

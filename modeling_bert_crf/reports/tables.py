@@ -8,8 +8,16 @@ from rich.cells import cell_len
 from ..doors.terminal import visible
 from ..readers.sentences import Sentence
 from ..schemes import tags_to_spans
+from ..scores.mistakes import KINDS
 
-__all__ = ["bracketed", "score_line", "score_table"]
+__all__ = ["bracketed", "measure_lines", "score_line", "score_table"]
+
+_OVERLAPS = {
+    "strict": "the same words, the same type",
+    "exact": "the same words, any type",
+    "partial": "the same words, a part counts half",
+    "type": "a word in common, the same type",
+}
 
 
 def score_table(split: str, scores: dict[str, Any]) -> str:
@@ -29,10 +37,36 @@ def score_table(split: str, scores: dict[str, Any]) -> str:
         )
         lines.append(f"{name}{' ' * (width - cell_len(name))} {figures}  {row['support']:8,}")
     if calibration := scores.get("calibration"):
-        error, without = (f"{calibration[name]:.3f}" for name in ("error", "error_at_1"))
-        before = "" if calibration["error"] == calibration["error_at_1"] else f" ({without} before the temperature)"
-        lines.append(f"calibration error {error}{before}")
+        error, without = (calibration.get(name, calibration["error"]) for name in ("error", "error_at_1"))
+        before = "" if error == without else f" ({without:.3f} before the temperature)"
+        lines.append(f"calibration error {error:.3f}{before}")
     return "\n".join(lines)
+
+
+def measure_lines(scores: dict[str, Any]) -> list[str]:
+    """Write what stands beside a table of scores: the interval, and what became of the entities."""
+    interval, what = scores["interval"], "strict F1" if "strict" in scores else "share of words with the right tag"
+    low, high = (f"{100 * interval[end]:.2f}" for end in ("low", "high"))
+    lines = [f"95 % interval of the {what}: {low} to {high} ({interval['resamples']:,} resamples of the sentences)"]
+    if "errors" not in scores:
+        return lines
+    rows = [*scores["errors"]["types"].items(), ("all", scores["errors"])]
+    names = [visible(name) for name, _ in rows]
+    width = max([16, *map(cell_len, names)])
+    kinds = ("gold", *KINDS)
+    heads = [kind.replace("boundary_and_type", "both").replace("correct", "right") for kind in kinds]
+    lines += ["", " " * width + "".join(f"{head:>10}" for head in heads)]
+    for name, (_, row) in zip(names, rows, strict=True):
+        lines.append(name + " " * (width - cell_len(name)) + "".join(f"{row[kind]:>10,}" for kind in kinds))
+    lines.append("")
+    for name, text in _OVERLAPS.items():
+        row = scores["overlap"][name]
+        figures = " ".join(f"{100 * row[figure]:7.2f}" for figure in ("precision", "recall", "f1"))
+        lines.append(f"right is {text:<34} {figures}")
+    for name, row in scores.get("forms", {}).items():
+        recall = row["correct"] / max(1, row["gold"])
+        lines.append(f"{name} in training: {row['gold']:,} entities, recall {100 * recall:.2f}")
+    return lines
 
 
 def score_line(split: str, scores: dict[str, Any]) -> str:

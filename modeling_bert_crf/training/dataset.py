@@ -134,10 +134,13 @@ class TaggingDataset(Dataset):
         self.rows: list[Row] = []
         self._rows_of: list[range] = []  # for each sentence
         self._units: list[Units | None] = []  # of each sentence's chain, if they are not its words
+        self._units_before: list[tuple[int, int]] = []  # of each row: its sentence, and the units in rows before it
         documents = itertools.groupby(self.sentences, key=attrgetter("source", "document"))
         for rows, units in maker.rows([list(document) for _, document in documents]):
             self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
             self._units.append(units)
+            before = itertools.accumulate((sum(row["word_mask"]) for row in rows), initial=0)
+            self._units_before += [(len(self._rows_of) - 1, count) for _, count in zip(rows, before, strict=False)]
             self.rows += rows
 
     def __len__(self) -> int:
@@ -178,6 +181,20 @@ class TaggingDataset(Dataset):
                 raise ValueError(f"paths must have one tag per word, got {len(predicted)} for {count} words")
         pairs = zip(self._units, tags, strict=True)
         return [own if units is None else units.gather(own, self.scheme) for units, own in pairs]
+
+    def words_of(self, row: int, start: int, end: int) -> tuple[int, int, int]:
+        """Return which words a stretch of a row's chain covers: the sentence, its first word, the word after the last.
+
+        Args:
+            row: its number.
+            start, end: a stretch of an entity, in units of the chain, counted from the row's beginning.
+        """
+        sentence, before = self._units_before[row]
+        first, after, units = before + start, before + end, self._units[sentence]
+        if units is None:
+            return sentence, first, after
+        words = [word for word in units.word_of[first:after] if word is not None]
+        return sentence, *((words[0], words[-1] + 1) if words else (0, 0))
 
 
 class StreamingTaggingDataset(IterableDataset):

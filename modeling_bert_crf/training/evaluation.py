@@ -2,21 +2,37 @@
 
 import time
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..pipeline_crf import BiLSTMCRFPipeline
-from ..schemes import OUTSIDE
-from ..scores.intervals import bootstrap_f1
-from ..scores.mistakes import Form, compare, error_profile, forms, split_by_form, strict_spans
+from ..schemes import Span
+from ..scores.judged import Judged, known_spans
+from ..scores.measures import measures
+from ..scores.mistakes import Form, forms, strict_spans
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .reading import Reading
 from .splitter_choice import detokenise
 from .trainer import CRFTrainer
 
-__all__ = ["evaluate", "example_of", "known_forms"]
+__all__ = ["Evaluation", "evaluate", "example_of", "known_forms"]
 
 SHORT = 12
 """So many words an example has at most."""
+
+
+class Evaluation(NamedTuple):
+    """What is known of a part of the data once it is tagged.
+
+    Attributes:
+        tags: of each sentence.
+        scores: those of `score_tags`, of `measures`, and `calibration`.
+        speed: how many words were tagged and scored in a second; None if the clock stood still.
+        judged: the sentences with their entities; none if the tags have no scheme.
+    """
+
+    tags: list[list[str]]
+    scores: dict[str, Any]
+    speed: float | None
+    judged: list[Judged]
 
 
 def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set[Form] | None:
@@ -36,7 +52,7 @@ def evaluate(
     split: str,
     seen: Collection[Form] | None = None,
     reading: Reading | None = None,
-) -> tuple[list[list[str]], dict[str, Any], float | None]:
+) -> Evaluation:
     """Tag a data set, and measure what there is to measure.
 
     Args:
@@ -45,11 +61,6 @@ def evaluate(
         split: its name in the log.
         seen: the entities of the training data, as `known_forms` returns them.
         reading: what the encoder says of the data set, if it has read it already.
-
-    Returns:
-        The tags of each sentence. The scores: those of `score_tags`, `interval` and `calibration`; with a scheme also
-        `errors`, and `forms` if `seen` is given. And how many words were tagged and scored in a second, None if the
-        clock stood still.
     """
     began = time.perf_counter()
     took = 0.0 if reading is None else reading.seconds
@@ -58,55 +69,42 @@ def evaluate(
     elapsed = took + time.perf_counter() - began
     speed = sum(map(len, tags)) / elapsed if elapsed > 0 else None
     scores["calibration"] = {} if reading is None else trainer.calibration(dataset, reading)
+    words = [one.words for one in dataset.sentences]
+    scores |= measures(words, dataset.gold, tags, dataset.scheme, seen)
+    return Evaluation(tags, scores, speed, _judged(trainer, dataset, tags, seen, reading))
+
+
+def _judged(
+    trainer: CRFTrainer,
+    dataset: TaggingDataset,
+    tags: list[list[str]],
+    seen: Collection[Form] | None,
+    reading: Reading | None,
+) -> list[Judged]:
     if dataset.scheme is None:
-        scores["interval"] = _interval_of_words(dataset, tags)
-    else:
-        scores |= _entity_scores(dataset, dataset.scheme, tags, seen)
-    return tags, scores, speed
+        return []
+    known = trainer.probabilities(reading)
+    judged = []
+    for index, (sentence, predicted) in enumerate(zip(dataset.sentences, tags, strict=True)):
+        sides: list[list[Span]] = [strict_spans(one, dataset.scheme) for one in (sentence.tags, predicted)]
+        own = known_spans(sentence.words, sides[0] + sides[1], seen)
+        place = sentence.where(0) if sentence.words else ""
+        judged.append(Judged(sentence.words, *sides, None if known is None else known[index], own, place))
+    return judged
 
 
-def example_of(
-    trainer: CRFTrainer, dataset: TaggingDataset, tags: Sequence[Sequence[str]]
-) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return a short text of a data set in which the tagger finds something, and what its pipeline finds there.
+def example_of(sentences: Sequence[Judged]) -> tuple[str, list[dict[str, Any]]] | None:
+    """Return a short sentence in which entities are found, as a text, and these as the pipeline returns them.
 
-    Args:
-        trainer: of the tagger.
-        dataset: whose sentences are candidates.
-        tags: that the tagger gives them.
-
-    Returns:
-        None if there is no such sentence, or the tagger's weights are spread over processes.
+    None if there is no such sentence, or nobody knows the entities' probabilities.
     """
-    model = trainer.tagger()
-    pairs = zip(dataset.sentences, tags, strict=True)
-    fitting = (one.words for one, own in pairs if len(own) <= SHORT and any(tag != OUTSIDE for tag in own))
-    if model is None or (words := next(fitting, None)) is None:
+    fitting = (one for one in sentences if one.predicted and one.probabilities and len(one.words) <= SHORT)
+    if (one := next(fitting, None)) is None:
         return None
-    text, _ = detokenise(words)
-    return text, BiLSTMCRFPipeline(model=model, tokenizer=trainer.processing_class)(text)
-
-
-def _interval_of_words(dataset: TaggingDataset, tags: list[list[str]]) -> dict[str, Any]:
-    """Return the interval of the share of words with the right tag."""
-    pairs = zip(dataset.gold, tags, strict=True)
-    right = [(sum(map(str.__eq__, gold, predicted)), len(predicted)) for gold, predicted in pairs]
-    return bootstrap_f1([(count, words, words) for count, words in right])
-
-
-def _entity_scores(
-    dataset: TaggingDataset, scheme: str, tags: list[list[str]], seen: Collection[Form] | None
-) -> dict[str, Any]:
-    """Return what is measured of entities beside their F1."""
-    outcomes = [
-        compare(strict_spans(gold, scheme), strict_spans(predicted, scheme))
-        for gold, predicted in zip(dataset.gold, tags, strict=True)
-    ]
-    profiles = [error_profile([one]) for one in outcomes]
-    scores: dict[str, Any] = {
-        "interval": bootstrap_f1([(one["correct"], one["predicted"], one["gold"]) for one in profiles]),
-        "errors": error_profile(outcomes),
-    }
-    if seen is not None:
-        scores["forms"] = split_by_form([one.words for one in dataset.sentences], outcomes, seen)
-    return scores
+    text, places = detokenise(one.words)
+    found = []
+    for span in one.predicted:
+        start, end = places[span[0]][0], places[span[1] - 1][1]
+        names = {"entity_group": span[2], "score": one.probability(span), "word": text[start:end]}
+        found.append({**names, "start": start, "end": end})
+    return text, found

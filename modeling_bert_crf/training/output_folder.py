@@ -18,10 +18,20 @@ from transformers import Trainer
 from ..doors.files import aside, move_in, whole
 from ..readers.columns import write_rows
 from ..readers.sentences import Sentence
+from ..scores.judged import Judged
 from .checkpoints import last_whole, read_object
 from .errors import TrainingError
 
-__all__ = ["UNFINISHED", "OutputFolder", "is_finished", "is_trained", "way_on", "write_predictions", "writing"]
+__all__ = [
+    "UNFINISHED",
+    "OutputFolder",
+    "is_finished",
+    "is_trained",
+    "way_on",
+    "write_entities",
+    "write_predictions",
+    "writing",
+]
 
 UNFINISHED = ".run.json"
 """The file that stands beside a trained model until its run has come to its end. It holds what the rest of the run has
@@ -62,6 +72,10 @@ class OutputFolder:
     def write_predictions(self, name: str, sentences: Sequence[Sentence], predicted: Sequence[list[str]]) -> None:
         """Write word, gold tag and predicted tag in columns."""
         self.write(name, lambda path: write_predictions(path, sentences, predicted))
+
+    def write_entities(self, name: str, judged: Sequence[Judged]) -> None:
+        """Write the entities of sentences, see `write_entities`."""
+        self.write(name, lambda path: write_entities(path, judged))
 
     def save_model(self, trainer: Trainer, unfinished: Mapping[str, Any] | None = None) -> None:
         """Save model, shipped code and tokenizer; the configuration, which makes the folder a model, comes last.
@@ -120,6 +134,21 @@ def write_predictions(path: Path, sentences: Iterable[Sentence], predicted: Iter
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for sentence, tags in zip(sentences, predicted, strict=True):
             write_rows(file, list(zip(sentence.words, sentence.tags, tags, strict=True)))
+
+
+def write_entities(path: Path, judged: Iterable[Judged]) -> None:
+    """Write a JSON object a line for each entity that is there or was found: where it stands, and how probable it is.
+
+    No text stands there. `sentence`, from 0, is its number in the predictions, `start` its first word, and `end` the
+    word after its last. `probability` and `seen` (in the training data) are null where nobody knows.
+    """
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for number, one in enumerate(judged):
+            for span in sorted({*one.gold, *one.predicted}):
+                row = {"sentence": number, **dict(zip(("start", "end", "type"), span, strict=True))}
+                seen = None if one.seen is None else span in one.seen
+                row |= {"probability": one.probability(span), "seen": seen}
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def is_trained(folder: str | Path) -> bool:

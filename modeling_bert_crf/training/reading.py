@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ..batching import batches_by_length
 from ..crf import UNKNOWN
+from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..schemes import OUTSIDE, Span
 from .dataset import TaggingCollator, TaggingDataset
 
 __all__ = ["Batch", "Reading", "read"]
@@ -62,6 +64,25 @@ class Reading(NamedTuple):
         longest = max(map(len, paths.values()), default=0)
         padded = [paths[row] + [UNKNOWN] * (longest - len(paths[row])) for row in range(len(self.dataset))]
         return self.dataset.tags_of(padded)
+
+    @torch.inference_mode()
+    def probabilities(self, model: BiLSTMCRFForTokenClassification) -> list[dict[Span, float]]:
+        """Return of each sentence how probable its gold entities are, and those on the path that the model takes.
+
+        An entity that the model has no tags for, or that no row shows whole, has no probability.
+        """
+        labels = model.config.labels
+        outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
+        found: list[dict[Span, float]] = [{} for _ in self.dataset.sentences]
+        for batch in self.batches:
+            rows, emissions, tags, mask = batch.to(model.device)
+            emissions = emissions / model.config.temperature
+            gold = tags.masked_fill(mask & (tags == UNKNOWN), outside)
+            for paths in (gold, model.best_paths(emissions, mask)):
+                for row, start, end, kind, score in read_entities(model, emissions, mask, paths):
+                    sentence, first, after = self.dataset.words_of(rows[row], start, end)
+                    found[sentence][first, after, kind] = score
+        return found
 
 
 def read(

@@ -13,6 +13,7 @@ from transformers.utils import logging
 from ..configuration_crf import BiLSTMCRFFields
 from ..crf import UNKNOWN
 from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..schemes import Span
 from ..scores.calibration import calibration_error, reliability_bins
 from ..scores.metrics import flat_scores, for_paths, score_tags
 from ..weights import HEAD
@@ -258,6 +259,11 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             "error_at_1": calibration_error(without),
             "bins": reliability_bins(found),
         }
+
+    def probabilities(self, reading: Reading | None) -> list[dict[Span, float]] | None:
+        """Return what `Reading.probabilities` says to the model as it is; None if the weights are spread."""
+        model = self._tagger()
+        return None if model is None or reading is None else reading.probabilities(model)
 
     def evaluation_loop(
         self, dataloader: Any, description: str, prediction_loss_only: bool | None = None, **kwargs: Any

@@ -99,5 +99,5 @@ def write_documents(documents: Iterable[Document], name: str, place: Writable | 
 
 def _noted(documents: Iterable[Document], kinds: dict[str, None]) -> Iterator[Document]:
     for document in documents:
-        kinds.update(dict.fromkeys(one.kind for one in document.annotations))
+        kinds.update(dict.fromkeys(one.kind for one in [*document.annotations, *(document.predicted or [])]))
         yield document

@@ -8,9 +8,10 @@ from operator import itemgetter
 
 from ..readers.documents import Annotation, Document
 from ..readers.sentences import DataError
+from ..readers.units import over_words
 from ..splitters import split_text, without_blanks
 
-__all__ = ["apart", "lay_out", "over_words"]
+__all__ = ["apart", "lay_out"]
 
 
 def lay_out(document: Document) -> tuple[list[tuple[int, int]], list[tuple[int, int, str]]]:
@@ -43,12 +44,6 @@ def lay_out(document: Document) -> tuple[list[tuple[int, int]], list[tuple[int, 
 def _cut(word: tuple[int, int], cuts: Sequence[int]) -> Iterator[tuple[int, int]]:
     inner = cuts[bisect_right(cuts, word[0]) : bisect_left(cuts, word[1])]
     return pairwise([word[0], *inner, word[1]])
-
-
-def over_words(start: int, end: int, words: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the first word that characters from `start` to `end` have a part of, and the word after the last one."""
-    first = bisect_right(words, start, key=itemgetter(1))
-    return first, max(first, bisect_left(words, end, key=itemgetter(0)))
 
 
 def apart(document: Document, on_overlap: str = "error") -> Document:

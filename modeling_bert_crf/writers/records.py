@@ -33,23 +33,31 @@ LABELS = {*WORD_COLUMNS, *TAG_COLUMNS, "text", "data", "label", "entities", "spa
 
 
 def write_jsonl(documents: Iterable[Document], file: Writable, options: Any = None) -> None:
-    """Write an object a line: `text`, `entities` as `bert-crf tag` writes them, `tokens` and `sents` where known."""
+    """Write an object a line: `text`, `entities` as `bert-crf tag` writes them, `tokens` and `sents` where known.
+
+    What a tagger finds beside the entities stands in `predicted`, which no reader takes for labels.
+    """
     for document in documents:
-        entities = [
-            {
-                "entity_group": one.kind,
-                **_score(one),
-                "word": document.text[one.start : one.end],
-                "start": one.start,
-                "end": one.end,
-            }
-            for one in document.annotations
-        ]
-        row = {**_said(document), "text": document.text, "entities": entities}
+        row = {**_said(document), "text": document.text, "entities": _entities(document.text, document.annotations)}
+        if document.predicted is not None:
+            row["predicted"] = _entities(document.text, document.predicted)
         for name, borders in (("tokens", document.words), ("sents", document.sentences)):
             if borders:
                 row[name] = [{"start": start, "end": end} for start, end in borders]
         _write_line(row, file)
+
+
+def _entities(text: str, annotations: Iterable[Annotation]) -> list[dict[str, Any]]:
+    return [
+        {
+            "entity_group": one.kind,
+            **_score(one),
+            "word": text[one.start : one.end],
+            "start": one.start,
+            "end": one.end,
+        }
+        for one in annotations
+    ]
 
 
 def write_doccano(documents: Iterable[Document], file: Writable, options: Any = None) -> None:
@@ -117,34 +125,41 @@ def write_spacy(documents: Iterable[Document], file: Writable, options: Any = No
 def write_label_studio(documents: Iterable[Document], file: Writable, options: Any) -> None:
     """Write a JSON array of tasks, with annotations; with predictions if there is a model, or labels have scores.
 
+    Where documents say what a tagger finds beside their annotations, a task has both.
+
     The id of a document stands among its data, since Label Studio numbers tasks anew.
     """
     _write_array((_task(document, options.model) for document in documents), file)
 
 
 def _task(document: Document, model: str) -> dict[str, Any]:
-    result = [
+    task: dict[str, Any] = {"data": {**_said(document), "text": document.text}}
+    found = document.predicted
+    if found is None and (model or any(one.score is not None for one in document.annotations)):
+        found = document.annotations
+    if found is not document.annotations:
+        task["annotations"] = [{"result": _regions(document.text, document.annotations, "e")}]
+    if found is not None:
+        scores = [one.score for one in found if one.score is not None]
+        mean = {"score": sum(scores) / len(scores)} if scores else {}
+        result = _regions(document.text, found, "e" if found is document.annotations else "p")
+        task["predictions"] = [{"model_version": model or "bert-crf", **mean, "result": result}]
+    return task
+
+
+def _regions(text: str, annotations: Iterable[Annotation], name: str) -> list[dict[str, Any]]:
+    """Write annotations as Label Studio's results, each with an id that begins with `name`."""
+    return [
         {
-            "id": f"e{number}",
+            "id": f"{name}{number}",
             "from_name": "label",
             "to_name": "text",
             "type": "labels",
             **_score(one),
-            "value": {
-                "start": one.start,
-                "end": one.end,
-                "text": document.text[one.start : one.end],
-                "labels": [one.kind],
-            },
+            "value": {"start": one.start, "end": one.end, "text": text[one.start : one.end], "labels": [one.kind]},
         }
-        for number, one in enumerate(document.annotations)
+        for number, one in enumerate(annotations)
     ]
-    data = {**_said(document), "text": document.text}
-    scores = [one.score for one in document.annotations if one.score is not None]
-    if not model and not scores:
-        return {"data": data, "annotations": [{"result": result}]}
-    mean = {"score": sum(scores) / len(scores)} if scores else {}
-    return {"data": data, "predictions": [{"model_version": model or "bert-crf", **mean, "result": result}]}
 
 
 def write_labelling_configuration(kinds: Iterable[str], file: Writable) -> None:

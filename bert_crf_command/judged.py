@@ -1,0 +1,137 @@
+"""Sentences with what is there and what was found, for verbs that look at mistakes: as a run left them, or anew."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from .frame import CommandError, say
+from .labelled import Asked, read_for
+
+if TYPE_CHECKING:  # since importing these takes seconds
+    from modeling_bert_crf import BiLSTMCRFPipeline
+    from modeling_bert_crf.readers.documents import Document
+    from modeling_bert_crf.readers.sentences import Sentence
+    from modeling_bert_crf.scores.judged import Judged, Mistake
+
+__all__ = ["Gold", "OperatingPoint", "Tagged", "TrainData", "document_of", "of_run", "tag_gold"]
+
+Gold = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="GOLD",
+        help="Labelled sentences, or texts with spans. Without them, what a run has left of its test part.",
+    ),
+]
+TrainData = Annotated[
+    Path | None,
+    typer.Option(
+        "--train",
+        metavar="TRAIN",
+        help="What the tagger was trained on, to tell entities that stand there, with the same words and type.",
+    ),
+]
+OperatingPoint = Annotated[
+    str | None,
+    typer.Option("--operating_point", metavar="NAME", help="One of the model's, instead of the one in force."),
+]
+
+
+class Tagged(NamedTuple):
+    """Labelled sentences that a tagger has tagged.
+
+    Attributes:
+        sentences: with tags in the scheme.
+        judged: they, with what was found.
+        scheme: of the tagger's tags, as its entities are read.
+        types: that it knows.
+    """
+
+    sentences: "list[Sentence]"
+    judged: "list[Judged]"
+    scheme: str | None
+    types: list[str]
+
+
+def tag_gold(
+    model: str,
+    gold: Path,
+    asked: Asked,
+    train: Path | None = None,
+    operating_point: str | None = None,
+    revision: str | None = None,
+) -> Tagged:
+    """Find the entities of labelled data. What the model has no tag for is said.
+
+    Raises:
+        CommandError, DataError, OpeningError: if the model or the data cannot be used.
+    """
+    from modeling_bert_crf.fitting.judging import judge
+    from modeling_bert_crf.opening.tagger import open_tagger
+    from modeling_bert_crf.schemes import entity_types
+
+    for path in (gold, train):
+        if path is not None and not path.exists():
+            raise CommandError(f"{path}: no such file")
+    tagger = open_tagger(model, revision)
+    config = tagger.model.config
+    if operating_point is not None:
+        try:
+            config.point(operating_point)
+        except ValueError as error:
+            raise CommandError(f"{model}: {error}") from None
+    sentences = read_for(tagger, gold, asked)
+    seen = None if train is None else _forms(tagger, train, asked)
+    judged = judge(tagger, sentences, seen, operating_point)
+    types = entity_types(config.labels, config.span_scheme)
+    _say_unknown_types(judged, types)
+    return Tagged(sentences, judged, config.span_scheme, types)
+
+
+def _forms(tagger: "BiLSTMCRFPipeline", train: Path, asked: Asked) -> set[Any]:
+    from modeling_bert_crf.schemes import tags_to_spans
+    from modeling_bert_crf.scores.mistakes import forms
+
+    scheme = tagger.model.config.span_scheme
+    sentences = read_for(tagger, train, asked)
+    return {form for one in sentences for form in forms(one.words, tags_to_spans(one.tags, scheme))}
+
+
+def _say_unknown_types(judged: "list[Judged]", types: list[str]) -> None:
+    gold = [kind for one in judged for *_, kind in one.gold]
+    for kind in sorted({*gold} - {*types}):
+        say(f"the model has no tag for type {kind!r}: its {gold.count(kind):,} entities are missed", err=True)
+
+
+def of_run(folder: Path) -> "list[Judged]":
+    """Return the sentences that a run was tested on, as it has left them.
+
+    Raises:
+        CommandError: if it was not tested.
+        ReportError: if the folder is no run's.
+    """
+    from modeling_bert_crf.reports.runs import PREDICTIONS, read_judged, read_metrics
+
+    judged = read_judged(folder, read_metrics(folder))
+    if judged is None:
+        raise CommandError(f"{folder} holds no {PREDICTIONS}, which a run with --do_predict leaves: name GOLD as well")
+    return judged
+
+
+def document_of(judged: "Judged", mistakes: "list[Mistake]") -> "Document":
+    """Write a sentence as a text with its gold entities, and those found beside them."""
+    from modeling_bert_crf.readers.documents import Annotation, Document
+    from modeling_bert_crf.reports.mistakes import describe
+    from modeling_bert_crf.writers.merging import joined_words
+
+    words = joined_words(judged.words)
+    sides = [
+        [Annotation(words[start][0], words[end - 1][1], kind, score) for (start, end, kind), score in side]
+        for side in (
+            [(span, None) for span in judged.gold],
+            [(span, judged.probability(span)) for span in judged.predicted],
+        )
+    ]
+    said = {"place": judged.place, "mistakes": [describe(judged, one) for one in mistakes]}
+    source, _, line = judged.place.rpartition(":")
+    return Document(" ".join(judged.words), sides[0], source, line, words=words, meta=said, predicted=sides[1])
