@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, fail, in_one_sentence, reason, say, verb
-from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
 
 __all__ = ["COMMAND", "export"]
 
@@ -83,15 +83,13 @@ def _read(
 ) -> tuple[list[Any], list[list[str]] | None]:
     """Read texts, or words with their gold tags in the model's scheme."""
     from modeling_bert_crf.readers.columns import number_lines
-    from modeling_bert_crf.readers.tags import convert_tags
 
     from .inputs import opened
 
     if path.suffix.lower() == ".txt" and not path.with_suffix(".ann").exists():
         with opened(str(path)) as file:
             return [text for _, text in number_lines(file, str(path)) if text.strip()], None
-    labelled = read_labelled(path, asked or Asked(), tokenizer, config)
-    written = [convert_tags(sentence, labelled.scheme, config.span_scheme) for sentence in labelled.sentences]
+    written = read_for(tokenizer, config, path, asked or Asked())
     return [sentence.words for sentence in written], [sentence.tags for sentence in written]
 
 

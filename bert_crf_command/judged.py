@@ -1,15 +1,15 @@
 """Sentences with what is there and what was found, for verbs that look at mistakes: as a run left them, or anew."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from .frame import CommandError, say
+from .frame import CommandError, reason, say
 from .labelled import Asked, read_for
 
 if TYPE_CHECKING:  # since importing these takes seconds
-    from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.readers.documents import Document
     from modeling_bert_crf.readers.sentences import Sentence
     from modeling_bert_crf.scores.judged import Judged, Mistake
@@ -44,13 +44,11 @@ class Tagged(NamedTuple):
         sentences: with tags in the scheme.
         judged: they, with what was found.
         scheme: of the tagger's tags, as its entities are read.
-        types: that it knows.
     """
 
     sentences: "list[Sentence]"
     judged: "list[Judged]"
     scheme: str | None
-    types: list[str]
 
 
 def tag_gold(
@@ -61,45 +59,69 @@ def tag_gold(
     operating_point: str | None = None,
     revision: str | None = None,
 ) -> Tagged:
-    """Find the entities of labelled data. What the model has no tag for is said.
+    """Find the entities of labelled data by a tagger or an export of one. What it has no tag for is said.
 
     Raises:
         CommandError, DataError, OpeningError: if the model or the data cannot be used.
     """
-    from modeling_bert_crf.fitting.judging import judge
+    from modeling_bert_crf.fitting.judging import judge, judge_found
     from modeling_bert_crf.opening.tagger import open_tagger
-    from modeling_bert_crf.schemes import entity_types
 
     for path in (gold, train):
         if path is not None and not path.exists():
             raise CommandError(f"{path}: no such file")
-    tagger = open_tagger(model, revision)
-    config = tagger.model.config
-    if operating_point is not None:
-        try:
-            config.point(operating_point)
-        except ValueError as error:
-            raise CommandError(f"{model}: {error}") from None
-    sentences = read_for(tagger, gold, asked)
-    seen = None if train is None else _forms(tagger, train, asked)
-    judged = judge(tagger, sentences, seen, operating_point)
-    types = entity_types(config.labels, config.span_scheme)
-    _say_unknown_types(judged, types)
-    return Tagged(sentences, judged, config.span_scheme, types)
+    if (Path(model) / "tagger.json").is_file():
+        if operating_point is not None:
+            raise CommandError(f"{model}: an export has the operating point that was in force, and no other")
+        export = _open_export(model)
+        tokenizer, config = export.tokenizer, SimpleNamespace(**export.settings)
+        config.span_scheme = export.scheme
+        sentences, seen = _read(tokenizer, config, gold, train, asked)
+        judged = judge_found(export, sentences, export.scheme, seen)
+    else:
+        tagger = open_tagger(model, revision)
+        tokenizer, config = tagger.tokenizer, tagger.model.config
+        if operating_point is not None:
+            try:
+                config.point(operating_point)
+            except ValueError as error:
+                raise CommandError(f"{model}: {error}") from None
+        sentences, seen = _read(tokenizer, config, gold, train, asked)
+        judged = judge(tagger, sentences, seen, operating_point)
+    _say_unknown_types(judged, config)
+    return Tagged(sentences, judged, config.span_scheme)
 
 
-def _forms(tagger: "BiLSTMCRFPipeline", train: Path, asked: Asked) -> set[Any]:
+def _open_export(folder: str) -> Any:
+    try:
+        from modeling_bert_crf.export.runtime import OnnxTagger
+    except ImportError as error:
+        raise CommandError(f"{folder}: {reason(error)}: pip install 'modeling-bert-crf[onnx]'") from None
+    try:
+        return OnnxTagger(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise CommandError(f"{folder}: this export cannot be opened: {reason(error)}") from None
+
+
+def _read(
+    tokenizer: Any, config: Any, gold: Path, train: Path | None, asked: Asked
+) -> "tuple[list[Sentence], set[Any] | None]":
+    """Read the labelled sentences; and the entities of the training data, as they are written, if these are named."""
     from modeling_bert_crf.schemes import tags_to_spans
     from modeling_bert_crf.scores.mistakes import forms
 
-    scheme = tagger.model.config.span_scheme
-    sentences = read_for(tagger, train, asked)
-    return {form for one in sentences for form in forms(one.words, tags_to_spans(one.tags, scheme))}
+    sentences = read_for(tokenizer, config, gold, asked)
+    if train is None:
+        return sentences, None
+    known = read_for(tokenizer, config, train, asked)
+    return sentences, {form for one in known for form in forms(one.words, tags_to_spans(one.tags, config.span_scheme))}
 
 
-def _say_unknown_types(judged: "list[Judged]", types: list[str]) -> None:
+def _say_unknown_types(judged: "list[Judged]", config: Any) -> None:
+    from modeling_bert_crf.schemes import entity_types
+
     gold = [kind for one in judged for *_, kind in one.gold]
-    for kind in sorted({*gold} - {*types}):
+    for kind in sorted({*gold} - {*entity_types(config.labels, config.span_scheme)}):
         say(f"the model has no tag for type {kind!r}: its {gold.count(kind):,} entities are missed", err=True)
 
 

@@ -10,7 +10,6 @@ import typer
 from .frame import CommandError, say
 
 if TYPE_CHECKING:  # since importing these takes seconds
-    from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.readers.labelled import Labelled
     from modeling_bert_crf.readers.sentences import Sentence
 
@@ -118,7 +117,7 @@ def read_labelled(path: Path, asked: Asked, tokenizer: Any, config: Any) -> "Lab
     return labelled
 
 
-def read_for(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "list[Sentence]":
+def read_for(tokenizer: Any, config: Any, path: Path, asked: Asked) -> "list[Sentence]":
     """Read labelled data with the words of a tagger and with tags in its scheme.
 
     Raises:
@@ -126,6 +125,5 @@ def read_for(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "list[Sen
     """
     from modeling_bert_crf.readers.tags import convert_tags
 
-    config = tagger.model.config
-    labelled = read_labelled(path, asked, tagger.tokenizer, config)
+    labelled = read_labelled(path, asked, tokenizer, config)
     return [convert_tags(sentence, labelled.scheme, config.span_scheme) for sentence in labelled.sentences]

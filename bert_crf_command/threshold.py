@@ -241,7 +241,7 @@ def _written(point: dict[str, Any]) -> str:
 def _read(tagger: "BiLSTMCRFPipeline", path: Path, asked: Asked) -> "Readings":
     from modeling_bert_crf.fitting.evidence import Readings
 
-    return Readings(tagger, read_for(tagger, path, asked))
+    return Readings(tagger, read_for(tagger.tokenizer, tagger.model.config, path, asked))
 
 
 def _store(file: Path, points: dict[str, Any], in_force: str | None) -> None:

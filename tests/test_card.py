@@ -275,6 +275,7 @@ def report(*arguments):
 
 def test_the_report_is_one_file_that_a_browser_shows(tmp_path, metrics, browser):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "predictions.conll").write_text("Ada\tB-person\tO\nsang\tO\tO\n\n")
     result = report(tmp_path)
     assert (result.exit_code, result.stdout.strip()) == (0, str(tmp_path / "report.html"))
 
@@ -290,6 +291,10 @@ def test_the_report_is_one_file_that_a_browser_shows(tmp_path, metrics, browser)
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.inner_text("p.score").startswith("test: strict F1 47.6, 95 % interval 44.2 to 50.8")
     assert "Not in this run" not in page.inner_text("body")
+    assert "The commonest mistakes: person missed (1). In sentences" in page.inner_text("body")
+    page.set_viewport_size({"width": 390, "height": 600})
+    hidden = "all => all.map(one => one.scrollWidth - one.clientWidth)"
+    assert set(page.locator("html, div.wide").evaluate_all(hidden)) == {0}  # no column is cut
     assert problems == []
     page.close()
 

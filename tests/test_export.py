@@ -443,3 +443,23 @@ def test_paths_marginals_and_spans_are_those_of_enumeration(scale):
                 and (end == length or apart[path[end - 1], path[end]])
             ]
             assert found[row, start, end] == pytest.approx(math.exp(log_sum(agreeing) - log_z), abs=1e-12 * scale)
+
+
+def test_an_export_is_scored_and_shows_its_mistakes(exported, tmp_path):
+    folder, _ = exported
+    (tmp_path / "gold.conll").write_text("Ada\tB-PER\nLovelace\tI-PER\n\nParis\tB-LOC\nrain\tB-LOC\n\n")
+
+    scored = CliRunner().invoke(app, ["evaluate", str(folder), str(tmp_path / "gold.conll"), "--json"])
+    shown = CliRunner().invoke(app, ["errors", str(folder), str(tmp_path / "gold.conll")])
+
+    assert (scored.exit_code, shown.exit_code) == (0, 0), scored.output + shown.output
+    document = [["Ada", "Lovelace"], ["Paris", "rain"]]  # the model reads sentences among each other
+    (found,) = OnnxTagger(folder)([document], is_split_into_words=True)
+    scores = json.loads(scored.stdout)
+    assert (scores["errors"]["gold"], scores["errors"]["predicted"]) == (3, len(found))
+    rows = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert len(rows) == 2
+    said = [(one["word"], one["score"]) for row in rows for one in row["predicted"]]
+    assert sorted(said) == sorted((one["word"], pytest.approx(one["score"])) for one in found)
+    asked = CliRunner().invoke(app, ["errors", str(folder), str(tmp_path / "gold.conll"), "--operating_point", "f1"])
+    assert "an export has the operating point that was in force, and no other" in asked.stderr

@@ -581,7 +581,7 @@ def test_a_run_is_pushed_at_its_end_and_tells_no_token(
     pushed = hub.files("tester/mine")
     assert pushed == {name: local[name] for name in files_to_push(run)}
     assert {"metrics.json", "README.md", "tokenizer.json"} <= pushed.keys()
-    assert not pushed.keys() & {"predictions.conll", "training_args.bin"}
+    assert not pushed.keys() & {"predictions.conll", "entities.jsonl", "training_args.bin"}
     assert 'model="tester/mine"' in pushed["README.md"].decode()
     said = capsys.readouterr()
     assert said.out.startswith(f"pushed to {hub.endpoint}/tester/mine, commit ")

@@ -22,9 +22,10 @@ def data(tmp_path):
 def test_texts_are_split_as_the_tagger_has_learnt(make_model, tokenizer, data, tmp_path, capsys):
     config = make_model(word_splitter="blanks", text_unit="text").config
 
+    capsys.readouterr()  # what the host says of loading
     read = read_labelled(data, Asked(), tokenizer, config)
     assert [one.words for one in read.sentences] == [["Oslo", "-based", "Ann", ".", "So", "it", "is."]]
-    assert capsys.readouterr().out.splitlines()[:2] == [
+    assert capsys.readouterr().err.splitlines()[:2] == [
         "type  spans  kept  moved  split  dropped",
         "LOC       1     0      0      1        0",
     ]

@@ -171,6 +171,7 @@ def test_a_run_leaves_a_whole_folder(drawn, files, command, capsys, caplog):
         "metrics.json",
         *(f"{step}_results.json" for step in ("train", "eval", "predict", "all")),
         "predictions.conll",
+        "entities.jsonl",
         "README.md",
     }
     card = (out / "README.md").read_text()

@@ -46,6 +46,11 @@ class OnnxTagger:
             export has it only if it was asked for.
         threads: how many the graphs may use; None leaves it to onnxruntime.
 
+    Attributes:
+        labels, scheme: its tags, and the scheme by which they are read as entities.
+        settings: what `tagger.json` holds.
+        tokenizer: by which it splits texts.
+
     Raises:
         FileNotFoundError: if the folder lacks a file.
     """
@@ -61,8 +66,8 @@ class OnnxTagger:
         starts, moves = bias_scores(self.labels, self.scheme, point.get("biases", {}))
         self._biases = np.array(starts), np.array(moves)
         self._thresholds: dict[str, float] = point.get("thresholds", {})
-        self._settings = settings
-        self._tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])
+        self.settings = settings
+        self.tokenizer = Tokenizer(folder / "tokenizer.json", settings["special_ids"])
         self._encoder = _session(folder / ("encoder.int8.onnx" if int8 else "encoder.onnx"), threads)
         self._head = _session(folder / "head.onnx", threads)
         # An 8-bit encoder scales the values of a batch by the largest one. So each window is read by itself; its
@@ -125,9 +130,9 @@ class OnnxTagger:
 
     def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
         """Split inputs into words and chains, and lay the chains out in windows."""
-        settings = self._settings
+        settings = self.settings
         texts = split_inputs(
-            self._tokenizer,
+            self.tokenizer,
             inputs,
             " " if is_split_into_words else None,
             settings["word_splitter"],
@@ -135,7 +140,7 @@ class OnnxTagger:
             settings.get("chain_unit", "word"),  # exports of version 0.1 do not name it
         )
         limit, context_size = settings["max_length"], settings["context_size"]
-        return lay_out(self._tokenizer, texts, limit, None, context_size, settings.get("reach"))
+        return lay_out(self.tokenizer, texts, limit, None, context_size, settings.get("reach"))
 
     def read_chains(
         self,

@@ -73,14 +73,14 @@ def judge_found(
         seen: the `forms` of the training data, if they are known.
 
     Returns:
-        The sentences. What is not found has no probability.
+        The sentences. The probability of what is not found is not known.
     """
     judged = []
     for group in _blocks(sentences):
         found = finder([[one.words for one in document] for document in group], is_split_into_words=True)
         for document, entities in zip(group, found, strict=True):
             gold = [tags_to_spans(one.tags, scheme) for one in document]
-            judged += _judged(document, gold, entities, seen, [{} for _ in document])
+            judged += _judged(document, gold, entities, seen, [dict.fromkeys(spans) for spans in gold])
     return judged
 
 
@@ -95,7 +95,7 @@ def _judged(
     gold: Sequence[list[Span]],
     entities: Sequence[Mapping[str, Any]],
     seen: Collection[Form] | None,
-    probabilities: Sequence[dict[Span, float]],
+    probabilities: Sequence[dict[Span, Any]],
 ) -> Iterator[Judged]:
     """Give each sentence of a document what was found in it; entities come with their characters in the document."""
     places = next(join_given_words([[one.words for one in document]], " ")).words

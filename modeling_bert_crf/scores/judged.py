@@ -16,8 +16,8 @@ class Judged(NamedTuple):
     Attributes:
         words: of the sentence.
         gold, predicted: entities, in order.
-        probabilities: of each of these entities, that exactly its words are one entity of its type. Empty if nobody
-            knows; else an entity that is missing is one that the tagger cannot find.
+        probabilities: of each of these entities, that exactly its words are one entity of its type; None where nobody
+            knows. An entity that is missing there is one that the tagger cannot find.
         seen: which of these entities stand in the training data, with the same words and type; None if nobody knows.
         place: where it stands.
     """
@@ -25,7 +25,7 @@ class Judged(NamedTuple):
     words: Sequence[str]
     gold: Sequence[Span]
     predicted: Sequence[Span]
-    probabilities: Mapping[Span, float] | None = None
+    probabilities: Mapping[Span, float | None] | None = None
     seen: Collection[Span] | None = None
     place: str = ""
 
