@@ -129,12 +129,17 @@ def of_run(folder: Path) -> "list[Judged]":
     """Return the sentences that a run was tested on, as it has left them.
 
     Raises:
-        CommandError: if it was not tested.
-        ReportError: if the folder is no run's.
+        CommandError: if the folder is no run's, or the run was not tested.
+        ReportError: if its files are of several runs.
     """
+    from modeling_bert_crf.reports.errors import ReportError
     from modeling_bert_crf.reports.runs import PREDICTIONS, read_judged, read_metrics
 
-    judged = read_judged(folder, read_metrics(folder))
+    try:
+        metrics = read_metrics(folder)
+    except ReportError as error:
+        raise CommandError(f"{error}; or name GOLD as well") from None
+    judged = read_judged(folder, metrics)
     if judged is None:
         raise CommandError(f"{folder} holds no {PREDICTIONS}, which a run with --do_predict leaves: name GOLD as well")
     return judged

@@ -1118,6 +1118,67 @@ MUTANTS = [
         ),
     ),
     *of(
+        "scores/judged.py",
+        ("None if wrong is None else 1 - wrong", "wrong", "test_judged.py -k worst"),
+        ("min(map(_order, pair[1]))", "max(map(_order, pair[1]))", "test_judged.py -k worst"),
+        ("return 2.0 if mistake.truth is None", "return 0.0 if mistake.truth is None", "test_judged.py -k worst"),
+        ("(gold or predicted) in judged.seen", "(predicted or gold) in judged.seen", "test_judged.py -k chosen"),
+        ("not set(types).isdisjoint(one.types)", "one.types[0] in types", "test_judged.py -k chosen"),
+        ("key=lambda item: -len(item[1])", "key=lambda item: len(item[1])", "test_judged.py -k commonest"),
+        ("if count > 1]", "if count > 2]", "test_judged.py -k commonest"),
+        ("self.probabilities.get(span, 0.0)", "self.probabilities.get(span, 1.0)", "test_judged.py -k probability"),
+    ),
+    *of(
+        "scores/intervals.py",
+        ("better >= 2 * abs(found)", "better >= abs(found)", "test_judged.py -k paired"),
+        ("better >= 2 * abs(found)", "better > 2 * abs(found)", "test_judged.py -k itself"),
+        ("drawn if found >= 0 else -drawn", "drawn", "test_judged.py -k paired"),
+    ),
+    *of(
+        "scores/comparison.py",
+        ("int(span in second)", "int(span in first)", "test_judged.py -k finds"),
+        ('"first_wrong" if by[0]', '"first_wrong" if by[1]', "test_judged.py -k finds"),
+        ("| found[0] ^ found[1]", "", "test_judged.py -k finds"),
+    ),
+    *of("scores/overlaps.py", ('"end": end - 1', '"end": end', "test_judged.py -k 'part or nervaluate'")),
+    *of(
+        "training/reading.py",
+        ("tags.masked_fill(mask & (tags == UNKNOWN), outside)", "tags", "test_judged.py -k training_finds"),
+        (
+            "for paths in (gold, model.best_paths(emissions, mask))",
+            "for paths in (gold,)",
+            "test_judged.py -k training_finds",
+        ),
+    ),
+    *of(
+        "training/dataset.py",
+        (
+            "first, after, units = before + start, before + end,",
+            "first, after, units = start, end,",
+            "test_judged.py -k windows",
+        ),
+    ),
+    *of(
+        "fitting/judging.py",
+        (
+            "start = max(start, done)",
+            "start = start",
+            "test_judged.py",
+            "in the pipeline's results no two entities share a word",
+        ),
+        (
+            "if left < right and kind in types",
+            "if left < right",
+            "test_judged.py",
+            "a tag that the model has not is outside",
+        ),
+        (
+            "probabilities[batch[row]][span] = score",
+            "probabilities[row][span] = score",
+            "test_judged.py -k probability",
+        ),
+    ),
+    *of(
         "scores/calibration.py",
         ("min(int(score * BINS), BINS - 1)", "min(int(score * BINS), BINS - 2)", "test_calibration.py -k last_range"),
         ("score if right else 1 - score", "score", "test_calibration.py -k undoes"),

@@ -460,6 +460,8 @@ def test_an_export_is_scored_and_shows_its_mistakes(exported, tmp_path):
     rows = [json.loads(line) for line in shown.stdout.splitlines()]
     assert len(rows) == 2
     said = [(one["word"], one["score"]) for row in rows for one in row["predicted"]]
-    assert sorted(said) == sorted((one["word"], pytest.approx(one["score"])) for one in found)
+    assert sorted(said) == [
+        (word, pytest.approx(score)) for word, score in sorted((one["word"], one["score"]) for one in found)
+    ]
     asked = CliRunner().invoke(app, ["errors", str(folder), str(tmp_path / "gold.conll"), "--operating_point", "f1"])
     assert "an export has the operating point that was in force, and no other" in asked.stderr

@@ -422,7 +422,7 @@ def test_tasks_to_correct_hold_gold_and_found_entities_and_are_read_again(run_fo
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["errors", "nowhere"], "nowhere is no folder: name the --output_dir of a run"),
+        (["errors", "nowhere"], "nowhere is no folder: name the --output_dir of a run; or name GOLD as well"),
         (["errors", "RUN", "--train", "x.conll"], "--train and --operating_point need GOLD"),
         (["errors", "RUN", "--output", "x.txt"], "must end in .html, .jsonl, .json, or --format must say"),
         (["errors", "EMPTY"], "holds no predictions.conll, which a run with --do_predict leaves: name GOLD as well"),

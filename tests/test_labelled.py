@@ -39,7 +39,7 @@ def test_texts_are_split_as_the_tagger_has_learnt(make_model, tokenizer, data, t
     assert read_labelled(folder, Asked(on_overlap="first"), tokenizer, config).scheme == "IOB2"
 
 
-@pytest.mark.parametrize("verb", ["wrap", "threshold", "export"])
+@pytest.mark.parametrize("verb", ["wrap", "threshold", "export", "evaluate", "errors", "compare"])
 def test_each_verb_passes_its_options_on(verb, make_model, tokenizer, encoder_folder, data, tmp_path):
     data.write_text(lines({"text": "Osloward Ann.", "entities": [[0, 4, "LOC"], [2, 12, "PER"]]}))
     folder = tmp_path / "model"
@@ -53,6 +53,9 @@ def test_each_verb_passes_its_options_on(verb, make_model, tokenizer, encoder_fo
         "wrap": [folder, tmp_path / "out", "--fit", data],
         "threshold": [folder, "--data", data, "--recall", "0.5"],
         "export": [folder, tmp_path / "out", "--sentences", data],
+        "evaluate": [folder, data],
+        "errors": [folder, data],
+        "compare": [folder, folder, data],
     }[verb]
 
     def said(*options):
