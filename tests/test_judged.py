@@ -40,8 +40,8 @@ def sentence(words, tags, document="1", line=1):
 # One document, and one of a single sentence; a type that no tagger here knows.
 GOLD = [
     sentence("Ada Lovelace visited Paris", "B-PER I-PER O B-LOC"),
-    sentence("the rain in Paris", "O B-LOC O B-WORK", line=6),
-    sentence("Bo in rain", "B-LOC B-PER I-PER", "2", 11),
+    sentence("the rain in Paris .", "B-WORK B-LOC O O O", line=6),
+    sentence("Bo in rain", "B-LOC B-PER I-PER", "2", 12),
 ]
 
 
@@ -123,10 +123,10 @@ SURE = Judged(
     [(0, 1, "PER"), (2, 4, "LOC")],
     [(2, 3, "LOC"), (5, 6, "PER")],
     {(0, 1, "PER"): 0.3, (2, 4, "LOC"): 0.25, (2, 3, "LOC"): 0.5, (5, 6, "PER"): 0.9},
-    {(0, 1, "PER"), (5, 6, "PER")},
+    {(0, 1, "PER"), (2, 3, "LOC"), (5, 6, "PER")},
     "a:1",
 )
-MILD = Judged(["Ada"], [(0, 1, "PER")], [(0, 1, "LOC")], {(0, 1, "PER"): 0.4, (0, 1, "LOC"): 0.6}, set(), "a:9")
+MILD = Judged(["Ada"], [(0, 1, "PER")], [(0, 1, "LOC")], {(0, 1, "PER"): 0.2, (0, 1, "LOC"): 0.6}, set(), "a:9")
 RIGHT = Judged(["Ada"], [(0, 1, "PER")], [(0, 1, "PER")], {(0, 1, "PER"): 0.4}, set(), "a:11")
 UNKNOWN = Judged(["Bo"], [(0, 1, "PER")], [], None, None, "a:13")
 
@@ -389,12 +389,12 @@ def test_a_run_shows_its_mistakes_in_json_lines(run_folder):
 
     assert result.exit_code == 0, result.output
     rows = list(map(json.loads, result.stdout.splitlines()))
-    assert [row["place"] for row in rows] == ["predictions.conll:1", "predictions.conll:8"]
-    assert rows[0]["mistakes"] == [
+    assert [row["place"] for row in rows] == ["predictions.conll:8", "predictions.conll:1"]
+    assert rows[1]["mistakes"] == [
         'boundary: "New York" is LOC (0.25), "New" found as LOC (0.50); not seen in training'
     ]
-    assert [(one["word"], one["score"]) for one in rows[0]["predicted"]] == [("New", 0.5), ("May", 0.9)]
-    assert [one["word"] for one in rows[0]["entities"]] == ["Ada", "New York"]
+    assert [(one["word"], one["score"]) for one in rows[1]["predicted"]] == [("New", 0.5), ("May", 0.9)]
+    assert [one["word"] for one in rows[1]["entities"]] == ["Ada", "New York"]
     assert "2 mistakes in 2 of 2 sentences" in result.stderr
 
 
@@ -503,5 +503,5 @@ def test_a_tagger_shows_its_mistakes_on_a_file(tagger_folder, pipes):
     wrong = [one for one in judged if mistakes_of(one)]
     assert result.stdout.count(f"{gold}:") == len(wrong)
     assert all(" ".join(one.words) in result.stdout for one in wrong)
-    assert 'missed: "Paris" is WORK (0); not seen in training' in result.stdout or "found as" in result.stdout
+    assert '"the" is WORK (0)' in result.stdout
     assert f"mistakes in {len(wrong)} of 3 sentences" in result.stderr
