@@ -141,10 +141,10 @@ def errors(
         _write(chosen[:limit], form, output, len(judged), source)
     mistakes = sum(len(own) for _, own in chosen)
     shown = f"; the worst {limit:,} are shown" if limit is not None and limit < len(chosen) else ""
-    say(f"{mistakes:,} mistakes in {len(chosen):,} of {len(judged):,} sentences{shown}", err=True)
-    if form == Form.TERMINAL:
-        for line in _commonest(chosen):
-            say(line, err=True)
+    to_read = output is None and form != Form.TERMINAL  # by a program, from standard output
+    say(f"{mistakes:,} mistakes in {len(chosen):,} of {len(judged):,} sentences{shown}", err=to_read)
+    for line in _commonest(chosen) if form == Form.TERMINAL else ():
+        say(line)
 
 
 def _form(path: Path | None, asked: Form | None) -> Form:

@@ -402,7 +402,7 @@ def test_tasks_to_correct_hold_gold_and_found_entities_and_are_read_again(run_fo
     result = run("errors", run_folder(), "--output", tmp_path / "tasks.json", "--limit", 1)
 
     assert result.exit_code == 0, result.output
-    assert "; the worst 1 are shown" in result.stderr
+    assert "; the worst 1 are shown" in result.stdout
     (task,) = json.loads((tmp_path / "tasks.json").read_text())
     (annotation,), (prediction,) = task["annotations"], task["predictions"]
     assert [one["value"]["text"] for one in annotation["result"]] == ["Ada", "New York"]
@@ -504,4 +504,4 @@ def test_a_tagger_shows_its_mistakes_on_a_file(tagger_folder, pipes):
     assert result.stdout.count(f"{gold}:") == len(wrong)
     assert all(" ".join(one.words) in result.stdout for one in wrong)
     assert '"the" is WORK (0)' in result.stdout
-    assert f"mistakes in {len(wrong)} of 3 sentences" in result.stderr
+    assert f"mistakes in {len(wrong)} of 3 sentences" in result.stdout

@@ -64,8 +64,8 @@ def measure_lines(scores: dict[str, Any]) -> list[str]:
         figures = " ".join(f"{100 * row[figure]:7.2f}" for figure in ("precision", "recall", "f1"))
         lines.append(f"right is {text:<34} {figures}")
     for name, row in scores.get("forms", {}).items():
-        recall = row["correct"] / max(1, row["gold"])
-        lines.append(f"{name} in training: {row['gold']:,} entities, recall {100 * recall:.2f}")
+        recall = f", recall {100 * row['correct'] / row['gold']:.2f}" if row["gold"] else ""
+        lines.append(f"{name} in training: {row['gold']:,} entities{recall}")
     return lines
 
 
