@@ -262,7 +262,7 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
 
     def probabilities(self, reading: Reading | None) -> list[dict[Span, float]] | None:
         """Return what `Reading.probabilities` says to the model as it is; None if the weights are spread."""
-        model = self._tagger()
+        model = self.tagger()
         return None if model is None or reading is None else reading.probabilities(model)
 
     def evaluation_loop(
