@@ -35,7 +35,7 @@ from modeling_bert_crf.fitting.chains import Reading, read_sentences
 from modeling_bert_crf.fitting.choice import choose
 from modeling_bert_crf.fitting.comparison import Row, StockPipeline, by_chain, by_stock_pipeline, word_by_word
 from modeling_bert_crf.fitting.likelihood import unfitted
-from modeling_bert_crf.fitting.paths import Reader
+from modeling_bert_crf.fitting.paths import Counts, Reader
 from modeling_bert_crf.opening.tagger import open_stock
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.tags import find_labels
@@ -80,9 +80,17 @@ def decode(data: Path, stock: Path) -> dict[str, Any]:
     host = pipeline("token-classification", model=str(stock), pipeline_class=StockPipeline)
     rows = word_by_word(test.tags, test.gold, config.span_scheme, config.scheme)
     rows += by_stock_pipeline(host, test.sentences, config.span_scheme)
-    rows.append(by_chain("chain, not fitted", test.chains, reader, unfitted(model.crf), {}))
+    plain = by_chain("chain, not fitted", test.chains, reader, unfitted(model.crf), {})
+    rows += [plain, likely(plain)]
     fits = [fit_half(dev, test, reader, seed) for seed in range(HALVES)]
     return {"sentences": len(test.sentences), "rows": list(map(as_dictionary, rows)), "fits": fits}
+
+
+def likely(row: Row) -> Row:
+    """Return what is left of a row by `threshold=0.5`: entities that are more likely right than wrong."""
+    kept = [one for one in row.confidences if one[0] >= 0.5]
+    counts = Counts(sum(right for _, right in kept), len(kept), row.counts.gold)
+    return Row(f"{row.name}, threshold 0.5", counts, row.illegal, kept)
 
 
 def fit_half(dev: Reading, test: Reading, reader: Reader, seed: int) -> dict[str, Any]:

@@ -86,7 +86,8 @@ def _with_probabilities(judged: list[Judged], path: Path) -> list[Judged]:
     known: list[dict[Span, tuple[float | None, bool | None]]] = [{} for _ in judged]
     with path.open("rb") as file:
         for line, row in read_objects(number_lines(file, str(path)), str(path)):
-            span, number = (row.get("start"), row.get("end"), row.get("type")), row.get("sentence")
+            span: Any = (row.get("start"), row.get("end"), row.get("type"))
+            number = row.get("sentence")
             if type(number) is not int or not 0 <= number < len(judged) or span not in _entities(judged[number]):
                 raise DataError(f"{path}:{line}: must name an entity of {PREDICTIONS}, got {json.dumps(row)[:80]}")
             known[number][span] = row.get("probability"), row.get("seen")

@@ -62,9 +62,9 @@ def compare_taggers(one: Sequence[Judged], other: Sequence[Judged]) -> dict[str,
     for first, second in zip(one, other, strict=True):
         found = [set(judged.predicted) for judged in (first, second)]
         for span in {*first.gold} | found[0] ^ found[1]:
-            by = [span in side for side in found]
+            by = (span in found[0], span in found[1])
             if span in first.gold:
-                fate = {(True, True): "both", (True, False): "first", (False, True): "second"}.get((*by,), "neither")
+                fate = {(True, True): "both", (True, False): "first", (False, True): "second"}.get(by, "neither")
             else:
                 fate = "first_wrong" if by[0] else "second_wrong"
             for kind in ("", span[2]):
@@ -73,7 +73,7 @@ def compare_taggers(one: Sequence[Judged], other: Sequence[Judged]) -> dict[str,
     return {
         "f1": [f1(*map(sum, zip(*side, strict=True))) if side else 0.0 for side in counts],
         "interval": [bootstrap_f1(side) for side in counts],
-        **paired_bootstrap(*counts),
+        **paired_bootstrap(counts[0], counts[1]),
         "types": {kind: {fate: types[kind][fate] for fate in fates} for kind in sorted(types)},
     }
 

@@ -129,7 +129,8 @@ def groups(chosen: Iterable[tuple[Judged, Sequence[Mistake]]]) -> list[Group]:
     found: dict[tuple[str, str | None, str | None], list[tuple[Judged, Mistake]]] = {}
     for judged, mistakes in chosen:
         for one in mistakes:
-            key = (one.kind, *(None if span is None else span[2] for span in (one.gold, one.predicted)))
+            gold, predicted = (None if span is None else span[2] for span in (one.gold, one.predicted))
+            key = (one.kind, gold, predicted)
             found.setdefault(key, []).append((judged, one))
     ranked = sorted(found.items(), key=lambda item: -len(item[1]))
     return [Group(*key, sorted(pairs, key=lambda pair: _order(pair[1])), _often(pairs)) for key, pairs in ranked]

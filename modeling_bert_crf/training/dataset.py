@@ -194,7 +194,7 @@ class TaggingDataset(Dataset):
         if units is None:
             return sentence, first, after
         words = [word for word in units.word_of[first:after] if word is not None]
-        return sentence, *((words[0], words[-1] + 1) if words else (0, 0))
+        return (sentence, words[0], words[-1] + 1) if words else (sentence, 0, 0)
 
 
 class StreamingTaggingDataset(IterableDataset):

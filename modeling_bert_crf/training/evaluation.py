@@ -4,7 +4,6 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from ..schemes import Span
 from ..scores.judged import Judged, known_spans
 from ..scores.measures import measures
 from ..scores.mistakes import Form, forms, strict_spans
@@ -86,10 +85,10 @@ def _judged(
     known = trainer.probabilities(reading)
     judged = []
     for index, (sentence, predicted) in enumerate(zip(dataset.sentences, tags, strict=True)):
-        sides: list[list[Span]] = [strict_spans(one, dataset.scheme) for one in (sentence.tags, predicted)]
-        own = known_spans(sentence.words, sides[0] + sides[1], seen)
+        gold, found = (strict_spans(one, dataset.scheme) for one in (sentence.tags, predicted))
+        own = known_spans(sentence.words, gold + found, seen)
         place = sentence.where(0) if sentence.words else ""
-        judged.append(Judged(sentence.words, *sides, None if known is None else known[index], own, place))
+        judged.append(Judged(sentence.words, gold, found, None if known is None else known[index], own, place))
     return judged
 
 
