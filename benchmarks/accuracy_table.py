@@ -20,7 +20,8 @@ ROUNDS = 10_000
 HOST_RATE = f"softmax {RATES[0]:g}"
 """What the stock script does: the host's default rate for all that it trains."""
 HERE = Path(__file__).parent
-README, FULL, PLOT = HERE.parent / "README.md", HERE / "accuracy.md", HERE.parent / "docs/images/accuracy.svg"
+DOCS = HERE.parent / "docs"
+PAGE, FULL, PLOT = DOCS / "benchmarks.md", HERE / "accuracy.md", DOCS / "images" / "accuracy.svg"
 TITLES = dict(zip(EPOCHS, ("WNUT-17", "NCBI-disease", "Danish DDT"), strict=True))
 PREAMBLE = """# Every run
 
@@ -106,7 +107,7 @@ def scores_of(runs: list[dict[str, Any]]) -> list[float]:
 
 
 def results_table() -> str:
-    """Draw the README's table: this model and the softmax, each seed, and what a run costs."""
+    """Draw the docs' table: this model and the softmax, each seed, and what a run costs."""
     head = [
         "test F1",
         f"softmax, {write_rate(HOST_RATE)}",
@@ -159,7 +160,7 @@ def write_rate(system: str) -> str:
 
 
 def parts_table() -> str:
-    """Draw the README's table of what a part brings: left out or added, dev / test; bold if the interval spares 0."""
+    """Draw the docs' table of what a part brings: left out or added, dev / test; bold if the interval spares 0."""
     rows = []
     for name in CHANGES:
         row = [name.replace("default, ", "decoded ")]
@@ -250,8 +251,8 @@ def plot(found: dict[tuple[str, str], Difference]) -> None:
     figure.savefig(PLOT, transparent=True, metadata={"Date": None})
 
 
-def readme_tables() -> dict[str, str]:
-    """Draw the README's tables, by the name of the comment that stands around each."""
+def docs_tables() -> dict[str, str]:
+    """Draw the docs' tables, by the name of the comment that stands around each."""
     return {"results": results_table(), "parts": parts_table()}
 
 
@@ -260,11 +261,11 @@ def main() -> None:
     tables = [systems_table(), differences_table(found), changes_table()]
     FULL.write_text("\n\n".join([PREAMBLE.rstrip(), *tables]) + "\n")
     plot(found)
-    text = README.read_text()
-    for name, table in readme_tables().items():
+    text = PAGE.read_text()
+    for name, table in docs_tables().items():
         before, rest = text.split(f"<!-- {name} -->\n\n")
         text = f"{before}<!-- {name} -->\n\n{table}\n\n<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
-    README.write_text(text)
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ def test_the_deepspeed_file_leaves_to_the_trainer_what_the_trainer_knows():
     assert {config[size] for size in sizes} == {"auto"}
 
 
-def test_the_readme_names_every_file():
+def test_the_docs_name_every_file():
     assert {path.stem for path in CONFIGS} == {*ACCELERATE, "deepspeed_zero2"}
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "gpus.md").read_text()
     for path in CONFIGS:
-        assert f"configs/{path.name}" in readme
+        assert f"configs/{path.name}" in page

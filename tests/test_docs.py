@@ -33,7 +33,8 @@ from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", *DOCS]
 FENCE = re.compile(
     r"^(?P<mark><!-- not run: .+ -->\n)?(?P<dent> *)```(?P<kind>\w+)\n(?P<body>.*?)^ *```$", re.M | re.S
 )
@@ -170,7 +171,7 @@ def test_what_a_page_shows_happens(page, demo, monkeypatch):
 
 
 def test_blocks_are_of_kinds_that_are_looked_at():
-    for page in PAGES:
+    for page in DOCS:
         fences = page.read_text(encoding="utf-8").count("```")
         assert fences == 2 * len(blocks_of(page)), f"{page.name}: a block names no kind"
         for block in blocks_of(page):
@@ -182,7 +183,7 @@ def test_blocks_are_of_kinds_that_are_looked_at():
 
 def test_each_page_is_in_the_navigation():
     contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    assert {page.name for page in PAGES} == set(re.findall(r"(\S+\.md)", contents))
+    assert {page.name for page in DOCS} == set(re.findall(r"(\S+\.md)", contents))
 
 
 def test_the_comparison_tells_outputs_apart():

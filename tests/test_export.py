@@ -179,7 +179,7 @@ def test_the_folder_runs_where_there_is_neither_torch_nor_transformers(exported,
     assert_same(words, pipe(SENTENCES, is_split_into_words=True))
 
 
-def test_the_code_in_the_folder_imports_what_the_readme_says(exported):
+def test_the_code_in_the_folder_imports_what_the_docs_say(exported):
     code = {path.stem: ast.parse(path.read_text()) for path in exported[0].glob("*.py")}
     imported = set()
     for node in chain.from_iterable(map(ast.walk, code.values())):
@@ -189,8 +189,8 @@ def test_the_code_in_the_folder_imports_what_the_readme_says(exported):
             assert node.level == 0
             imported.add(node.module.partition(".")[0])
     assert imported - sys.stdlib_module_names - code.keys() == {"numpy", "onnxruntime", "regex", "tokenizers"}
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert "needs numpy, onnxruntime, regex and tokenizers only" in " ".join(readme.split())
+    page = (Path(__file__).parents[1] / "docs" / "export.md").read_text()
+    assert "needs numpy, onnxruntime, regex and tokenizers only" in " ".join(page.split())
     assert "`pip install numpy onnxruntime regex tokenizers`" in ast.get_docstring(code["runtime"])
 
 
