@@ -44,6 +44,8 @@ logger = logging.get_logger(__name__)
 
 LOG_ZERO = -1e4
 """Stands for log 0 in `logits`: finite, and its exponential is exactly 0."""
+SEVERAL = -101
+"""The label of a word of which `tag_sets` says which tags it may have."""
 ROLES_UNSET = -1
 """Stands in `token_roles` until `set_tokenizer` fills it."""
 WORD_SHAPE_DROPOUT = 0.1
@@ -298,6 +300,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         word_mask: torch.Tensor | None = None,
         word_shape_ids: torch.LongTensor | None = None,
         labels: torch.LongTensor | None = None,
+        tag_sets: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> BiLSTMCRFOutput:
         r"""Tag the words of a batch of sentences, and score the labels if they are given.
@@ -313,7 +316,10 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
                 chain, as `encode_documents` gives it; 0 means unknown, and so does None. Read if the configuration's
                 `word_shape_size` is not 0.
             labels: int64 `(batch_size, sequence_length)`: the tag of each word, at its position of the chain; -100 for
-                an unknown tag, and off the chain.
+                an unknown tag, and off the chain; -101 where one of several tags is right. The loss is that of what is
+                known: of all taggings that agree with it.
+            tag_sets: bool or 0/1 `(batch_size, sequence_length, num_labels)`: the tags that a word may have, if its
+                label is -101; not read elsewhere.
             **kwargs: `num_items_in_batch` (see `BiLSTMCRFOutput.loss`), `output_hidden_states`,
                 `output_attentions`, `return_dict`.
 
@@ -333,7 +339,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         outputs = self._run_encoder(input_ids, attention_mask, position_ids, **kwargs)
         hidden = outputs.last_hidden_state
         tagged = self._tag_words(
-            hidden, input_ids, attention_mask, word_mask, word_shape_ids, labels, num_items_in_batch
+            hidden, input_ids, attention_mask, word_mask, word_shape_ids, labels, tag_sets, num_items_in_batch
         )
         return BiLSTMCRFOutput(*tagged, outputs.hidden_states, outputs.attentions)
 
@@ -346,6 +352,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         word_mask: Tensor | None,
         word_shape_ids: Tensor | None,
         labels: Tensor | None,
+        tag_sets: Tensor | None,
         num_items_in_batch: Tensor | int | None,
     ) -> tuple[Tensor | None, Tensor, Tensor | None, Tensor]:
         """Do all that follows the encoder, whose output is `hidden`, (B, S, H).
@@ -353,11 +360,11 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         Returns:
             loss, logits, paths and emissions, as `BiLSTMCRFOutput` describes them.
         """
-        grid, tags, some_unknown = self._lay_out(hidden, input_ids, attention_mask, word_mask, labels)
+        grid, tags, some_unknown = self._lay_out(hidden, input_ids, attention_mask, word_mask, labels, tag_sets)
         emissions = self.emit(self._word_features(hidden, grid, word_shape_ids), grid.mask)  # (B, T, K)
 
         loss = paths = None
-        if tags is None:
+        if tags is None or labels is None:
             log_marginals = self.crf.log_marginals(emissions, grid.mask)
         else:
             nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask)  # (B,), (B, T, K)
@@ -365,7 +372,7 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             if some_unknown and self.training and nll.isinf().any():
                 row = int(nll.isinf().nonzero()[0])
                 raise ValueError(f"labels must leave a tagging that obeys the scheme, got none in row {row}")
-            count = (tags != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
+            count = (labels != UNKNOWN).sum() if num_items_in_batch is None else num_items_in_batch
             loss = nll.sum() / torch.as_tensor(count, device=nll.device).clamp_min(1)
         if tags is None or not self.training:
             paths = grid.scatter(self.best_paths(emissions, grid.mask), fill=UNKNOWN)
@@ -496,13 +503,15 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         attention_mask: Tensor | None,
         word_mask: Tensor | None,
         labels: Tensor | None,
+        tag_sets: Tensor | None = None,
     ) -> tuple[WordGrid, Tensor | None, bool]:
         """Find the words of the chain, and check the labels.
 
         What must be known of them here is read back from the device all at once, since every reading makes it wait.
 
         Returns:
-            The grid; the labels as tags (B, T), -100 where unknown, if there are labels; and whether one is unknown.
+            The grid; the labels as the CRF takes them, if there are labels: as tags (B, T), -100 where unknown, or as
+            tag sets (B, T, K); and whether one is unknown.
         """
         scored, is_unset = self._scored_positions(hidden, input_ids, attention_mask, word_mask)
         grid = WordGrid.of(scored)
@@ -511,8 +520,10 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         if labels is not None:
             labels = _in_shape("labels", labels, hidden.shape[:2]).long()
             tags = grid.gather(labels, fill=UNKNOWN)
-            faults = self._label_faults(labels, tags, grid)
-            facts += [(grid.mask & (tags == UNKNOWN)).any(), *(fault.any() for fault in faults)]
+            if tag_sets is not None:
+                tag_sets = _in_shape("tag_sets", tag_sets, (*hidden.shape[:2], self.num_labels)).bool()
+            faults = self._label_faults(labels, tags, grid, tag_sets)
+            facts += [(grid.mask & (tags < 0)).any(), *(fault.any() for fault in faults)]
 
         longest, unset, *label_facts = torch.stack([fact.long() for fact in facts]).tolist()
         if unset:
@@ -526,6 +537,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         some_unknown, *found = label_facts
         if any(found):
             raise self._label_error(labels, tags, faults, grid.mask)
+        if tag_sets is not None:
+            tags = _as_sets(tags, grid.gather(tag_sets, fill=False))
         return grid.cut(words), tags[:, :words], bool(some_unknown)
 
     def _scored_positions(
@@ -552,20 +565,21 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         on_chain = roles != SPECIAL if self.config.chain_unit == "token" else _first_pieces(roles)
         return attended & (on_chain | is_unset), is_unset.any()
 
-    def _label_faults(self, labels: Tensor, tags: Tensor, grid: WordGrid) -> "_LabelFaults":
+    def _label_faults(self, labels: Tensor, tags: Tensor, grid: WordGrid, tag_sets: Tensor | None) -> "_LabelFaults":
         known = labels != UNKNOWN
+        has_set = torch.zeros_like(known) if tag_sets is None else (labels == SEVERAL) & tag_sets.any(2)
         illegal = torch.zeros_like(grid.mask)
         if self.training:  # in evaluation such labels cost infinity
-            illegal = self._illegal(tags.clamp(UNKNOWN, self.num_labels - 1), grid.mask)
+            illegal = self._illegal(tags.clamp(SEVERAL, self.num_labels - 1), grid.mask)
         return _LabelFaults(
             off_chain=known & ~grid.scored,
-            out_of_range=known & ((labels < 0) | (labels >= self.num_labels)),
+            out_of_range=known & ~has_set & ((labels < 0) | (labels >= self.num_labels)),
             illegal=illegal,
         )
 
     def _illegal(self, tags: Tensor, mask: Tensor) -> Tensor:
         """Mark, bool (B, T), the words whose tag may not follow the one before, start, or end the sentence."""
-        known = mask & (tags != UNKNOWN)
+        known = mask & (tags >= 0)
         tag = tags.clamp_min(0)
         last = mask & ~nn.functional.pad(mask[:, 1:], (0, 1))
         illegal = known & last & ~self.crf.allowed_ends[tag]
@@ -584,15 +598,15 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         if faults.out_of_range.any():
             row, position = faults.out_of_range.nonzero()[0].tolist()
             return ValueError(
-                f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, got {labels[row, position]} in row {row}, "
-                f"position {position}"
+                f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, or {SEVERAL} where tag_sets has a tag, got "
+                f"{labels[row, position]} in row {row}, position {position}"
             )
         row, word = faults.illegal.nonzero()[0].tolist()
         names = self.config.labels
         before = "the start"
         if word > 0:
             previous = int(tags[row, word - 1])
-            before = "an unknown tag" if previous == UNKNOWN else repr(names[previous])
+            before = "an unknown tag" if previous < 0 else repr(names[previous])
         return ValueError(
             f"labels must obey {self.config.scheme}, got {names[tags[row, word]]!r} after {before} in row {row}, "
             f"word {word}" + ("" if word + 1 < int(mask[row].sum()) else ", at the end of the sentence")
@@ -633,7 +647,14 @@ def _dropout_of(config: Any) -> float:
     return next((value for name in names if (value := getattr(config, name, None)) is not None), 0.0)
 
 
-def _in_shape(name: str, values: Tensor, shape: torch.Size) -> Tensor:
+def _as_sets(tags: Tensor, tag_sets: Tensor) -> Tensor:
+    """Write tags (B, T) as sets, bool (B, T, K): one tag; all, where it is unknown; or those of `tag_sets`."""
+    one = tags[..., None]
+    exact = one == torch.arange(tag_sets.shape[2], device=tags.device)
+    return exact | (one == UNKNOWN) | ((one == SEVERAL) & tag_sets)
+
+
+def _in_shape(name: str, values: Tensor, shape: Sequence[int]) -> Tensor:
     """Return the values, if they have the shape."""
     if values.shape != shape:
         raise ValueError(f"{name} must have shape {tuple(shape)}, got {tuple(values.shape)}")
@@ -649,4 +670,4 @@ def _bias_scores(
     return torch.tensor(starts), torch.tensor(moves)
 
 
-__all__ = ["BiLSTMCRFForTokenClassification", "BiLSTMCRFOutput", "PushesToHub"]
+__all__ = ["SEVERAL", "BiLSTMCRFForTokenClassification", "BiLSTMCRFOutput", "PushesToHub"]

@@ -469,7 +469,11 @@ def test_json_lines(write, names, integers):
         ('{"tokens": "a b", "tags": []}', r"data.jsonl:1: 'tokens' must be a list of words, got 'a b'"),
         ('{"tokens": ["a"], "tags": ["O", "O"]}', r"data.jsonl:1: 'tags' must hold 1 tags, one per word, got 2"),
         ('{"tokens": ["a"], "tags": [0]}', r"data.jsonl:1: integer tags need their names: .*--label_list"),
-        ('{"tokens": ["a"], "tags": [null]}', r"data.jsonl:1: 'tags' must hold tags or their ids, got \[None\]"),
+        ('{"tokens": ["a"], "tags": [""]}', r"data.jsonl:1: 'tags' must hold tags or their ids, got \[''\]"),
+        (
+            '{"tokens": ["a", "b"], "tags": [0, "O"]}',
+            r"data.jsonl:1: 'tags' must hold tags or their ids, got \[0, 'O'\]",
+        ),
         ('{"tokens": ["", "a"], "tags": ["O", "O"]}', r"data.jsonl:1: a word must not be empty"),
         ('{"tokens": ["a"], "tags": [true]}', r"data.jsonl:1: 'tags' must hold tags or their ids, got \[True\]"),
         (

@@ -19,6 +19,7 @@ rows.py         a row of a data set, or a JSON object
 datasets.py     data sets of the `datasets` library
 spelling.py     tags in another spelling than `B-PER`
 conversion.py   a sequence of tags written otherwise: from entities, in another scheme, repaired
+partial.py      tags that are not known, or not all of them
 units.py        tags of words for a chain that runs over sub-tokens, and back
 tags.py         the scheme of the tags, whether they obey it, the same tags in another scheme
 labelled.py     all of this for sentences that were read: from spellings to legal tags of a known scheme

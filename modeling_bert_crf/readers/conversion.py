@@ -65,8 +65,10 @@ def spans_to_tags(spans: Iterable[Span], length: int, scheme: str | None) -> lis
     return tags
 
 
-def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
+def is_iob1(sentences: Iterable[Sequence[str | None]]) -> bool:
     """Say whether tags with the prefixes B- and I- are IOB1: `B-` only between two neighbours of one type.
+
+    A tag that is None is unknown, and says nothing of the one after it.
 
     >>> is_iob1([["I-X", "B-X", "O"]]), is_iob1([["B-X", "I-X"]]), is_iob1([["O"], ["I-X", "O", "B-X"]])
     (True, False, False)
@@ -74,6 +76,8 @@ def is_iob1(sentences: Iterable[Sequence[str]]) -> bool:
     broken = False
     for tags in sentences:
         for before, tag in pairwise([OUTSIDE, *tags]):
+            if before is None or tag is None:
+                continue
             prefix, kind = split_tag(tag)
             neighbour = split_tag(before)[1] == kind
             if prefix == "B" and not neighbour:

@@ -8,7 +8,12 @@ on, unless a project counts grapheme clusters; its exports do not say which.
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-__all__ = ["Annotation", "Document"]
+from .sentences import DataError
+
+__all__ = ["REVIEWED", "Annotation", "Document"]
+
+REVIEWED = "reviewed"
+"""What a document that is annotated only in part calls the regions that are annotated."""
 
 
 class Annotation(NamedTuple):
@@ -50,3 +55,27 @@ class Document:
     def where(self) -> str:
         """The place as an error message names it."""
         return f"{self.source}:{self.place}"
+
+    @property
+    def reviewed(self) -> list[tuple[int, int]] | None:
+        """The regions outside of which nothing is known but the annotations; None if all of the text is annotated.
+
+        They are what `meta` has under `reviewed`, if that is a list: (start, end) of each, in characters.
+
+        Raises:
+            DataError: if one of them is no region of the text.
+        """
+        regions = self.meta.get(REVIEWED)
+        if not isinstance(regions, list):  # such as a mark that somebody has looked at the text
+            return None
+        found = []
+        for region in regions:
+            borders = (region.get("start"), region.get("end")) if isinstance(region, dict) else region
+            is_pair = isinstance(borders, list | tuple) and len(borders) == 2 and {*map(type, borders)} == {int}
+            if not is_pair or not 0 <= borders[0] <= borders[1] <= len(self.text):
+                raise DataError(
+                    f"{self.where}: {REVIEWED!r} must hold regions [start, end] of the text, which has "
+                    f"{len(self.text):,} characters, got {region!r:.60}"
+                )
+            found.append((borders[0], borders[1]))
+        return found

@@ -137,11 +137,17 @@ def _is_words_and_tags(record: Any) -> bool:
     words = [record[name] for name in WORD_COLUMNS if isinstance(record.get(name), list)]
     tags = [record[name] for name in TAG_COLUMNS if isinstance(record.get(name), list)]
     pairs = ((one, other) for one in words for other in tags)
-    return any(len(one) == len(other) and _are_cells(one) and _are_cells(other) for one, other in pairs)
+    return any(len(one) == len(other) and all(map(_is_cell, one)) and all(map(_is_tag, other)) for one, other in pairs)
 
 
-def _are_cells(values: Iterable[Any]) -> bool:
-    return all(isinstance(value, str | int) for value in values)
+def _is_cell(value: Any) -> bool:
+    return isinstance(value, str | int)
+
+
+def _is_tag(value: Any) -> bool:
+    """Say whether a value is a tag, several of which one is right, or null, which is an unknown one."""
+    is_choice = isinstance(value, list) and len({type(one) for one in value}) == 1 and _is_cell(value[0])
+    return value is None or _is_cell(value) or is_choice
 
 
 def read_documents(path: str | Path, data_format: str | None = None, ask: Ask | None = None) -> Iterator[Document]:

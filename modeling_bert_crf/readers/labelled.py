@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from .sentences import Sentence
 from .spelling import find_spelling, respell
-from .tags import count_repairs, find_scheme, tag_places, with_legal_tags
+from .tags import count_repairs, find_scheme, of_annotated_types, tag_places, with_legal_tags
 
 __all__ = ["Labelled", "understand"]
 
@@ -44,5 +44,6 @@ def understand(
     if spelling:
         sentences = [respell(sentence, spelling) for sentence in sentences]
     scheme = find_scheme(sentences)
+    sentences = [of_annotated_types(sentence, scheme) for sentence in sentences]
     legal = [with_legal_tags(sentence, scheme, repair_tags) for sentence in sentences]
     return Labelled(legal, scheme, count_repairs(sentences, legal))

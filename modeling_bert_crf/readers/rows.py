@@ -1,10 +1,12 @@
 """A row of a data set, or the JSON object of a line, as a sentence."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ..words import unicode_fault
+from .partial import MARKS, UNKNOWN_TAG, PartialTag
 from .sentences import DataError, Sentence
 
 __all__ = ["TAG_COLUMNS", "WORD_COLUMNS", "find_columns", "sentence_of", "with_names"]
@@ -65,12 +67,9 @@ def sentence_of(
     """
     where = f"{source}:{number}"
     words, tags = _words_and_tags(row, columns, where)
-    if tags and all(type(tag) is int for tag in tags):
-        if names is None:
-            raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
-        tags = [_name_of(tag, names, where) for tag in tags]
-    if not all(isinstance(tag, str) and tag for tag in tags):
+    if not all(map(_is_tag, tags)) or {int, str} <= {*map(type, tags)}:
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
+    tags = [_tag_of(tag, names, where) for tag in tags]
     if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):
         raise DataError(f"{where}: {fault}")
     if document_column is not None and document_column not in row:
@@ -92,15 +91,52 @@ def _words_and_tags(row: Mapping[str, Any], columns: tuple[str, str], where: str
     return words, tags
 
 
+def _is_tag(value: Any) -> bool:
+    """Say whether a value is a tag or an id, several of these of which one is right, or None, which is unknown."""
+    if isinstance(value, list):
+        return len({*map(type, value)}) == 1 and all(map(_is_tag, value)) and not isinstance(value[0], list)
+    return value is None or type(value) is int or (isinstance(value, str) and value != "")
+
+
+def _tag_of(value: Any, names: Sequence[str] | None, where: str) -> str:
+    """Return what a row says of a word's tag, with the names that ids stand for; -100 is unknown, as None is."""
+    if value is None or (type(value) is int and str(value) in MARKS):
+        return UNKNOWN_TAG
+    if isinstance(value, list):
+        tags = {_tag_of(one, names, where) for one in value}
+        return next(iter(tags)) if len(tags) == 1 else PartialTag(tags, excluded=False)
+    if type(value) is int:
+        if names is None:
+            raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
+        return _name_of(value, names, where)
+    return value
+
+
 def with_names(sentence: Sentence, names: Sequence[str] | None) -> Sentence:
     """Return a sentence whose tags have their names, if they are numbers of names and are not names themselves."""
-    if names is None or not all(tag.isdecimal() and tag not in names for tag in sentence.tags):
+    if names is None:
         return sentence
-    tags = [_name_of(int(tag[:4000]), names, sentence.where(index)) for index, tag in enumerate(sentence.tags)]
+    unknown = {mark for mark in MARKS if mark not in names}
+    if not all(
+        tag in unknown or (number.isdecimal() and number not in names)
+        for tag in sentence.tags
+        for number in tag.removeprefix("!").split("|")
+    ):
+        return sentence
+    tags = [
+        tag if tag in unknown else _named(tag, names, sentence.where(index)) for index, tag in enumerate(sentence.tags)
+    ]
     return replace(sentence, tags=tags)
+
+
+def _named(tag: str, names: Sequence[str], where: str) -> str:
+    """Return the names of a tag's numbers: `3`, or `3|0` where it is one of several."""
+    return re.sub("[0-9]+", lambda number: _name_of(int(number[0][:4000]), names, where), tag)
 
 
 def _name_of(number: int, names: Sequence[str], where: str) -> str:
     if not 0 <= number < len(names):
-        raise DataError(f"{where}: a tag must be in [0, {len(names)}), the labels' ids, got {number}")
+        raise DataError(
+            f"{where}: a tag must be in [0, {len(names)}), the labels' ids, got {number}; -100 or null if unknown"
+        )
     return names[number]

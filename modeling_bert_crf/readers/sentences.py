@@ -20,11 +20,13 @@ class Sentence:
 
     Attributes:
         words: of the sentence.
-        tags: of each word.
+        tags: of each word; of one that is known in part, or not at all, a `PartialTag` (see `partial.py`).
         source: a file, or a data set and its split.
         lines: of each word the number of its line, from 1; in a data set that of its row, from 0.
         document: the name of the document that it is from. Sentences of a document stand together, and a model that
             reads context reads them among each other.
+        annotated: the types that were looked for, if they are not all: a tag `O` then says that the word is of none of
+            these. `tags.py` writes it so, once the scheme is known.
     """
 
     words: list[str]
@@ -32,6 +34,7 @@ class Sentence:
     source: str
     lines: list[int]
     document: str = ""
+    annotated: tuple[str, ...] | None = None
 
     def where(self, word: int) -> str:
         """Return the place of a word, by its index, as an error message names it."""

@@ -2,6 +2,9 @@
 
 A text is split into words, and its words into sentences, never inside an entity. A span that ends inside a word moves
 the border of the word, or is moved to it, or is left out; a word has one tag, so of spans that overlap one is left.
+
+Where a document names the regions that are reviewed, nothing is known of a word outside of them, unless a span covers
+it; next to a span it is known that the entity does not go on.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,6 +19,7 @@ from ..splitters import split_sentences, split_texts, without_blanks
 from .account import Account
 from .conversion import join_tag
 from .documents import Annotation, Document
+from .partial import UNKNOWN_TAG, PartialTag
 from .sentences import DataError, Sentence
 
 __all__ = ["ON_MISALIGNED", "ON_OVERLAP", "SpanRules", "Splitter", "sentences_of", "share_of_borders_kept"]
@@ -139,10 +143,20 @@ class _Alignment:
             if not is_record:
                 line += text.count("\n", seen, words[first][0])
                 seen = words[first][0]
-            tags = [OUTSIDE] * len(spelt)
+            tags = self._background(words[first:end])
             for start, stop, kind in own:  # what `spans_to_tags` does for any scheme, and slower
                 tags[start:stop] = [join_tag("B", kind), *[join_tag("I", kind)] * (stop - start - 1)]
+                if stop < len(tags) and tags[stop] is UNKNOWN_TAG:
+                    tags[stop] = PartialTag([join_tag("I", kind)])
             yield Sentence(spelt, tags, source, [line] * len(spelt), name)
+
+    def _background(self, words: Sequence[Span]) -> list[str]:
+        """Return the tags of words that are in no entity: unknown outside of the regions that are reviewed."""
+        regions = self.document.reviewed
+        if regions is None:
+            return [OUTSIDE] * len(words)
+        inside = (any(start <= word[0] and word[1] <= end for start, end in regions) for word in words)
+        return [OUTSIDE if is_known else UNKNOWN_TAG for is_known in inside]
 
     def _align(self) -> list[tuple[int, int, str]]:
         """Return the entities by their words, in order; split words where the rules say so."""

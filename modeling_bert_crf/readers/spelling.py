@@ -10,15 +10,16 @@ them are, the data are refused, since nobody can tell what the others mean.
     name=B-PER|SpaceAfter=No       an item among others, as in CoNLL-U's MISC
 
 Tags are left as they are, as free labels, unless each of them can be read in this way, with the prefixes of one
-scheme.
+scheme. Tags that are known in part only, as in `partial.py`, are spelt as the others are.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from ..schemes import NAMELESS, OUTSIDE, SCHEMES, has_type, scheme_of, split_tag
 from .conversion import join_tag
+from .partial import PartialTag, find_partial, has_items, is_known, mentioned
 from .sentences import DataError, Sentence
 
 __all__ = ["check_spelling", "describe", "find_spelling", "respell"]
@@ -39,14 +40,16 @@ Pair = tuple[str, str]
 """A prefix, in upper case, and a type."""
 
 
-def find_spelling(places: Mapping[str, str]) -> dict[str, str]:
+def find_spelling(places: Mapping[str, str], named: Collection[str] = ()) -> dict[str, str]:
     """Find out how the tags of a data set are spelt.
 
     Args:
         places: all its tags, each with the place that it stands at.
+        named: tags of a label list, which are tags even if they look like what is known in part.
 
     Returns:
-        The usual spelling of each tag that is spelt otherwise; empty if all are spelt as usual, or are free labels.
+        The usual spelling of each tag that is spelt otherwise, and a `PartialTag` for each that is known in part;
+        empty if all are spelt as usual, or are free labels.
 
     Raises:
         DataError: if only some of the tags are spelt in another way, if the tags can be read in two ways, or if they
@@ -57,15 +60,33 @@ def find_spelling(places: Mapping[str, str]) -> dict[str, str]:
     >>> find_spelling({"NOUN_S": "a.conll:1", "VERB": "a.conll:2"})
     {}
     """
-    if all(tag == OUTSIDE or (has_type(tag) and join_tag(*split_tag(tag)) == tag) for tag in places):
+    if all(_is_usual(tag) and "|" not in tag for tag in places):
         return {}
+    if has_items(places):
+        return _find_item(places)
+    return _with_partial(places, named)
+
+
+def _with_partial(places: Mapping[str, str], named: Collection[str] = ()) -> dict[str, str]:
+    """Find the spelling of tags that are no items; those that are known in part are spelt as the others."""
+    partial = find_partial(places, named)
+    parts = {tag: places[cell] for cell, one in partial.items() for tag in one.named}
+    known = parts | {tag: place for tag, place in places.items() if tag not in partial}
+    spelling = {} if all(map(_is_usual, known)) else _find_known(known)
+    return {**spelling, **{cell: one.respelt(spelling) for cell, one in partial.items()}}
+
+
+def _is_usual(tag: str) -> bool:
+    return tag == OUTSIDE or (has_type(tag) and join_tag(*split_tag(tag)) == tag)
+
+
+def _find_known(places: Mapping[str, str]) -> dict[str, str]:
+    """Find the spelling of tags that are known."""
     bracket = next((tag for tag in places if tag.startswith("(")), None)
     if bracket is not None and all(map(_BRACKETS.fullmatch, places)):
         raise DataError(
             f"{places[bracket]}: the tags must be like 'B-PER', got {bracket!r}, a bracket as in CoNLL-2012"
         )
-    if any("=" in tag for tag in places) and all("=" in tag or tag in ("_", OUTSIDE) for tag in places):
-        return _find_item(places)
     return _find_affix(places)
 
 
@@ -73,11 +94,19 @@ def respell(sentence: Sentence, spelling: Mapping[str, str]) -> Sentence:
     """Write a sentence's tags in the usual spelling, as `find_spelling` has found it."""
     if not spelling:
         return sentence
-    return replace(sentence, tags=[spelling.get(tag, tag) for tag in sentence.tags])
+    return replace(
+        sentence,
+        tags=[
+            tag.respelt(spelling) if isinstance(tag, PartialTag) else spelling.get(tag, tag) for tag in sentence.tags
+        ],
+    )
 
 
 def describe(spelling: Mapping[str, str]) -> str:
-    """Describe by an example what a spelling changes."""
+    """Describe by an example what a spelling changes; "" if it changes no tag that is known."""
+    spelling = {old: new for old, new in spelling.items() if is_known(new)}
+    if not spelling:
+        return ""
     old, new = max(spelling.items(), key=lambda change: (change[1] != OUTSIDE, -len(change[0])))
     return f"tags such as {old!r} are read as {new!r}"
 
@@ -192,11 +221,12 @@ def _tags_of_item(values: Mapping[str, str], places: Mapping[str, str]) -> dict[
         places: where each tag in the file stands.
     """
     try:
-        spelling = _find_affix({value: places[tag] for tag, value in values.items()})
+        spelling = _with_partial({value: places[tag] for tag, value in values.items()})
         tags = {tag: spelling.get(value, value) for tag, value in values.items()}
-        scheme = scheme_of(tags.values())
+        known = {tag for one in tags.values() for tag in mentioned(one)}
+        scheme = scheme_of(known)
     except ValueError:
         return None
     # Among other items, a single letter that could be a prefix is often something else; only a B is believed.
-    has_tags = scheme and ("B" in values.values() or any(map(has_type, tags.values())))
-    return tags if has_tags or set(tags.values()) == {OUTSIDE} else None
+    has_tags = scheme and ("B" in values.values() or any(map(has_type, known)))
+    return tags if has_tags or known == {OUTSIDE} else None

@@ -8,6 +8,7 @@ from operator import itemgetter
 from ..schemes import tags_to_spans
 from ..splitters import without_blanks
 from .conversion import spans_to_tags
+from .partial import UNKNOWN_TAG, known_tags, part_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Units:
     def spread(self, tags: Sequence[str], scheme: str | None) -> list[str]:
         """Write the tags of words as tags of units: an entity has all units from its first word to its last.
 
+        Of the units of a word that is known in part as much is known as can be said of each by itself. Nothing is
+        known of a blank beside it.
+
         Args:
             tags: one for each word.
             scheme: of the tags; None if each is a type of its own.
@@ -52,12 +56,26 @@ class Units:
         for unit, word in enumerate(self.word_of):
             if word is not None:
                 units[word] = units.get(word, (unit, 0))[0], unit + 1
+        certain = known_tags(tags, scheme)
         spans = []
-        for start, end, kind in tags_to_spans(tags, scheme):
+        for start, end, kind in tags_to_spans(certain, scheme):
             own = [units[word] for word in range(start, end) if word in units]
             if own:
                 spans.append((own[0][0], own[-1][1], kind))
-        return spans_to_tags(spans, len(self.word_of), scheme)
+        spread = spans_to_tags(spans, len(self.word_of), scheme)
+        open_words = {word for word, pair in enumerate(zip(tags, certain, strict=True)) if pair[0] != pair[1]}
+        for unit, word in enumerate(self.word_of if open_words else []):
+            if word in open_words:
+                first, after = units[word]
+                spread[unit] = part_of(tags[word], scheme, unit == first, unit == after - 1)
+            elif word is None and not open_words.isdisjoint(self._beside(unit)):
+                spread[unit] = UNKNOWN_TAG
+        return spread
+
+    def _beside(self, unit: int) -> set[int | None]:
+        """Return the word before a blank, and the one after it."""
+        before = next((word for word in reversed(self.word_of[:unit]) if word is not None), None)
+        return {before, next((word for word in self.word_of[unit:] if word is not None), None)}
 
     def gather(self, tags: Sequence[str], scheme: str | None) -> list[str]:
         """Write the tags of units as tags of words: an entity has all words that it has a unit of.

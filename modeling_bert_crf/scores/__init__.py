@@ -8,4 +8,5 @@ intervals.py    confidence intervals of F1, and of its difference between two sy
 calibration.py  how far probabilities can be believed
 comparison.py   two taggers on the same sentences
 measures.py     all that is measured of tags beside their F1
+known.py        what of all this counts where gold tags are known in part only
 """

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from .intervals import bootstrap_f1
+from .known import known_part, known_words
 from .mistakes import Form, Outcome, compare, error_profile, split_by_form, strict_spans
 from .overlaps import overlap_scores
 
@@ -23,7 +24,8 @@ def measures(
     """Measure predicted tags.
 
     Args:
-        words, gold, predicted: words, gold tags and predicted tags of the same sentences.
+        words, gold, predicted: words, gold tags and predicted tags of the same sentences. What gold tags leave open
+            does not count (see `known.py`).
         scheme: of all tags; None if they have no prefixes.
         seen: the `forms` of the training data, if they are known.
 
@@ -33,10 +35,11 @@ def measures(
         does, if `seen` is given.
     """
     if scheme is None:
-        pairs = zip(gold, predicted, strict=True)
+        pairs = map(known_words, gold, predicted)
         right = [(sum(map(str.__eq__, one, other)), len(other)) for one, other in pairs]
         return {"interval": bootstrap_f1([(count, size, size) for count, size in right])}
-    spans = [[strict_spans(tags, scheme) for tags in side] for side in (gold, predicted)]
+    known = [known_part(*pair, scheme) for pair in zip(gold, predicted, strict=True)]
+    spans = [[strict_spans(pair[side], scheme) for pair in known] for side in (0, 1)]
     outcomes = list(map(compare, *spans))
     scores: dict[str, Any] = {
         "interval": bootstrap_f1(counts_of(outcomes)),

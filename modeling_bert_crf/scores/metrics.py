@@ -24,8 +24,10 @@ from transformers import EvalPrediction
 
 from ..crf import UNKNOWN
 from ..readers.conversion import convert
+from ..readers.partial import UNKNOWN_TAG, mentioned
 from ..readers.spelling import find_spelling
 from ..schemes import OUTSIDE, detect_scheme, entity_types, scheme_of, split_tag
+from .known import known_part, known_words
 
 __all__ = ["TaggingMetric", "flat_scores", "for_paths", "make_compute_metrics", "score_tags"]
 
@@ -39,7 +41,8 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
     """Score predicted tags against gold tags, sentence by sentence.
 
     Args:
-        gold, predicted: tags of the same sentences, of the same lengths.
+        gold, predicted: tags of the same sentences, of the same lengths. Gold tags may be known in part; what that
+            leaves open is not scored (see `known.py`).
         scheme: that of both, as `detect_scheme` names it. None if the tags have no prefixes; then words are scored.
 
     Returns:
@@ -56,13 +59,19 @@ def score_tags(gold: Tags, predicted: Tags, scheme: str | None) -> dict[str, Any
     """
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
     _check_lengths(gold, predicted)
-    words, guesses = (list(itertools.chain.from_iterable(side)) for side in (gold, predicted))
+    known = [known_words(*pair) for pair in zip(gold, predicted, strict=True)]
+    words, guesses = (
+        list(itertools.chain.from_iterable(side)) for side in (zip(*known, strict=True) if known else ((), ()))
+    )
     scores: dict[str, Any] = {"accuracy": float(accuracy_score(words, guesses)) if words else 0.0}
     if scheme is None:
         macro: dict[str, Any] = {"average": "macro", "zero_division": 0}
         scores["macro_f1"] = float(f1_score(words, guesses, **macro)) if words else 0.0
         return scores
-    return scores | _entity_scores(gold, predicted, entity_types(itertools.chain(words, guesses), scheme), scheme)
+    parts = [known_part(*pair, scheme) for pair in zip(gold, predicted, strict=True)]
+    gold, predicted = [one for one, _ in parts], [other for _, other in parts]
+    kinds = entity_types(itertools.chain.from_iterable(itertools.chain(gold, predicted)), scheme)
+    return scores | _entity_scores(gold, predicted, kinds, scheme)
 
 
 def _entity_scores(gold: Tags, predicted: Tags, kinds: list[str], scheme: str) -> dict[str, Any]:
@@ -178,7 +187,8 @@ class TaggingMetric(evaluate.Metric):
             predictions, references = (
                 [[spelling.get(tag, tag) for tag in tags] for tags in side] for side in (predictions, references)
             )
-            scheme = scheme_of(tag for tags in itertools.chain(predictions, references) for tag in tags)
+            cells = (cell for tags in itertools.chain(predictions, references) for cell in tags)
+            scheme = scheme_of(tag for cell in cells for tag in mentioned(cell))
         scores = score_tags(references, predictions, scheme)
         return {**flat_scores(scores), "types": scores.get("strict", {}).get("types", {})}
 
@@ -220,7 +230,8 @@ def make_compute_metrics(
 ) -> Callable[[EvalPrediction], dict[str, float]]:
     """Make a `compute_metrics` for anybody's Trainer: `Trainer(..., compute_metrics=make_compute_metrics(labels))`.
 
-    It reads the model's `paths`, the only predictions that the Trainer gathers, at the words whose label is not -100.
+    It reads the model's `paths`, the only predictions that the Trainer gathers. What is open because a word has no
+    label, or one of several, is not scored.
 
     Args:
         labels: the tags in the order of their ids (`model.config.labels`).
@@ -232,14 +243,14 @@ def make_compute_metrics(
 
     def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
         paths, gold = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
-        scored = gold != UNKNOWN
-        if (paths[scored] == UNKNOWN).any():
+        scored = paths != UNKNOWN
+        if (gold[~scored] != UNKNOWN).any():
             raise ValueError("every labelled word must have a prediction: labels and word_mask disagree")
-        rows = range(len(gold))
+        rows = [(gold[row][scored[row]].tolist(), paths[row][scored[row]]) for row in range(len(gold))]
         return flat_scores(
             score_tags(
-                [names[gold[row][scored[row]]].tolist() for row in rows],
-                [names[paths[row][scored[row]]].tolist() for row in rows],
+                [[labels[tag] if tag >= 0 else UNKNOWN_TAG for tag in tags] for tags, _ in rows],
+                [names[path].tolist() for _, path in rows],
                 scheme,
             )
         )

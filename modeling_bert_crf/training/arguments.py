@@ -180,6 +180,15 @@ class DataArguments:
             "`last`, or `error`, which refuses the data."
         },
     )
+    annotated_types: list[str] | None = field(
+        default=None,
+        metadata={
+            "action": "extend",
+            "help": "A file of the run, or a split of the data set, that is annotated for some types only, and these "
+            "types: `a.conll PER,LOC`. A tag O says there that a word is of none of them, and may be of another type. "
+            "May be given several times, or with several pairs.",
+        },
+    )
     document_column_name: str | None = field(
         default=None,
         metadata={
@@ -229,6 +238,32 @@ class DataArguments:
     dataset_license: str | None = field(
         default=None, metadata={"help": "Licence of the data set, for the model card."}
     )
+
+    def types_annotated_in(self) -> dict[str, tuple[str, ...]]:
+        """Return for each file, or split of a data set, that is annotated for some types only, which these are.
+
+        Raises:
+            UserError: if a file has no types, is none of the run's, or is named twice.
+        """
+        words = self.annotated_types or []
+        if len(words) % 2:
+            raise UserError(f"--annotated_types must be pairs of a file and its types, got {' '.join(words)}")
+        known = (
+            list(FILES)
+            if self.dataset_name
+            else [path for name in FILES.values() for path in getattr(self, name) or []]
+        )
+        found: dict[str, tuple[str, ...]] = {}
+        for file, given in zip(words[::2], words[1::2], strict=True):
+            kinds = tuple(kind.strip() for kind in given.split(",") if kind.strip())
+            if file not in known or file in found or not kinds:
+                fault = "twice" if file in found else f"with {given!r}"
+                raise UserError(
+                    f"--annotated_types must name each of {', '.join(known)} once at most, and types such as PER,LOC, "
+                    f"got {file} {fault}"
+                )
+            found[file] = kinds
+        return found
 
     def labels(self) -> list[str] | None:
         """Return the tags of `label_list`, which are read from a file if it names one; None if it is not given.

@@ -3,17 +3,18 @@
 C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017, sec. 2 and 4.2.
 """
 
-from collections.abc import Callable
-from itertools import count
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..crf import LinearChainCRF
 from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
-from ..schemes import OUTSIDE, tags_to_spans
+from ..schemes import tags_to_spans
 from ..scores.calibration import best_temperature
+from ..scores.known import verdicts
 from .reading import Reading
 
 __all__ = ["entity_confidences", "fit_temperature", "fold_temperature"]
@@ -48,7 +49,10 @@ def fold_temperature(model: BiLSTMCRFForTokenClassification, temperature: float)
 def entity_confidences(
     model: BiLSTMCRFForTokenClassification, reading: Reading, *temperatures: float
 ) -> list[list[tuple[float, bool]]]:
-    """Return, for each temperature, of every entity that the model finds its probability and whether it is right."""
+    """Return, for each temperature, of every entity that the model finds its probability and whether it is right.
+
+    One of which nobody knows whether it is right, as the gold tags are known in part only, is left out.
+    """
     return list(map(_confidences(model, reading), temperatures))
 
 
@@ -56,29 +60,41 @@ def _confidences(
     model: BiLSTMCRFForTokenClassification, reading: Reading
 ) -> Callable[[float], list[tuple[float, bool]]]:
     """Find the entities, which are the same at every temperature, and return what measures them at one."""
-    labels, scheme = model.config.labels, reading.dataset.scheme
-
-    def spans(row: int, tags: list[int]) -> set[tuple[int, int, int, str]]:
-        names = [labels[tag] if tag >= 0 else OUTSIDE for tag in tags]
-        return {(row, *span) for span in tags_to_spans(names, scheme)}
-
+    gold, scheme = reading.dataset.row_tags, reading.dataset.scheme
     found = []
     for batch in reading.batches:
         batch = batch.to(model.device)
         paths, _ = model.crf.decode(batch.emissions / model.config.temperature, batch.mask)
-        found.append((batch, paths, set().union(*map(spans, count(), batch.tags.tolist()))))
+        found.append((batch, paths, _verdicts(paths, model.config.labels, [gold[row] for row in batch.rows], scheme)))
 
     def measure(temperature: float) -> list[tuple[float, bool]]:
         before, model.config.temperature = model.config.temperature, temperature
         try:
             return [
-                (score, (row, start, end, kind) in gold)
-                for batch, paths, gold in found
-                for row, start, end, kind, score in read_entities(
-                    model, batch.emissions / temperature, batch.mask, paths
-                )
+                (score, right)
+                for batch, paths, known in found
+                for *span, score in read_entities(model, batch.emissions / temperature, batch.mask, paths)
+                if (right := known[tuple(span)]) is not None
             ]
         finally:
             model.config.temperature = before
 
     return measure
+
+
+def _verdicts(
+    paths: Tensor, labels: Sequence[str], gold: Sequence[Sequence[str]], scheme: str | None
+) -> dict[tuple[Any, ...], bool | None]:
+    """Say of each entity on paths, by its row, words and type, whether it is right; None where nobody knows.
+
+    Args:
+        paths: int64 (B, T), -100 where there is no word.
+        labels: of the model.
+        gold: tags of each row.
+        scheme: by which both are read.
+    """
+    known = {}
+    for row, (path, tags) in enumerate(zip(paths.tolist(), gold, strict=True)):
+        spans = tags_to_spans([labels[tag] for tag in path if tag >= 0], scheme)
+        known |= {(row, *span): right for span, right in zip(spans, verdicts(spans, tags, scheme), strict=True)}
+    return known

@@ -82,6 +82,7 @@ def _check_names(model: ModelArguments, data: DataArguments) -> None:
     for code in model.card_language or []:
         if not re.fullmatch(r"[a-z]{2,3}", code):
             raise UserError(f"--card_language must be ISO 639 codes, such as en, got {code!r}")
+    data.types_annotated_in()
     labels = data.labels() or []
     if repeated := [label for index, label in enumerate(labels) if label in labels[:index]]:
         raise UserError(f"--label_list must name each tag once, got {repeated[0]!r} twice")

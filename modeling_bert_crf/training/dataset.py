@@ -5,30 +5,33 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
+from ..modeling_crf import SEVERAL
+from ..readers.partial import UNKNOWN_TAG, PartialTag, is_known
 from ..readers.sentences import Sentence
 from ..readers.spelling import check_spelling
 from ..readers.tags import tag_places
 from ..readers.units import Units
-from ..schemes import detect_scheme, has_type, tags_to_spans
+from ..schemes import OUTSIDE, detect_scheme, has_type, tags_to_spans
 from ..text_layout import SplitText, join_given_words, split_into_tokens
 from ..words import Window, encode_documents
 
 __all__ = ["Row", "RowMaker", "StreamingTaggingDataset", "TaggingCollator", "TaggingDataset"]
 
-Row = dict[str, list[int]]
-"""One row of a batch: values for each sub-token, by the names of the model's arguments."""
+Row = dict[str, Any]
+"""One row of a batch: values for each sub-token, by the names of the model's arguments. `tag_sets`, bool (S, K), are
+there where a word may have one of several tags."""
 
 
 @dataclass
 class RowMaker:
-    """Turns sentences into rows: `input_ids`, `word_mask`, `word_shape_ids` and `labels`.
+    """Turns sentences into rows: `input_ids`, `word_mask`, `word_shape_ids`, `labels` and, if need be, `tag_sets`.
 
     A sentence over the encoder's limit becomes several rows, each of which is tagged by itself. The words of an entity
     that lies across the border of two rows have an unknown label in both of them, since neither row shows the whole
@@ -56,9 +59,10 @@ class RowMaker:
         self.labels = list(self.labels)
         self.scheme = detect_scheme(self.labels) if self.scheme == "auto" else self.scheme
         self._ids = {label: index for index, label in enumerate(self.labels)}
+        self._sets: dict[str, torch.Tensor] = {}
 
-    def rows(self, documents: Sequence[Sequence[Sentence]]) -> Iterator[tuple[list[Row], Units | None]]:
-        """Yield the rows of each sentence of some documents, and the units of its chain if these are not its words."""
+    def rows(self, documents: Sequence[Sequence[Sentence]]) -> Iterator["Rows"]:
+        """Yield the rows of each sentence of some documents."""
         chains: Sequence[Any] = [[sentence.words for sentence in document] for document in documents]
         units: Iterable[Units | None] = itertools.repeat(None)
         if self.chain_unit == "token":
@@ -69,17 +73,70 @@ class RowMaker:
         encoded = encode_documents(self.tokenizer, chains, self.max_length, context_size=self.context_size)
         sentences, windows_of = itertools.chain(*documents), itertools.chain.from_iterable(encoded)
         for sentence, windows, own in zip(sentences, windows_of, units, strict=False):
-            ids = self._label_ids(sentence.tags if own is None else own.spread(sentence.tags, self.scheme), windows)
-            yield [_row(window, ids) for window in windows], own
+            tags = self._without_cuts(
+                sentence.tags if own is None else own.spread(sentence.tags, self.scheme), windows
+            )
+            labels = [self._label(tag) for tag in tags]
+            yield Rows(
+                [self._row(window, tags, labels) for window in windows],
+                [tags[one.words.start : one.words.stop] for one in windows],
+                own,
+            )
 
-    def _label_ids(self, tags: Sequence[str], windows: list[Window]) -> list[int]:
-        """Return the label of each tag; unknown for those of an entity that a border of windows cuts."""
-        ids = [self._ids.get(tag, UNKNOWN) for tag in tags]
+    def _without_cuts(self, tags: list[str], windows: list[Window]) -> list[str]:
+        """Return tags of which those of an entity that a border of windows cuts are unknown."""
         if len(windows) > 1:
-            for start, end, _ in tags_to_spans(tags, self.scheme):
+            tags = list(tags)
+            for start, end, _ in tags_to_spans([tag if is_known(tag) else OUTSIDE for tag in tags], self.scheme):
                 if any(start < window.words.start < end for window in windows):
-                    ids[start:end] = [UNKNOWN] * (end - start)
-        return ids
+                    tags[start:end] = [UNKNOWN_TAG] * (end - start)
+        return tags
+
+    def _label(self, tag: str) -> int:
+        """Return the label of what is known of a word's tag."""
+        if not isinstance(tag, PartialTag):
+            return self._ids.get(tag, UNKNOWN)
+        allowed = [label for label in self.labels if tag.allows(label)]
+        if not allowed or len(allowed) == len(self.labels):
+            return UNKNOWN
+        return SEVERAL if len(allowed) > 1 else self._ids[allowed[0]]
+
+    def _row(self, window: Window, tags: Sequence[str], labels: Sequence[int]) -> Row:
+        """Write a window as a row; tags and labels are those of all words of the sentence."""
+        words = iter(window.words)
+        word_of = [next(words) if scored else None for scored in window.word_mask]
+        row: Row = {
+            "input_ids": window.input_ids,
+            "word_mask": [int(scored) for scored in window.word_mask],
+            "word_shape_ids": window.word_shape_ids,
+            "labels": [UNKNOWN if word is None else labels[word] for word in word_of],
+        }
+        if SEVERAL in row["labels"]:
+            row["tag_sets"] = torch.zeros(len(word_of), len(self.labels), dtype=torch.bool)
+            for place, word in enumerate(word_of):
+                if word is not None and labels[word] == SEVERAL:
+                    row["tag_sets"][place] = self._set_of(tags[word])
+        return row
+
+    def _set_of(self, tag: PartialTag) -> torch.Tensor:
+        """Return which labels a word may have, bool (K,)."""
+        if tag not in self._sets:
+            self._sets[tag] = torch.tensor([tag.allows(label) for label in self.labels])
+        return self._sets[tag]
+
+
+class Rows(NamedTuple):
+    """What becomes of a sentence.
+
+    Attributes:
+        rows: one for each window.
+        tags: of the chain's words, or its sub-tokens, in each row: in part where they are known in part.
+        units: of the chain if these are not the words.
+    """
+
+    rows: list[Row]
+    tags: list[list[str]]
+    units: Units | None
 
 
 def _units_of_chains(text: SplitText, in_tokens: SplitText) -> Iterator[Units]:
@@ -91,17 +148,6 @@ def _units_of_chains(text: SplitText, in_tokens: SplitText) -> Iterator[Units]:
         word, unit = word + len(words), unit + len(units)
 
 
-def _row(window: Window, ids: Sequence[int]) -> Row:
-    """Write a window as a row; `ids` are the labels of the sentence's words."""
-    scored_words = iter(window.words)
-    return {
-        "input_ids": window.input_ids,
-        "word_mask": [int(scored) for scored in window.word_mask],
-        "word_shape_ids": window.word_shape_ids,
-        "labels": [ids[next(scored_words)] if scored else UNKNOWN for scored in window.word_mask],
-    }
-
-
 class TaggingDataset(Dataset):
     """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags.
 
@@ -110,6 +156,7 @@ class TaggingDataset(Dataset):
         labels: the model's tags in the order of their ids.
         scheme: of the tags.
         rows: of all sentences, in order.
+        row_tags: of each row the gold tags of its words, or of its sub-tokens if the chain runs over these.
 
     Raises:
         DataError: if tags that the model has no label for are spelt otherwise than `B-PER` (see `respell`).
@@ -132,16 +179,18 @@ class TaggingDataset(Dataset):
             check_spelling(places)
         self.labels, self.scheme = list(labels), maker.scheme
         self.rows: list[Row] = []
+        self.row_tags: list[list[str]] = []
         self._rows_of: list[range] = []  # for each sentence
         self._units: list[Units | None] = []  # of each sentence's chain, if they are not its words
         self._units_before: list[tuple[int, int]] = []  # of each row: its sentence, and the units in rows before it
         documents = itertools.groupby(self.sentences, key=attrgetter("source", "document"))
-        for rows, units in maker.rows([list(document) for _, document in documents]):
+        for rows, tags, units in maker.rows([list(document) for _, document in documents]):
             self._rows_of.append(range(len(self.rows), len(self.rows) + len(rows)))
             self._units.append(units)
             before = itertools.accumulate((sum(row["word_mask"]) for row in rows), initial=0)
             self._units_before += [(len(self._rows_of) - 1, count) for _, count in zip(rows, before, strict=False)]
             self.rows += rows
+            self.row_tags += tags
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -151,7 +200,7 @@ class TaggingDataset(Dataset):
 
     @property
     def gold(self) -> list[list[str]]:
-        """The sentences' gold tags."""
+        """The sentences' gold tags, in part where they are known in part."""
         return [sentence.tags for sentence in self.sentences]
 
     @property
@@ -224,7 +273,7 @@ class StreamingTaggingDataset(IterableDataset):
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for sentence in itertools.islice(self.read(), first, None, step):
-            yield from next(self._maker.rows([[sentence]]))[0]
+            yield from next(self._maker.rows([[sentence]])).rows
 
 
 @dataclass
@@ -243,6 +292,10 @@ class TaggingCollator:
         fills = {"input_ids": self.pad_token_id, "word_mask": 0, "word_shape_ids": 0, "labels": UNKNOWN}
         fills["attention_mask"] = 0
         rows = [{**row, "attention_mask": [1] * len(row["input_ids"])} for row in rows]
+        sets = next((row["tag_sets"] for row in rows if "tag_sets" in row), None)
+        if sets is not None:
+            fills["tag_sets"] = 0
+            rows = [{"tag_sets": sets.new_zeros(len(row["labels"]), sets.shape[1]), **row} for row in rows]
         return {
             name: pad_sequence(
                 [torch.as_tensor(row[name]) for row in rows],

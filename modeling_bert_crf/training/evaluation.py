@@ -4,7 +4,9 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
+from ..readers.partial import known_tags
 from ..scores.judged import Judged, known_spans
+from ..scores.known import known_part
 from ..scores.measures import measures
 from ..scores.mistakes import Form, forms, strict_spans
 from .dataset import StreamingTaggingDataset, TaggingDataset
@@ -41,8 +43,9 @@ def known_forms(dataset: TaggingDataset | StreamingTaggingDataset | None) -> set
     """
     if not isinstance(dataset, TaggingDataset) or dataset.scheme is None:
         return None
-    sentences = dataset.sentences
-    return {form for one in sentences for form in forms(one.words, strict_spans(one.tags, dataset.scheme))}
+    scheme = dataset.scheme
+    tagged = ((one.words, known_tags(one.tags, scheme)) for one in dataset.sentences)
+    return {form for words, tags in tagged for form in forms(words, strict_spans(tags, scheme))}
 
 
 def evaluate(
@@ -52,7 +55,7 @@ def evaluate(
     seen: Collection[Form] | None = None,
     reading: Reading | None = None,
 ) -> Evaluation:
-    """Tag a data set, and measure what there is to measure.
+    """Tag a data set, and measure what there is to measure; what its gold tags leave open does not count.
 
     Args:
         trainer: of the tagger.
@@ -85,7 +88,8 @@ def _judged(
     known = trainer.probabilities(reading)
     judged = []
     for index, (sentence, predicted) in enumerate(zip(dataset.sentences, tags, strict=True)):
-        gold, found = (strict_spans(one, dataset.scheme) for one in (sentence.tags, predicted))
+        both = known_part(sentence.tags, predicted, dataset.scheme)
+        gold, found = (strict_spans(one, dataset.scheme) for one in both)
         own = known_spans(sentence.words, gold + found, seen)
         place = sentence.where(0) if sentence.words else ""
         judged.append(Judged(sentence.words, gold, found, None if known is None else known[index], own, place))

@@ -17,7 +17,8 @@ from typing import Any, cast
 import torch
 
 from .. import BiLSTMCRFForTokenClassification, __version__
-from ..schemes import entity_types, tags_to_spans
+from ..readers.partial import is_known, known_spans
+from ..schemes import entity_types
 from .arguments import SHAPE, Arguments, DataArguments
 from .crf_statistics import transition_table
 from .dataset import StreamingTaggingDataset, TaggingDataset
@@ -137,14 +138,18 @@ def _source(data: DataArguments) -> str:
 
 
 def _count(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, int] | None:
-    """Count sentences, words and entities; None for data that were streamed."""
+    """Count sentences, words, entities and, if there are any, words that are not fully known; None for streamed data.
+
+    Entities are those that are there whatever is not known.
+    """
     if isinstance(dataset, StreamingTaggingDataset):
         return None
     tags = dataset.gold
     counts = {"sentences": len(tags), "words": sum(map(len, tags))}
-    if dataset.scheme is None:
-        return counts
-    return counts | {"entities": sum(len(tags_to_spans(one, dataset.scheme)) for one in tags)}
+    if dataset.scheme is not None:
+        counts["entities"] = sum(len(known_spans(one, dataset.scheme)) for one in tags)
+    partly = sum(not is_known(tag) for one in tags for tag in one)
+    return counts | ({"partly_known": partly} if partly else {})
 
 
 def learning_curve(log: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, float]]]:

@@ -1,8 +1,10 @@
 """What a run begins with, in lines for the terminal: its data, and the parameters that it trains."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..readers.partial import UNKNOWN_TAG, is_known
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .splits import Split
 
@@ -22,7 +24,19 @@ def overview(datasets: Mapping[str, TaggingDataset | StreamingTaggingDataset], s
         words = sum(len(sentence.words) for sentence in dataset.sentences)
         cut = f", {dataset.cut_sentences:,} of them in several windows" if dataset.cut_sentences else ""
         lines.append(f"{split}: {len(dataset.sentences):,} sentences, {words:,} words{cut}, {tags}")
+        lines += [f"{split}: {line}" for line in _open_lines(dataset)]
     return "\n".join(lines) + "\n"
+
+
+def _open_lines(dataset: TaggingDataset) -> list[str]:
+    """Say how many words are known in part only, and that they are not scored."""
+    counts = Counter(tag for tags in dataset.gold for tag in tags if not is_known(tag))
+    unknown = counts.pop(UNKNOWN_TAG, 0)
+    lines = [f"{unknown:,} words have an unknown tag"] if unknown else []
+    if counts:
+        (tag, _), *_ = counts.most_common(1)
+        lines.append(f"{counts.total():,} words may have one of several tags, as by {tag!r:.60}")
+    return lines
 
 
 def group_table(groups: Sequence[Mapping[str, Any]]) -> str:

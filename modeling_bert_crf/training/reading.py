@@ -28,12 +28,11 @@ class Batch(NamedTuple):
 
     rows: list[int]  # their numbers in the data set
     emissions: Tensor  # (B, T, K), at temperature 1
-    tags: Tensor  # (B, T), the gold ones; -100 where one is unknown
     mask: Tensor  # (B, T)
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
-        return Batch(self.rows, self.emissions.to(device), self.tags.to(device), self.mask.to(device))
+        return Batch(self.rows, self.emissions.to(device), self.mask.to(device))
 
 
 class Reading(NamedTuple):
@@ -58,7 +57,7 @@ class Reading(NamedTuple):
         """Return the tags of each sentence on the paths that the model takes, one per word."""
         paths: dict[int, list[int]] = {}
         for batch in self.batches:
-            _, emissions, _, mask = batch.to(model.device)
+            _, emissions, mask = batch.to(model.device)
             found = model.best_paths(emissions / model.config.temperature, mask)
             paths.update(zip(batch.rows, found.tolist(), strict=True))
         longest = max(map(len, paths.values()), default=0)
@@ -109,12 +108,11 @@ def read(
     batches = []
     for rows in list(batches_by_length(dataset.lengths, POSITIONS, batch_size))[process::processes]:
         inputs = {name: values.to(model.device) for name, values in collate([dataset[row] for row in rows]).items()}
-        labels = inputs.pop("labels")
+        for name in ("labels", "tag_sets"):
+            inputs.pop(name, None)
         with torch.inference_mode():
             words, mask = model.encode(**inputs)
             emissions = model.emit(words, mask).float() * temperature
-        tags = torch.full_like(mask, UNKNOWN, dtype=torch.int64)
-        tags[mask] = labels[inputs["word_mask"].bool()]
-        batches.append(Batch(rows, emissions, tags, mask).to(torch.device("cpu")))
+        batches.append(Batch(rows, emissions, mask).to(torch.device("cpu")))
     model.train(training)
     return Reading(dataset, gather_object(batches), time.perf_counter() - began)

@@ -9,10 +9,11 @@ from typing import Any
 from transformers.utils import logging
 
 from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..readers.partial import is_known, known_spans
 from ..readers.sentences import DataError, Reader, Sentence
 from ..readers.spelling import find_spelling, respell
 from ..readers.tags import convert_tags, tag_places
-from ..schemes import OUTSIDE, entity_types, split_tag, tags_to_spans
+from ..schemes import OUTSIDE, entity_types, split_tag
 from .arguments import DataArguments
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .errors import UserError
@@ -85,9 +86,9 @@ def _in_scheme(split: Split, labels: list[str], scheme: str | None, data: DataAr
             if own:
                 sentence = respell(sentence, own)
             if split.name == "train":
-                for index, tag in enumerate(sentence.tags):
+                for tag, place in tag_places([sentence]).items():
                     if tag not in known and must_be_known(tag):
-                        raise DataError(missing_label(tag, sentence.where(index), data))
+                        raise DataError(missing_label(tag, place, data))
             yield sentence
 
     return read
@@ -112,8 +113,8 @@ def _warn_of_joined_entities(name: str, split: Split, dataset: TaggingDataset) -
     if dataset.scheme != "IO" or split.scheme == "IO":
         return
     scheme = "IOB2" if split.scheme == "IOB1" else split.scheme
-    count = sum(len(tags_to_spans(sentence.tags, scheme)) for sentence in split.read())
-    count -= sum(len(tags_to_spans(tags, "IO")) for tags in dataset.gold)
+    count = sum(len(known_spans(sentence.tags, scheme)) for sentence in split.read())
+    count -= sum(len(known_spans(tags, "IO")) for tags in dataset.gold)
     if count:
         logger.warning(
             f"{name}: {count} entities are joined with a neighbour of their type, which IO cannot tell apart"
@@ -122,7 +123,8 @@ def _warn_of_joined_entities(name: str, split: Split, dataset: TaggingDataset) -
 
 def _warn_of_unknown_tags(name: str, sentences: Iterable[Sentence], labels: list[str], scheme: str | None) -> None:
     types, unknown = set(entity_types(labels, scheme)), Counter()
-    for tag, count in Counter(itertools.chain.from_iterable(sentence.tags for sentence in sentences)).items():
+    tags = itertools.chain.from_iterable(sentence.tags for sentence in sentences)
+    for tag, count in Counter(filter(is_known, tags)).items():
         kind = _type(tag, scheme)
         if tag not in labels and (tag == OUTSIDE or kind in types):
             logger.warning(f"{name}: the model has no tag {tag!r}: whatever it says of {count} words is wrong")

@@ -14,9 +14,10 @@ from ..readers.account import Account
 from ..readers.datasets import class_names, read_dataset
 from ..readers.files import read_file
 from ..readers.labelled import understand
+from ..readers.partial import UNKNOWN_TAG, mentioned
 from ..readers.sentences import DataError, Reader, Sentence
 from ..readers.spelling import describe, find_spelling, respell
-from ..readers.tags import tag_places, with_legal_tags
+from ..readers.tags import of_annotated_types, tag_places, with_legal_tags
 from ..schemes import OUTSIDE, detect_scheme, scheme_of
 from .arguments import FILES, LIMITS, STEPS, DataArguments, ModelArguments
 from .errors import UserError
@@ -119,21 +120,32 @@ def _reader(
     """
     columns = data.text_column_name, data.label_column_name, labels, data.document_column_name, data.data_format
 
+    kinds = data.types_annotated_in()
+
     def read(account: Account | None = None) -> Iterator[Sentence]:
         how = spans.rules, spans.ask(account)
         if dataset is not None:
-            return read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns, *how)
+            sentences = read_dataset(dataset[name], f"{data.dataset_name} ({name})", *columns, *how)
+            return _annotated(sentences, kinds.get(name))
         files = getattr(data, FILES[name])
-        return itertools.chain.from_iterable(read_file(path, *columns, *how) for path in files)
+        return itertools.chain.from_iterable(
+            _annotated(read_file(path, *columns, *how), kinds.get(path)) for path in files
+        )
 
     return lambda account=None: itertools.islice(read(account), getattr(data, LIMITS[name]))
+
+
+def _annotated(sentences: Iterable[Sentence], kinds: tuple[str, ...] | None) -> Iterator[Sentence]:
+    """Say of sentences which types were looked for in them; None if all were."""
+    return iter(sentences) if kinds is None else (replace(one, annotated=kinds) for one in sentences)
 
 
 def _streamed_split(
     name: str, data: DataArguments, labels: list[str], read: Reader, places: Mapping[str, str]
 ) -> Split:
     """Make the split of sentences that are read again and again; `places` names those of its tags that are known."""
-    spelling = _find_spelling(name, places, labels)
+    listed = labels
+    spelling = _find_spelling(name, places, listed)
     labels, places = _respell_all(labels, places, spelling)
     _check_entities(name, places)
     scheme = scheme_of_labels(labels, data)
@@ -141,8 +153,14 @@ def _streamed_split(
         if tag not in labels:
             raise DataError(missing_label(tag, place, data))
 
+    def legal(sentence: Sentence) -> Sentence:
+        if not places:  # so that nobody has looked for what is known in part
+            sentence = respell(sentence, find_spelling(tag_places([sentence]), listed))
+        sentence = of_annotated_types(respell(sentence, spelling), scheme)
+        return with_legal_tags(sentence, scheme, data.repair_tags)
+
     def read_legal() -> Iterator[Sentence]:
-        return (with_legal_tags(respell(one, spelling), scheme, data.repair_tags) for one in read())
+        return map(legal, read())
 
     return Split(name, scheme, labels, None, read_legal)
 
@@ -167,11 +185,13 @@ def _whole_split(name: str, data: DataArguments, labels: list[str] | None, sente
 
 def _find_spelling(name: str, places: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
     """Find out how the tags are spelt, both those of a label list and those of the data, and say so in the log."""
-    listed = find_spelling({label: f"label {label!r}" for label in labels})
-    found = find_spelling({listed.get(tag, tag): place for tag, place in places.items()})
+    labels = list(labels)
+    listed = find_spelling({label: f"label {label!r}" for label in labels}, labels)
+    named = {listed.get(label, label) for label in labels}
+    found = find_spelling({listed.get(tag, tag): place for tag, place in places.items()}, named)
     spelling = found | {tag: found.get(usual, usual) for tag, usual in listed.items()}
-    if spelling:
-        logger.warning(f"{name}: {describe(spelling)}")
+    if said := describe(spelling):
+        logger.warning(f"{name}: {said}")
     return spelling
 
 
@@ -179,12 +199,17 @@ def _respell_all(
     labels: Iterable[str], places: Mapping[str, str], spelling: Mapping[str, str]
 ) -> tuple[list[str], dict[str, str]]:
     """Write labels, and tags with their places, in their usual spelling."""
-    usual = {spelling.get(tag, tag): place for tag, place in places.items()}
+    usual: dict[str, str] = {}
+    for cell, place in places.items():
+        for tag in mentioned(spelling.get(cell, cell)):
+            usual.setdefault(tag, place)
     return [spelling.get(label, label) for label in labels], usual
 
 
 def _check_entities(name: str, places: Mapping[str, str]) -> None:
     """Refuse training data with one tag only. Warn of other data that have one tag only: their F1 is always 0."""
+    if not places and name == "train":
+        raise DataError(f"no tag in the {name} data is known: every one is {UNKNOWN_TAG!r}")
     if len(places) != 1 or scheme_of(places):
         return
     ((tag, place),) = places.items()
