@@ -597,9 +597,10 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
             )
         if faults.out_of_range.any():
             row, position = faults.out_of_range.nonzero()[0].tolist()
+            hint = f"; {SEVERAL} needs tag_sets with a tag there" if labels[row, position] == SEVERAL else ""
             return ValueError(
-                f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, or {SEVERAL} where tag_sets has a tag, got "
-                f"{labels[row, position]} in row {row}, position {position}"
+                f"labels must be in [0, {self.num_labels}) or {UNKNOWN}, got {labels[row, position]} in row {row}, "
+                f"position {position}{hint}"
             )
         row, word = faults.illegal.nonzero()[0].tolist()
         names = self.config.labels

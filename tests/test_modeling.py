@@ -948,7 +948,7 @@ def test_contradictory_labels_are_still_refused(model, tmp_path, names, message)
     [
         ("word_maks", "forward\\(\\) has no argument 'word_maks', did you mean 'word_mask'\\?"),
         ("output_hiden_states", "'output_hiden_states', did you mean 'output_hidden_states'\\?"),
-        ("tags", "forward\\(\\) has no argument 'tags'$"),
+        ("gold", "forward\\(\\) has no argument 'gold'$"),
     ],
 )
 def test_misspelt_arguments_are_refused(model, name, message):

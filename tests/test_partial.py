@@ -13,7 +13,7 @@ from conftest import LABELS
 from modeling_bert_crf.readers.datasets import read_dataset
 from modeling_bert_crf.readers.files import read_file
 from modeling_bert_crf.readers.labelled import understand
-from modeling_bert_crf.readers.partial import PartialTag, part_of, project
+from modeling_bert_crf.readers.partial import PartialTag, project
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.readers.units import Units
 from modeling_bert_crf.schemes import constraints, tags_to_spans
@@ -72,3 +72,211 @@ def test_the_loss_of_a_file_is_that_of_all_taggings_that_agree_with_it(make_mode
 
     expected = sum(expected_loss(model, scores, sets) for scores, sets in zip(rows, SETS, strict=True))
     assert loss == pytest.approx(expected, abs=1e-9)
+
+
+def everything_known(spelling):
+    """Tags of the words Ada Lovelace met Bob, the second and third unknown, in a format."""
+    return {
+        "columns": ("a.conll", "Ada\tB-PER\nLovelace\t_\nmet\t?\nBob\tB-PER|O\n"),
+        "minus a hundred": ("a.conll", "Ada\tB-PER\nLovelace\t-100\nmet\t-100\nBob\tO|B-PER\n"),
+        "spelt otherwise": ("a.conll", "Ada\tPER_b\nLovelace\t_\nmet\t_\nBob\to|PER_b\n\nx\to\n"),
+        "json": (
+            "a.jsonl",
+            json.dumps({"tokens": ["Ada", "Lovelace", "met", "Bob"], "tags": ["B-PER", None, -100, ["B-PER", "O"]]}),
+        ),
+        "json of ids": (
+            "a.jsonl",
+            json.dumps({"tokens": ["Ada", "Lovelace", "met", "Bob"], "ner_tags": [1, None, -100, [0, 1]]}),
+        ),
+        "conllu": (
+            "a.conllu",
+            "".join(
+                f"{number}\t{word}" + "\t_" * 7 + f"\t{misc}\n"
+                for number, (word, misc) in enumerate(
+                    [("Ada", "name=B-PER|x=y"), ("Lovelace", "name=?"), ("met", "name=?"), ("Bob", "name=B-PER")], 1
+                )
+            ),
+        ),
+    }[spelling]
+
+
+@pytest.mark.parametrize("spelling", ["columns", "minus a hundred", "spelt otherwise", "json", "json of ids"])
+def test_what_is_unknown_is_read_from_every_file_of_words_and_tags(write, spelling):
+    tags, *_ = known_tags_of(write(*everything_known(spelling)), labels=["O", "B-PER"] if "ids" in spelling else None)
+
+    assert tags == ["B-PER", "_", "_", "B-PER|O"]
+    assert tags[3].named == {"B-PER", "O"}
+
+
+def test_in_conllu_an_item_may_be_unknown_and_a_word_without_items_is_outside(write):
+    name, text = everything_known("conllu")
+
+    assert known_tags_of(write(name, text)) == [["B-PER", "_", "_", "B-PER"]]
+
+
+def test_free_labels_are_left_as_they_are_unless_their_parts_stand_alone(write):
+    text = "a\tNOUN\nb\tVERB|NOUN\nc\tCase=Nom|Number=Sing\nd\tX|Y\ne\tVERB\nf\t!\n"
+
+    assert known_tags_of(write("a.conll", text)) == [
+        ["NOUN", PartialTag(["NOUN", "VERB"], False), "Case=Nom|Number=Sing", "X|Y", "VERB", "!"]
+    ]
+
+
+def test_a_data_set_and_parquet_hold_nulls_for_unknown_tags(tmp_path):
+    import datasets
+
+    rows = [{"tokens": ["Ada", "met", "Bob"], "ner_tags": [1, None, 0]}, {"tokens": ["x"], "ner_tags": [None]}]
+    tags = datasets.List(datasets.ClassLabel(names=["O", "B-PER"]))
+    dataset = datasets.Dataset.from_list(rows).cast_column("ner_tags", tags)
+    dataset.to_parquet(tmp_path / "a.parquet")
+
+    whole = [one.tags for one in read_dataset(dataset, "data")]
+
+    assert whole == [["B-PER", "_", "O"], ["_"]]
+    assert known_tags_of(tmp_path / "a.parquet", labels=["O", "B-PER"]) == whole
+
+
+@pytest.mark.parametrize(
+    ("name", "record"),
+    [
+        ("a.jsonl", {"text": "Ada Lovelace met Bob in Rome.", "entities": [[0, 3, "PER"], [24, 28, "LOC"]]}),
+        ("b.json", ["Ada Lovelace met Bob in Rome.", {"entities": [[0, 3, "PER"], [24, 28, "LOC"]]}]),
+    ],
+)
+def test_outside_of_reviewed_regions_only_the_entities_are_known(write, name, record):
+    about = record[1] if isinstance(record, list) else record
+    about["reviewed"] = [[13, 20]]
+
+    tags = known_tags_of(write(name, json.dumps(record)))
+
+    # Ada is known to end where it does; of Lovelace it is only known that it is no part of the same entity.
+    assert tags == [["B-PER", "!I-PER", "O", "O", "_", "B-LOC", "!I-LOC"]]
+
+
+@pytest.mark.parametrize("region", [[3], [5, 40], ["a", 2], [4, 2]])
+def test_a_region_outside_of_the_text_is_refused(write, region):
+    path = write("a.jsonl", json.dumps({"text": "Ada met Bob.", "entities": [], "reviewed": [region]}))
+
+    with pytest.raises(DataError, match=r"a.jsonl:1: 'reviewed' must hold regions \[start, end\] of the text"):
+        list(read_file(path))
+
+
+def test_a_mark_that_a_text_is_reviewed_is_no_region(write):
+    path = write("a.jsonl", json.dumps({"text": "Ada met Bob.", "entities": [[0, 3, "PER"]], "reviewed": False}))
+
+    assert known_tags_of(path) == [["B-PER", "O", "O", "O"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a\tB-PER\nb\tO\nc\tI-PER\nd\t_\n", r"a.conll:3: the tags must obey IOB2, got 'I-PER' after 'O'"),
+        ("a\tB-PER\nb\tB-LOC|O\nc\tI-PER\n", r"a.conll:3: the tags must obey IOB2, got 'I-PER' after 'B-LOC\|O'"),
+        ("a\tI-PER|I-LOC\nb\t_\nc\tB-PER\n", r"a.conll:1: .* got 'I-LOC\|I-PER' after the sentence's start"),
+        ("a\t_\nb\tS-PER\nc\tB-PER|I-PER\n", r"a.conll:3: .* obey BIOES, got 'B-PER\|I-PER' at the sentence's end"),
+    ],
+)
+def test_tags_that_leave_no_legal_tagging_are_refused_by_line_and_rule(write, text, message):
+    with pytest.raises(DataError, match=message):
+        known_tags_of(write("a.conll", text))
+
+
+@pytest.mark.parametrize("text", ["a\t_\nb\tI-PER\n", "a\tB-PER|O\nb\tI-PER\n", "a\tB-PER\nb\t_\nc\tE-PER\n"])
+def test_a_tag_that_continues_something_may_stand_beside_an_unknown_one(write, text):
+    (tags,) = known_tags_of(write("a.conll", text + "\nx\tB-PER\ny\t_\n"))[:1]
+
+    assert tags[-1] == text[-6:-1]
+
+
+def test_repair_opens_what_continues_nothing_and_leaves_open_what_is_open(write):
+    text = "a\tO\nb\tI-PER\nc\t_\n\nd\tB-PER\n"
+
+    sentences, _, repairs = understand(read_file(write("a.conll", text)), repair_tags=True)
+
+    assert sentences[0].tags == ["O", "B-PER", "_"]
+    assert repairs == {"I-PER -> B-PER": 1}
+
+
+def taggings(cells, tags, scheme):
+    """Every legal path that agrees with the cells, as entities."""
+    starts, ends, moves = constraints(tags, scheme)
+    for path in itertools.product(range(len(tags)), repeat=len(cells)):
+        legal = starts[path[0]] and ends[path[-1]] and all(moves[i][j] for i, j in itertools.pairwise(path))
+        names = [tags[tag] for tag in path]
+        if legal and all(
+            c.allows(t) if isinstance(c, PartialTag) else c == t for c, t in zip(cells, names, strict=True)
+        ):
+            yield frozenset(tags_to_spans(names, scheme))
+
+
+@pytest.mark.parametrize(
+    ("cells", "exact"),
+    [
+        (["B-X", "_", "O"], True),
+        (["_", "I-X", "_", "_"], True),
+        (["O|B-X", "_", "I-Y"], True),
+        (["!B-X|I-X", "_", "O", "B-Y"], True),
+        (["B-X", "!I-X", "_"], True),
+    ],
+)
+@pytest.mark.parametrize("target", ["BIOES", "BILOU", "IOB2"])
+def test_in_another_scheme_the_same_taggings_are_possible(cells, exact, target):
+    def parse(cell):
+        if cell == "_":
+            return PartialTag()
+        return PartialTag(cell.removeprefix("!").split("|"), cell[0] == "!") if {*"!|"} & {*cell} else cell
+
+    kinds = ["X", "Y", "Z"]
+    cells = [parse(cell) for cell in cells]
+    prefixes = {"IOB2": "BI", "BIOES": "BIES", "BILOU": "BILU"}
+
+    written = project(cells, "IOB2", target)
+
+    before, after = (
+        set(taggings(own, ["O", *(f"{p}-{k}" for k in kinds for p in prefixes[scheme])], scheme))
+        for own, scheme in ((cells, "IOB2"), (written, target))
+    )
+    assert before == after
+
+
+def test_known_ends_of_entities_stay_known_in_iob2():
+    assert project(["S-X", PartialTag(), PartialTag()], "BIOES", "IOB2") == ["B-X", "!I-X", "_"]
+
+
+def test_iob1_is_seen_through_unknown_tags(write):
+    text = "a\tI-X\nb\t_\nc\tB-X\nd\tI-X\n\ne\t_\nf\tI-X\n\ng\tI-X\nh\tB-X\n"
+
+    assert understand(read_file(write("a.conll", text))).scheme == "IOB1"
+
+
+def test_sub_tokens_of_an_unknown_word_are_unknown_and_those_of_a_set_have_sets():
+    units = Units([0, 0, None, 1, 1, None, 2], 3)
+
+    spread = units.spread(["B-X", PartialTag(), PartialTag(["O", "B-Y"], False)], "IOB2")
+
+    assert spread == ["B-X", "I-X", "_", "_", "_", "_", "B-Y|O"]
+
+
+def test_a_partial_tag_survives_a_worker():
+    tag = pickle.loads(pickle.dumps(PartialTag(["O", "B-X"], False)))
+
+    assert (tag, tag.named, tag.excluded) == ("B-X|O", {"O", "B-X"}, False)
+
+
+def test_what_gold_tags_leave_open_is_not_scored():
+    unknown = PartialTag()
+    gold = [["B-PER", "I-PER", "O", unknown, "B-LOC", unknown], ["O", PartialTag(["B-PER", "I-PER"]), "O"]]
+    # Right, unknown, unknown since the place may go on; wrong since PER is excluded, unknown, wrong.
+    found = [["B-PER", "I-PER", "O", "B-LOC", "B-LOC", "O"], ["O", "B-PER", "B-LOC"]]
+
+    scores = score_tags(gold, found, "IOB2")
+
+    assert scores["strict"]["precision"] == pytest.approx(1 / 3)
+    assert scores["strict"]["recall"] == 1
+    assert scores["accuracy"] == pytest.approx(5 / 6)
+
+
+def test_free_labels_are_scored_where_they_are_known():
+    scores = score_tags([["NOUN", PartialTag(), "VERB"]], [["NOUN", "VERB", "NOUN"]], None)
+
+    assert scores["accuracy"] == 0.5

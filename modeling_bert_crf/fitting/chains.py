@@ -9,14 +9,15 @@ from torch import Tensor
 from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
 from ..readers.conversion import convert
+from ..readers.partial import UNKNOWN_TAG, allows, is_known, known_tags
 from ..readers.sentences import Sentence
 from ..readers.tags import convert_tags
 from ..readers.units import Units
-from ..schemes import split_tag, tags_to_spans
+from ..schemes import OUTSIDE, split_tag, tags_to_spans
 from ..text_layout import join_given_words
 from .likelihood import Chains
 from .paths import Counts
-from .places import count_places, place_of, places_of
+from .places import GoldPlaces, count_places, place_of
 
 
 class Reading(NamedTuple):
@@ -63,14 +64,39 @@ def read_sentences(
     writes_iob1 = config.span_scheme == "IOB2" and opens_inside(tags)
     if writes_iob1 and finds_scheme:
         config.tag_scheme = None
-    written = [convert(one, "IOB2", "IOB1") for one in gold] if writes_iob1 and config.scheme is None else gold
+    written = list(map(_in_iob1, gold)) if writes_iob1 and config.scheme is None else gold
+    places = [GoldPlaces([one], config.span_scheme) for one in converted]
+    rows = zip(texts, pipeline.postprocess(texts, scored), places, strict=True)
+    found = [
+        {place for one in entities if not right.is_open(place := place_of(text.text, one))}
+        for text, entities, right in rows
+    ]
+    counts = count_places(found, [one.there for one in places])
+    sets = [tags_or_sets(one, labels) for one in written]
+    named = [[OUTSIDE if is_known(tag) and tag not in labels else tag for tag in one] for one in written]
+    chains = Chains(emissions, sets, named)
+    return Reading(converted, gold, chains, tags, config.chain_unit, counts)
+
+
+def _in_iob1(tags: Sequence[str]) -> list[str]:
+    """Write tags of IOB2 in IOB1; of a word that is known in part, nothing is known there."""
+    whole = convert(known_tags(tags, "IOB2"), "IOB2", "IOB1")
+    return [
+        new if tag in (old, OUTSIDE) else UNKNOWN_TAG
+        for tag, old, new in zip(tags, known_tags(tags, "IOB2"), whole, strict=True)
+    ]
+
+
+def tags_or_sets(tags: Sequence[str], labels: Sequence[str]) -> Tensor:
+    """Return gold tags as the CRF takes them: int64 (n,), or bool (n, K) if some are known in part.
+
+    A tag that is not among the labels is unknown.
+    """
     ids = {label: index for index, label in enumerate(labels)}
-    known = [torch.tensor([ids.get(tag, UNKNOWN) for tag in one], dtype=torch.int64) for one in written]
-    rows = zip(texts, pipeline.postprocess(texts, scored), strict=True)
-    found = [{place_of(text.text, one) for one in entities} for text, entities in rows]
-    places = [places_of(one.words, tags_to_spans(one.tags, config.span_scheme)) for one in converted]
-    counts = count_places(found, places)
-    return Reading(converted, gold, Chains(emissions, known), tags, config.chain_unit, counts)
+    if all(is_known(tag) or tag == UNKNOWN_TAG for tag in tags):
+        return torch.tensor([ids.get(tag, UNKNOWN) for tag in tags], dtype=torch.int64)
+    sets = torch.tensor([[allows(tag, label) for label in labels] for tag in tags])
+    return sets | ~sets.any(1, keepdim=True)
 
 
 def opens_inside(tags: Iterable[Sequence[str]]) -> bool:

@@ -12,15 +12,17 @@ from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from ..readers.conversion import first_violation
+from ..readers.partial import known_spans
 from ..readers.sentences import Sentence
 from ..schemes import OUTSIDE, tags_to_spans
 from ..scores.calibration import calibration_error
+from ..scores.known import known_part
 from ..scores.mistakes import strict_spans
 from .chains import Reading
 from .choice import Choice
 from .likelihood import ChainFit, Chains, unfitted
 from .paths import Counts, Reader, add
-from .places import Place, count_places, place_of, places_of
+from .places import GoldPlaces, Place, count_places, place_of
 
 STRATEGIES = ("simple", "first", "average", "max")
 """How the stock pipeline joins sub-tokens."""
@@ -67,7 +69,8 @@ def word_by_word(
         scheme: by which both are read.
         rules: the scheme whose rules tags should obey; None if there are none.
     """
-    gold = [set(tags_to_spans(one, scheme)) for one in right]
+    tags = [known_part(one, other, scheme)[1] for one, other in zip(right, tags, strict=True)]
+    gold = [set(known_spans(one, scheme)) for one in right]
     lenient = Row(
         "argmax, as conlleval reads it", count_places([set(tags_to_spans(one, scheme)) for one in tags], gold)
     )
@@ -93,7 +96,7 @@ class StockPipeline(TokenClassificationPipeline):
 def by_stock_pipeline(pipeline: StockPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Row]:
     """Let the stock pipeline find the entities of the words joined by blanks, by each of its strategies."""
     texts = [" ".join(sentence.words) for sentence in sentences]
-    gold = [places_of(one.words, tags_to_spans(one.tags, scheme)) for one in sentences]
+    gold = [GoldPlaces([one], scheme) for one in sentences]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))  # so that little of a batch is padding
     outputs = dict(zip(order, pipeline([texts[index] for index in order], batch_size=BATCH), strict=True))
     rows = []
@@ -103,9 +106,11 @@ def by_stock_pipeline(pipeline: StockPipeline, sentences: Sequence[Sentence], sc
         for index, (text, right) in enumerate(zip(texts, gold, strict=True)):
             entities = pipeline.entities(outputs[index], strategy)
             places = {place_of(text, one): one["score"] for one in entities if one["entity_group"] != OUTSIDE}
+            places = {place: score for place, score in places.items() if not right.is_open(place)}
             found.append(set(places))
-            confidences += [(float(score), place in right) for place, score in places.items()]
-        rows.append(Row(f"stock pipeline, {strategy}", count_places(found, gold), None, confidences))
+            confidences += [(float(score), place in right.there) for place, score in places.items()]
+        counts = count_places(found, [one.there for one in gold])
+        rows.append(Row(f"stock pipeline, {strategy}", counts, None, confidences))
     return rows
 
 

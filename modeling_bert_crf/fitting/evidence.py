@@ -17,8 +17,8 @@ from torch import Tensor
 
 from .. import BiLSTMCRFPipeline
 from ..readers.sentences import Sentence
-from ..schemes import entity_types, tags_to_spans
-from .places import Place, places_of
+from ..schemes import entity_types
+from .places import GoldPlaces, Place
 
 FEWEST = 20
 """With fewer entities than this nothing can be promised; with fewer documents, sentences count by themselves."""
@@ -151,15 +151,18 @@ class Readings:
         self._first_unit = list(range(len(documents))) if by_document else _starts(map(len, documents))
         self._borders = [[0] if by_document else _first_characters(group) for group in documents]
         self.count = len(documents) if by_document else len(sentences)
-        self._gold = [_gold(group, config.span_scheme) for group in documents]
+        self._gold = [GoldPlaces(group, config.span_scheme) for group in documents]
         self.known = entity_types(config.labels, config.span_scheme)
-        self.types = sorted({*self.known, *(kind for places in self._gold for *_, kind in places)})
+        self.types = sorted({*self.known, *(kind for places in self._gold for *_, kind in places.there)})
         self._number = {kind: index for index, kind in enumerate(self.types)}
-        pairs = [(self._unit(index, one[0]), one) for index, places in enumerate(self._gold) for one in places]
+        pairs = [(self._unit(index, one[0]), one) for index, gold in enumerate(self._gold) for one in gold.there]
         self.gold = _columns(pairs, self._number)
 
     def find(self, point: Mapping[str, Any] | None) -> Found:
-        """Return what the tagger finds at an operating point; None means the one in force, which may be none."""
+        """Return what the tagger finds at an operating point; None means the one in force, which may be none.
+
+        What nobody knows to be right or wrong, as gold tags are known in part only, is left out.
+        """
         config = self._pipeline.model.config
         stored = config.operating_points
         if point is not None:
@@ -172,12 +175,14 @@ class Readings:
             config.operating_points = stored
         pairs, scores, right, covered = [], [], [], []
         for index, (entities, gold) in enumerate(zip(rows, self._gold, strict=True)):
-            places = sorted(gold)
+            places = sorted(gold.there)
             for entity in entities:
                 place = (entity["start"], entity["end"], entity["entity_group"])
+                if gold.is_open(place):
+                    continue
                 pairs.append((self._unit(index, place[0]), place))
                 scores.append(entity["score"])
-                right.append(place in gold)
+                right.append(place in gold.there)
                 covered.append(self._covered(place, places))
         table = np.array(covered, dtype=np.int64).reshape(-1, len(self.types))
         columns = _columns(pairs, self._number)
@@ -210,15 +215,6 @@ def _starts(lengths: Iterable[int]) -> list[int]:
 def _first_characters(group: Sequence[Sentence]) -> list[int]:
     """Return where each sentence of a document begins, if all words are joined by blanks."""
     return _starts(sum(len(word) + 1 for word in sentence.words) for sentence in group)
-
-
-def _gold(group: Sequence[Sentence], scheme: str | None) -> set[Place]:
-    """Return the places of the entities in a document, if all words are joined by blanks."""
-    return {
-        (start + first, end + first, kind)
-        for first, sentence in zip(_first_characters(group), group, strict=True)
-        for start, end, kind in places_of(sentence.words, tags_to_spans(sentence.tags, scheme))
-    }
 
 
 def _columns(pairs: Sequence[tuple[int, Place]], number: Mapping[str, int]) -> Gold:

@@ -32,31 +32,44 @@ class Chains:
 
     Attributes:
         emissions: (n, K) of each, as the model gives them.
-        tags: (n,) of each; -100 where the tag is unknown.
+        tags: (n,) of each; -100 where the tag is unknown. Or bool (n, K), the tags that each word may have.
+        gold: the names of the tags, to score against; None if the numbers say it all.
     """
 
     emissions: list[Tensor]
     tags: list[Tensor]
+    gold: list[list[str]] | None = None
 
     @cached_property
     def known(self) -> int:
-        """How many tags are known."""
-        return sum(int((tags != UNKNOWN).sum()) for tags in self.tags)
+        """How many tags are known, at least in part."""
+        return sum(int((~tags.all(1) if tags.dtype == torch.bool else tags != UNKNOWN).sum()) for tags in self.tags)
 
     def of(self, indices: Sequence[int]) -> "Chains":
         """Return some of the chains."""
-        return Chains([self.emissions[index] for index in indices], [self.tags[index] for index in indices])
+        gold = None if self.gold is None else [self.gold[index] for index in indices]
+        return Chains([self.emissions[index] for index in indices], [self.tags[index] for index in indices], gold)
 
     @cached_property
     def batches(self) -> list[tuple[list[int], Tensor, Tensor, Tensor]]:
-        """Batches of chains of like length: their indices, emissions (B, T, K), tags and mask (B, T)."""
+        """Batches of chains of like length: their indices, emissions (B, T, K), tags or sets, and mask (B, T)."""
         batches = []
         for indices in batches_by_length(list(map(len, self.tags)), BATCH_WORDS):
-            tags = pad_sequence([self.tags[index] for index in indices], True, UNKNOWN)
             emissions = pad_sequence([self.emissions[index] for index in indices], True)
+            own = [self.tags[index] for index in indices]
+            if any(tags.dtype == torch.bool for tags in own):
+                own = [_as_sets(tags, emissions.shape[2]) for tags in own]
+            tags = pad_sequence(own, True, UNKNOWN)
             lengths = torch.tensor([len(self.tags[index]) for index in indices])
             batches.append((indices, emissions, tags, torch.arange(tags.shape[1]) < lengths[:, None]))
         return batches
+
+
+def _as_sets(tags: Tensor, num_tags: int) -> Tensor:
+    """Write tags (n,), or sets, as sets, bool (n, K)."""
+    if tags.dtype == torch.bool:
+        return tags
+    return (tags[:, None] == torch.arange(num_tags)) | (tags[:, None] == UNKNOWN)
 
 
 class ChainFit(NamedTuple):

@@ -11,7 +11,9 @@ from torch.nn.utils.rnn import pad_sequence
 from ..crf import UNKNOWN, LinearChainCRF
 from ..entities import read_entities
 from ..path_biases import bias_scores
+from ..readers.partial import known_spans
 from ..schemes import OUTSIDE, Span, tags_to_spans
+from ..scores.known import verdicts
 from .likelihood import ChainFit, Chains, chain_of
 
 
@@ -80,24 +82,32 @@ class Reader:
         tags = [self.labels[tag] if tag >= 0 else OUTSIDE for tag in path.tolist()]
         return set(tags_to_spans(tags, self.scheme)) if any(tag != OUTSIDE for tag in tags) else set()
 
-    def gold(self, chains: Chains) -> list[set[Span]]:
-        """Read the entities off the gold tags of each chain."""
-        return [self.spans(tags) for tags in chains.tags]
+    def gold(self, chains: Chains) -> list[list[str]]:
+        """Return the gold tags of each chain; an unknown one that has no name is outside."""
+        if chains.gold is not None:
+            return chains.gold
+        return [[self.labels[tag] if tag >= 0 else OUTSIDE for tag in tags.tolist()] for tags in chains.tags]
 
-    def count(self, paths: Sequence[Tensor], gold: Sequence[set[Span]]) -> list[Counts]:
-        """Count the entities of paths, chain by chain, against those of the gold tags."""
-        found = map(self.spans, paths)
-        return [Counts(len(one & right), len(one), len(right)) for one, right in zip(found, gold, strict=True)]
+    def count(self, paths: Sequence[Tensor], gold: Sequence[Sequence[str]]) -> list[Counts]:
+        """Count the entities of paths, chain by chain, against gold tags; what these leave open is not counted."""
+        counts = []
+        for path, tags in zip(paths, gold, strict=True):
+            right = verdicts(sorted(self.spans(path)), tags, self.scheme)
+            judged = len(right) - right.count(None)
+            counts.append(Counts(right.count(True), judged, len(known_spans(tags, self.scheme))))
+        return counts
 
     def confidences(self, chains: Chains, fit: ChainFit, paths: Sequence[Tensor]) -> list[tuple[float, bool]]:
-        """Return of each entity of paths its exact probability by a fit, and whether it is right."""
+        """Return of each entity of paths its exact probability by a fit, and whether it is right, if that is known."""
         config = SimpleNamespace(labels=self.labels, span_scheme=self.scheme)
         model: Any = SimpleNamespace(config=config, crf=chain_of(fit, self.rules))
         gold, confidences = self.gold(chains), []
         for indices, emissions, _, mask in chains.batches:
             rows = pad_sequence([paths[index] for index in indices], True, UNKNOWN)
             for row, start, end, kind, score in read_entities(model, emissions / fit.temperature, mask, rows):
-                confidences.append((score, (start, end, kind) in gold[indices[row]]))
+                (right,) = verdicts([(start, end, kind)], gold[indices[row]], self.scheme)
+                if right is not None:
+                    confidences.append((score, right))
         return confidences
 
 

@@ -67,7 +67,7 @@ def sentence_of(
     """
     where = f"{source}:{number}"
     words, tags = _words_and_tags(row, columns, where)
-    if not all(map(_is_tag, tags)) or {int, str} <= {*map(type, tags)}:
+    if not all(map(_is_tag, tags)) or {int, str} <= {type(tag) for tag in tags if str(tag) not in MARKS}:
         raise DataError(f"{where}: {columns[1]!r} must hold tags or their ids, got {tags}")
     tags = [_tag_of(tag, names, where) for tag in tags]
     if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):

@@ -175,6 +175,8 @@ def _whole_split(name: str, data: DataArguments, labels: list[str] | None, sente
         )
     spelling = _find_spelling(name, places, labels or [])
     names, places = _respell_all(labels or [], places, spelling)
+    if not places and name == "train":
+        raise DataError(f"no tag in the {name} data is known: every one is as {UNKNOWN_TAG!r}")
     _check_entities(name, places)
     legal, scheme, repairs = understand(sentences, spelling, data.repair_tags)
     if repairs:
@@ -208,8 +210,6 @@ def _respell_all(
 
 def _check_entities(name: str, places: Mapping[str, str]) -> None:
     """Refuse training data with one tag only. Warn of other data that have one tag only: their F1 is always 0."""
-    if not places and name == "train":
-        raise DataError(f"no tag in the {name} data is known: every one is {UNKNOWN_TAG!r}")
     if len(places) != 1 or scheme_of(places):
         return
     ((tag, place),) = places.items()
