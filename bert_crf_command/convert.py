@@ -84,6 +84,9 @@ documents (`-DOCSTART-`) are one text, a line each. Without such borders each se
 a word is cut where an entity ends within it.
 [cyan]label-studio[/cyan]: OUT.xml is the labelling configuration of the project.
 
+What is not known of IN stays so: words with the tag `_` are outside of the regions that `reviewed` lists beside a
+text, and the other way round.
+
 [bold]Exit codes:[/bold]
 
 [cyan]0[/cyan] done.
@@ -127,7 +130,7 @@ def convert(
         if split_at_blanks:
             documents = map(at_blanks, documents)
         options = Options(consistent=consistent, on_overlap=on_overlap.value)
-        second = write_labelled(_counted(documents, counts, source), name, path, options)
+        second = write_labelled(_counted(documents, counts, source, name), name, path, options)
     texts = counts.pop("")
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(counts.items()))
     found = f"{texts:,} {'text' if texts == 1 else 'texts'}, {counts.total():,} entities" + f": {kinds}" * bool(kinds)
@@ -165,9 +168,17 @@ def _documents(
     return documents_of_sentences(labelled.sentences, labelled.scheme, document_column is None)
 
 
-def _counted(documents: "Iterable[Document]", counts: Counter[str], source: Path) -> "Iterator[Document]":
-    """Pass documents on, and count them, as "", and the entities of each type."""
+def _counted(documents: "Iterable[Document]", counts: Counter[str], source: Path, name: str) -> "Iterator[Document]":
+    """Pass documents on to a format, and count them, as "", and the entities of each type."""
+    from modeling_bert_crf.writers.formats import FORMATS
+
     for document in documents:
+        if document.reviewed is not None and not FORMATS[name].regions:
+            holding = ", ".join(one for one, form in FORMATS.items() if form.regions)
+            raise CommandError(
+                f"{document.where}: a text that is annotated in part must be written in a format that says which "
+                f"regions are reviewed, one of {holding}, got {name}"
+            )
         counts[""] += 1
         counts.update(one.kind for one in document.annotations)
         yield document

@@ -4,21 +4,30 @@ import itertools
 import json
 import math
 import pickle
+import re
 
 import oracle
 import pytest
 import torch
 from conftest import LABELS
+from typer.testing import CliRunner
 
+import run_ner
+from bert_crf_command.app import app
 from modeling_bert_crf.readers.datasets import read_dataset
 from modeling_bert_crf.readers.files import read_file
 from modeling_bert_crf.readers.labelled import understand
 from modeling_bert_crf.readers.partial import PartialTag, project
-from modeling_bert_crf.readers.sentences import DataError
+from modeling_bert_crf.readers.sentences import DataError, Sentence
 from modeling_bert_crf.readers.units import Units
 from modeling_bert_crf.schemes import constraints, tags_to_spans
 from modeling_bert_crf.scores.metrics import score_tags
+from modeling_bert_crf.training.arguments import parse_arguments
+from modeling_bert_crf.training.calibration import entity_confidences
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.labels import choose_labels
+from modeling_bert_crf.training.reading import read
+from modeling_bert_crf.training.splits import read_splits
 
 KINDS = ["LOC", "PER"]
 
@@ -280,3 +289,104 @@ def test_free_labels_are_scored_where_they_are_known():
     scores = score_tags([["NOUN", PartialTag(), "VERB"]], [["NOUN", "VERB", "NOUN"]], None)
 
     assert scores["accuracy"] == 0.5
+
+
+def convert(source, target):
+    form = {".txt": "pubtator"}.get(target.suffix)
+    return CliRunner().invoke(app, ["convert", str(source), str(target), *(["--format", form] if form else [])])
+
+
+def test_words_become_regions_of_a_text_and_regions_become_words_again(tmp_path, write):
+    words = write("a.conll", "Ada\tB-PER\nLovelace\tI-PER\nmet\t!I-PER\nsome\t_\none\tO\nin\tO\n\nRome\tB-LOC\n\n")
+
+    status = convert(words, tmp_path / "a.jsonl")
+    again = convert(tmp_path / "a.jsonl", tmp_path / "b.conll")
+
+    row = json.loads((tmp_path / "a.jsonl").read_text().splitlines()[0])
+    assert (status.exit_code, again.exit_code) == (0, 0)
+    assert row["reviewed"] == [[0, 12], [22, 28]]
+    assert (tmp_path / "b.conll").read_text() == words.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "message"),
+    [
+        ("Ada\tB-PER\nmet\t_\n", "b.jsonl", r"a.conll:1: .* an entity whose end is known, .* got 'B-PER'"),
+        ("Ada\tB-PER|O\nmet\tO\n\nx\tB-PER\n", "b.jsonl", r"a.conll:1: .* all or nothing, .* got 'B-PER\|O'"),
+        ("Ada\tB-PER\nmet\tO\nBob\t_\n", "b.txt", r"must be written in a format that says .*, got pubtator"),
+    ],
+)
+def test_what_a_format_cannot_say_is_not_lost(tmp_path, write, text, target, message):
+    result = convert(write("a.conll", text), tmp_path / target)
+
+    assert result.exit_code == 1
+    assert re.search(message, " ".join(result.output.split()))
+    assert not (tmp_path / target).exists()
+
+
+@pytest.fixture
+def two_corpora(tmp_path, command):
+    """A run's options: one file is annotated for persons only, and another one, in part, for places and persons."""
+    first = tmp_path / "people.conll"
+    first.write_text("Ada\tB-PER\nvisited\tO\nParis\tO\n\n" * 3)
+    (tmp_path / "train.conll").write_text("Paris\tB-LOC\nin\t_\nthe\tO\nrain\tB-LOC|O\n\n" * 3)
+    (tmp_path / "test.conll").write_text("Ada\tB-PER\nvisited\tO\n\nAda\t_\nvisited\tO\n\n")
+    files = [str(first), str(tmp_path / "train.conll")]
+    return command(train_file=files, annotated_types=[files[0], "PER"], validation_file=None, do_eval=None)
+
+
+def test_corpora_with_different_types_train_one_model_of_all_of_them(two_corpora):
+    _, data, training = parse_arguments(two_corpora)
+
+    train, test = read_splits(data, training).values()
+
+    assert choose_labels(train, data) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert train.sentences[0].tags == ["B-PER", "!B-PER|I-PER", "!B-PER|I-PER"]
+    assert train.sentences[3].tags == ["B-LOC", "_", "O", "B-LOC|O"]
+    assert [one.tags for one in test.sentences] == [["B-PER", "O"], ["_", "O"]]
+
+
+def test_a_run_on_partial_labels_says_how_many_words_it_does_not_know(two_corpora, tmp_path, capsys):
+    run_ner.main(two_corpora)
+
+    said, metrics = capsys.readouterr().out, json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert "train: 3 words have an unknown tag" in said
+    assert "train: 9 words may have one of several tags, as by '!B-PER|I-PER'" in said
+    assert metrics["data"]["test"] == {"sentences": 2, "words": 4, "entities": 1, "partly_known": 1}
+    assert metrics["data"]["train"]["partly_known"] == 12
+    assert metrics["scores"]["test"]["errors"]["gold"] == 1
+    assert "(1 not fully known)" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (["PER"], "must be pairs of a file and its types, got PER"),
+        (["other.conll", "PER"], "must name each of .*train.conll.* once at most, and types .* got other.conll"),
+        (["FILE", "PER", "FILE", "LOC"], "train.conll twice"),
+        (["FILE", ","], "train.conll with ','"),
+        (
+            ["FILE", "LOC"],
+            r"train.conll:1: the tag must be of one of the types LOC, which are annotated there, got 'B-P",
+        ),
+    ],
+)
+def test_annotated_types_that_do_not_fit_are_refused(files, command, error_of, said, message):
+    words = [str(files / "train.conll") if word == "FILE" else word for word in said]
+
+    assert re.search(message, error_of(command(annotated_types=words)))
+
+
+@torch.no_grad()
+def test_no_entity_that_nobody_knows_counts_in_the_calibration(model, tokenizer):
+    def confidences(*tags):
+        sentences = [Sentence(["Ada", "visited", "Paris", "in"], list(own), "x", [1] * 4) for own in tags]
+        dataset = TaggingDataset(sentences, tokenizer, LABELS)
+        return entity_confidences(model, read(model, dataset), 1.0)[0]
+
+    outside, unknown, others = ["O"] * 4, [PartialTag()] * 4, [PartialTag(["B-LOC", "I-LOC", "B-PER", "I-PER"])] * 4
+
+    found = confidences(outside)
+    assert found
+    assert confidences(unknown) == []
+    assert confidences(others) == found  # no entity is there, even if it may be one of another type

@@ -51,6 +51,7 @@ class Format(NamedTuple):
             folder that it makes, if `to_path` says so.
         ending: that a file in this format usually has; "" for a folder.
         overlaps: whether it holds entities that overlap.
+        regions: whether it says of a text that is annotated in part which regions are reviewed.
         beside: writes a second file that the tool needs, given all types.
         ending_beside: of that file.
     """
@@ -58,6 +59,7 @@ class Format(NamedTuple):
     write: Callable[[Iterable[Document], Any, Options], None]
     ending: str
     overlaps: bool = True
+    regions: bool = True
     beside: Callable[[Iterable[str], Writable], None] | None = None
     ending_beside: str = ""
     to_path: bool = False
@@ -68,13 +70,13 @@ FORMATS = {
     "conll": Format(write_conll, ".conll", overlaps=False),
     "label-studio": Format(write_label_studio, ".json", beside=write_labelling_configuration, ending_beside=".xml"),
     "doccano": Format(write_doccano, ".jsonl"),
-    "brat": Format(write_brat, "", to_path=True),
+    "brat": Format(write_brat, "", regions=False, to_path=True),
     "prodigy": Format(write_prodigy, ".jsonl"),
-    "spacy": Format(write_spacy, ".json", overlaps=False),
-    "docbin": Format(write_docbin, ".spacy", overlaps=False, to_path=True),
+    "spacy": Format(write_spacy, ".json", overlaps=False, regions=False),
+    "docbin": Format(write_docbin, ".spacy", overlaps=False, regions=False, to_path=True),
     "gliner": Format(write_gliner, ".json"),
-    "pubtator": Format(write_pubtator, ".txt"),
-    "redacted": Format(write_redacted, ".txt"),
+    "pubtator": Format(write_pubtator, ".txt", regions=False),
+    "redacted": Format(write_redacted, ".txt", regions=False),
 }
 
 

@@ -5,15 +5,17 @@ again, also in the file of a tool that knows of neither.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from ..readers.documents import Annotation, Document
-from ..readers.sentences import Sentence
-from ..schemes import tags_to_spans
+from ..readers.conversion import join_tag
+from ..readers.documents import REVIEWED, Annotation, Document
+from ..readers.partial import UNKNOWN_TAG, PartialTag, are_known, is_known, known_spans
+from ..readers.sentences import DataError, Sentence
+from ..schemes import OUTSIDE, SCHEMES, Span, continues
 
 __all__ = ["at_blanks", "documents_of_sentences", "joined_words", "merged"]
 
@@ -64,14 +66,43 @@ def _key(sentence: Sentence, numbered: bool) -> str | None:
 
 def _document(sentence: Sentence, scheme: str | None, numbered: bool) -> Document:
     words = joined_words(sentence.words)
-    found = [
-        Annotation(words[first][0], words[last - 1][1], kind)
-        for first, last, kind in tags_to_spans(sentence.tags, scheme)
-    ]
+    spans = known_spans(sentence.tags, scheme)
+    found = [Annotation(words[first][0], words[last - 1][1], kind) for first, last, kind in spans]
     place = str(sentence.lines[0]) if sentence.lines else ""
     name = _key(sentence, numbered) or ""
     text = " ".join(sentence.words)
-    return Document(text, found, sentence.source, place, name, words, [(0, len(text))])
+    meta = {} if are_known(sentence.tags) else {REVIEWED: _regions(sentence, words, spans, scheme)}
+    return Document(text, found, sentence.source, place, name, words, [(0, len(text))], meta)
+
+
+def _longer(last: str, kind: str, scheme: str | None) -> PartialTag:
+    """Return what is known of a word after an entity: that it has no tag at which the entity goes on."""
+    every = [kind] if scheme is None else [join_tag(prefix, kind) for prefix in SCHEMES[scheme]]
+    return PartialTag(tag for tag in every if continues(last, tag, scheme))
+
+
+def _regions(
+    sentence: Sentence, words: Sequence[tuple[int, int]], spans: Sequence[Span], scheme: str | None
+) -> list[list[int]]:
+    """Return the runs of words whose tags are known.
+
+    Raises:
+        DataError: if something else is known of a word that entities and regions can say: that it has one of several
+            tags, or a tag of an entity that may be longer.
+    """
+    after = {stop: _longer(sentence.tags[stop - 1], kind, scheme) for _, stop, kind in spans}
+    inside = {index for start, stop, _ in spans for index in range(start, stop)}
+    regions: list[list[int]] = []
+    for index, tag in enumerate(sentence.tags):
+        if tag == OUTSIDE or (is_known(tag) and index in inside):
+            begins = index == 0 or not is_known(sentence.tags[index - 1])
+            regions = [*regions, list(words[index])] if begins else [*regions[:-1], [regions[-1][0], words[index][1]]]
+        elif tag != UNKNOWN_TAG and tag != after.get(index):
+            raise DataError(
+                f"{sentence.where(index)}: what is known of a word must be an entity whose end is known, as by "
+                f"'!I-PER' after it, or all or nothing, to be written as spans, got {tag!r}"
+            )
+    return regions
 
 
 def merged(sentences: Iterable[tuple[Any, Document]]) -> Iterator[Document]:
@@ -95,15 +126,21 @@ def merged(sentences: Iterable[tuple[Any, Document]]) -> Iterator[Document]:
 def _joined(parts: list[Document]) -> Document:
     if len(parts) == 1:
         return parts[0]
-    annotations, sentences, words, start = [], [], [], 0
+    annotations, sentences, words, regions, start = [], [], [], [], 0
     for part in parts:
         annotations += [one._replace(start=one.start + start, end=one.end + start) for one in part.annotations]
         words += [(first + start, end + start) for first, end in part.words or []]
         sentences.append((start, start + len(part.text)))
+        whole = [(0, len(part.text))]
+        regions += [[first + start, end + start] for first, end in (whole if part.reviewed is None else part.reviewed)]
         start += len(part.text) + 1
     known = all(part.words is not None for part in parts)
+    meta = parts[0].meta
+    if any(part.reviewed is not None for part in parts):
+        meta = {**meta, REVIEWED: regions}
     return replace(
         parts[0],
+        meta=meta,
         text="\n".join(part.text for part in parts),
         annotations=annotations,
         words=words if known else None,
