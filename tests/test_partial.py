@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 import re
+from types import SimpleNamespace
 
 import oracle
 import pytest
@@ -14,6 +15,10 @@ from typer.testing import CliRunner
 
 import run_ner
 from bert_crf_command.app import app
+from modeling_bert_crf.fitting.chains import tags_or_sets
+from modeling_bert_crf.fitting.likelihood import Chains, chain_of, nll_of, unfitted
+from modeling_bert_crf.fitting.paths import Reader
+from modeling_bert_crf.fitting.places import GoldPlaces
 from modeling_bert_crf.readers.datasets import read_dataset
 from modeling_bert_crf.readers.files import read_file
 from modeling_bert_crf.readers.labelled import understand
@@ -24,12 +29,10 @@ from modeling_bert_crf.schemes import constraints, tags_to_spans
 from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.training.arguments import parse_arguments
 from modeling_bert_crf.training.calibration import entity_confidences
-from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from modeling_bert_crf.training.labels import choose_labels
 from modeling_bert_crf.training.reading import read
 from modeling_bert_crf.training.splits import read_splits
-
-KINDS = ["LOC", "PER"]
 
 
 @pytest.fixture
@@ -67,7 +70,6 @@ def expected_loss(model, emissions, sets):
 
 
 ALL = set(LABELS)
-OTHERS = ALL - {"B-LOC", "I-LOC"}
 SETS = [[{"B-PER"}, ALL, {"O", "B-PER"}, {"B-LOC"}], [ALL, {"I-PER"}, ALL - {"I-PER", "B-LOC"}]]
 TEXT = "Ada\tB-PER\nLovelace\t_\nvisited\tB-PER|O\nParis\tB-LOC\n\nAda\t?\nLovelace\tI-PER\nin\t!I-PER|B-LOC\n"
 
@@ -390,3 +392,66 @@ def test_no_entity_that_nobody_knows_counts_in_the_calibration(model, tokenizer)
     assert found
     assert confidences(unknown) == []
     assert confidences(others) == found  # no entity is there, even if it may be one of another type
+
+
+def test_streamed_sentences_are_read_with_what_is_unknown_of_them(tmp_path, command):
+    import datasets
+
+    rows = [{"tokens": ["Ada", "met", "Bob"], "ner_tags": ["B-PER", "_", "B-PER|O"]}]
+    datasets.DatasetDict(train=datasets.Dataset.from_list(rows)).save_to_disk(tmp_path / "data")
+    (tmp_path / "a.conll").write_text("Ada\tB-PER\nmet\t_\nBob\tB-PER|O\n")
+    streamed = {"streaming": True, "max_steps": 1, "label_list": ["O", "B-PER"], "do_eval": None, "do_predict": None}
+    sources = [{"train_file": str(tmp_path / "a.conll")}, {"train_file": None, "dataset_name": str(tmp_path / "data")}]
+
+    for source in sources:
+        _, data, training = parse_arguments(command(validation_file=None, test_file=None, **streamed, **source))
+        (sentence,) = read_splits(data, training)["train"].read()
+        assert sentence.tags == ["B-PER", "_", "B-PER|O"]
+        assert sentence.tags[2].named == {"B-PER", "O"}
+
+
+def test_promises_do_not_count_what_nobody_knows():
+    sentences = [
+        Sentence(["Ada", "met"], ["B-PER", "O"], "x", [1, 2]),
+        Sentence(["Bob", "saw", "it"], [PartialTag(), "O", PartialTag(["B-PER", "I-PER"])], "x", [3, 4, 5]),
+    ]
+
+    gold = GoldPlaces(sentences, "IOB2")
+
+    assert gold.there == {(0, 3, "PER")}
+    open_places = [(8, 11, "PER"), (9, 11, "PER"), (16, 18, "LOC"), (8, 15, "PER")]
+    assert [gold.is_open(place) for place in open_places] == [True, True, True, False]
+    assert not any(map(gold.is_open, [(0, 3, "PER"), (0, 3, "LOC"), (1, 3, "PER"), (12, 15, "PER"), (16, 18, "PER")]))
+
+
+def test_a_fit_counts_and_learns_only_what_is_known(make_model):
+    crf, labels = make_model().crf, LABELS
+    cells = [
+        ["B-PER", "I-PER", PartialTag(["I-PER"]), "O"],
+        ["B-LOC", PartialTag(["O"], False), PartialTag(["O", "B-LOC"], False)],
+    ]
+    emissions = [torch.randn(len(own), len(labels), dtype=torch.float64) for own in cells]
+    chains = Chains(emissions, [tags_or_sets(own, labels) for own in cells], cells)
+    reader = Reader(labels, "IOB2", crf)
+    paths = [torch.tensor([3, 4, 1, 0]), torch.tensor([1, 0, 1])]
+
+    counts = reader.count(paths, reader.gold(chains))
+
+    assert chains.known == 7
+    assert [tuple(one) for one in counts] == [(1, 1, 1), (1, 1, 1)]
+    sets = [[{"B-PER"}, {"I-PER"}, ALL - {"I-PER"}, {"O"}], [{"B-LOC"}, {"O"}, {"O", "B-LOC"}]]
+    double = SimpleNamespace(crf=chain_of(unfitted(crf), crf), config=SimpleNamespace(labels=labels))
+    expected = sum(expected_loss(double, scores, own) for scores, own in zip(emissions, sets, strict=True))
+    assert nll_of(chains, crf, unfitted(crf)) * 7 == pytest.approx(expected, abs=1e-9)
+
+
+def test_data_sets_of_one_s_own_know_what_is_known_in_part(tokenizer):
+    sentences = [Sentence(["Ada", "visited", "Paris"], ["?", "!I-PER", "B-LOC|O"], "x", [1, 2, 3])]
+
+    dataset = TaggingDataset(sentences, tokenizer, LABELS)
+    streamed = next(iter(StreamingTaggingDataset(lambda: sentences, tokenizer, LABELS)))
+
+    for row in (dataset[0], streamed):
+        scored = [place for place, is_word in enumerate(row["word_mask"]) if is_word]
+        assert [row["labels"][place] for place in scored] == [-100, -101, -101]
+        assert row["tag_sets"][scored].int().tolist() == [[0] * 5, [1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]

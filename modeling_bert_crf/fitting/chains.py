@@ -136,4 +136,4 @@ def read_in_better_unit(
     return readings
 
 
-__all__ = ["Reading", "opens_inside", "read_in_better_unit", "read_sentences"]
+__all__ = ["Reading", "opens_inside", "read_in_better_unit", "read_sentences", "tags_or_sets"]

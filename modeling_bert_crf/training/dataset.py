@@ -13,9 +13,9 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
 from ..modeling_crf import SEVERAL
-from ..readers.partial import UNKNOWN_TAG, PartialTag, is_known
+from ..readers.partial import UNKNOWN_TAG, PartialTag, find_partial, is_known
 from ..readers.sentences import Sentence
-from ..readers.spelling import check_spelling
+from ..readers.spelling import check_spelling, respell
 from ..readers.tags import tag_places
 from ..readers.units import Units
 from ..schemes import OUTSIDE, detect_scheme, has_type, tags_to_spans
@@ -148,6 +148,12 @@ def _units_of_chains(text: SplitText, in_tokens: SplitText) -> Iterator[Units]:
         word, unit = word + len(words), unit + len(units)
 
 
+def _with_partial_tags(sentence: Sentence, labels: Sequence[str]) -> Sentence:
+    """Return a sentence as it was read, whose tags that are known in part are understood as such."""
+    odd = {tag for tag in sentence.tags if tag not in labels}
+    return respell(sentence, find_partial(odd, labels)) if odd else sentence
+
+
 class TaggingDataset(Dataset):
     """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags.
 
@@ -173,7 +179,7 @@ class TaggingDataset(Dataset):
         chain_unit: str = "word",
     ):
         maker = RowMaker(tokenizer, labels, max_length, context_size, scheme, chain_unit)
-        self.sentences = list(sentences)
+        self.sentences = [_with_partial_tags(one, labels) for one in sentences]
         places = tag_places(self.sentences)
         if not all(tag in labels or has_type(tag) for tag in places):
             check_spelling(places)
@@ -273,6 +279,7 @@ class StreamingTaggingDataset(IterableDataset):
         worker = get_worker_info()
         first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
         for sentence in itertools.islice(self.read(), first, None, step):
+            sentence = _with_partial_tags(sentence, self._maker.labels)
             yield from next(self._maker.rows([[sentence]])).rows
 
 
