@@ -2,7 +2,7 @@
 
     python benchmarks/partial_labels.py DATA ENCODER OUT [REGEX]     the runs whose names match, one after another
 
-DATA holds a folder for each data set with train.conll, dev.conll and test.conll. OUT is where runs are kept: a run that
+DATA holds a folder for each data set with train.conll, dev.conll and test.conll. OUT is where runs are kept: one that
 is there is not made again, so the command may be stopped, started again, and started twice with two REGEX. Each run is
 `bert-crf train` on one thread, with one seed, the same epochs for all runs of a data set, and the epoch chosen on dev,
 whose labels are whole. Figures go to benchmarks/partial_labels.json, and no text does.
@@ -138,7 +138,9 @@ def options_of(corpus: str, out: Path, name: str, parts: dict[str, list[Sentence
 
 
 def train(folder: Path, options: dict[str, Any], encoder: str) -> None:
-    fixed = {"model_name_or_path": encoder, "output_dir": folder, "seed": SEED}
+    fixed: dict[str, Any] = {"model_name_or_path": encoder, "output_dir": folder, "seed": SEED}
+    if any(folder.glob("checkpoint-*")):  # of a run that was stopped
+        fixed["resume_from_checkpoint"] = True
     words = ["--do_train", "--do_eval", "--do_predict", "--use_cpu", "--disable_tqdm", "True"]
     for name, value in (fixed | options).items():
         words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]

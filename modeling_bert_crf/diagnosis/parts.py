@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
+from ..readers.partial import are_known, known_spans
 from ..readers.sentences import Sentence
-from ..schemes import OUTSIDE, Span, tags_to_spans
+from ..schemes import OUTSIDE, Span
 
-__all__ = ["TRAIN", "Part", "Source", "is_known", "plural", "train_of"]
+__all__ = ["TRAIN", "Part", "Source", "plural", "train_of"]
 
 TRAIN = "train"
 
@@ -39,16 +40,16 @@ class Part:
 
     @cached_property
     def spans(self) -> list[list[Span]]:
-        """The entities of each sentence. There are none where tags have no prefixes and no word is outside."""
+        """The known entities of each sentence. There are none where tags have no prefixes and no word is outside."""
         if not self.has_spans:
             return [[] for _ in self.sentences]
         scheme = "IOB2" if self.scheme == "IOB1" else self.scheme  # see `conversion.convert`
-        return [tags_to_spans(_known(sentence.tags), scheme) for sentence in self.sentences]
+        return [known_spans(sentence.tags, scheme) for sentence in self.sentences]
 
     @cached_property
     def is_open(self) -> list[bool]:
         """Of each sentence whether something is left open: then where no entity is, there may be one."""
-        return [not all(map(is_known, sentence.tags)) for sentence in self.sentences]
+        return [not are_known(sentence.tags) for sentence in self.sentences]
 
     @cached_property
     def has_spans(self) -> bool:
@@ -75,15 +76,6 @@ class Part:
     def documents(self) -> int:
         """How many documents there are; a file without borders of documents is one."""
         return len({(sentence.source, sentence.document) for sentence in self.sentences})
-
-
-def is_known(tag: str) -> bool:
-    """Say whether a word's tag is one tag. What leaves something open is a kind of text of its own."""
-    return type(tag) is str
-
-
-def _known(tags: Sequence[str]) -> Sequence[str]:
-    return tags if all(map(is_known, tags)) else [tag if is_known(tag) else OUTSIDE for tag in tags]
 
 
 def train_of(parts: Sequence[Part]) -> Part | None:

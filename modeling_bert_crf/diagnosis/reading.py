@@ -13,13 +13,14 @@ from ..readers.files import read_file
 from ..readers.formats import OF_SENTENCES, find_format, read_documents
 from ..readers.labelled import understand
 from ..readers.marks import Ask
+from ..readers.partial import is_known
 from ..readers.sentences import DataError, Sentence
 from ..readers.spans import SpanRules, sentences_of
 from ..readers.spelling import describe, find_spelling, respell
 from ..readers.tags import find_scheme, tag_places
 from ..schemes import OUTSIDE, has_type, is_allowed
 from .findings import ERROR, NOTE, SHOWN, WARNING, Example, Finding, few, in_context
-from .parts import Part, Source, is_known, plural
+from .parts import Part, Source, plural
 
 __all__ = ["How", "read_part"]
 
@@ -168,9 +169,9 @@ def _understood(name: str, sentences: list[Sentence], how: How) -> tuple[list[Se
         place = Example(next(iter(places.values())), tags, "")
         return [], None, [Finding(ERROR, "numeric_tags", name, f"the tags are numbers, {tags}", cure, 1, (place,))]
     try:
-        spelling = find_spelling(places)
-        if spelling:
-            findings.append(Finding(NOTE, "spelling", name, describe(spelling)))
+        spelling = find_spelling(places, how.labels or ())
+        if said := describe(spelling):
+            findings.append(Finding(NOTE, "spelling", name, said))
         spelt = [respell(sentence, spelling) for sentence in sentences]
         scheme = find_scheme(spelt)
         findings += _illegal(name, spelt, scheme, how.repair_tags)

@@ -131,7 +131,8 @@ class DataArguments:
         metadata={
             "help": "One or more files: CoNLL columns (word first, tag last), JSON of words and tags, or texts with "
             "spans as doccano, Label Studio, Prodigy, spaCy, GLiNER, Argilla, PubTator and BioC keep them; or a "
-            "folder of brat's."
+            "folder of brat's. An unknown tag is `_` or null, one of several `B-PER|O`; texts that are annotated in "
+            "part name their regions, `reviewed`."
         },
     )
     validation_file: list[str] | None = field(
