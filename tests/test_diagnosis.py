@@ -14,6 +14,7 @@ from modeling_bert_crf.diagnosis.diagnosis import diagnose, gravest
 from modeling_bert_crf.diagnosis.parts import Part
 from modeling_bert_crf.diagnosis.reading import How, read_part
 from modeling_bert_crf.diagnosis.subtokens import Encoder
+from modeling_bert_crf.readers.partial import UNKNOWN_TAG, PartialTag
 from modeling_bert_crf.readers.spans import SpanRules
 
 ADA = (
@@ -345,15 +346,11 @@ def test_of_annotations_that_overlap_one_is_looked_at(tmp_path):
     assert found.examples[0].text == "LOC 'Port Oslo' with LOC 'Oslo'"
 
 
-class Open(str):
-    """A tag that leaves something open, as readers make it."""
-
-
 def test_what_is_left_open_is_no_fault(tmp_path):
     part = found_in(tmp_path, clean()).parts[0]
     first, second = part.sentences[:2]
-    unknown = [replace(first, tags=["B-PER", *map(Open, "______"), "O", "O"])]
-    unknown += [replace(second, tags=[Open("_")] * 9)] * 70
+    unknown = [replace(first, tags=["B-PER", PartialTag(["I-PER"]), *[UNKNOWN_TAG] * 5, "O", "O"])]
+    unknown += [replace(second, tags=[UNKNOWN_TAG] * 9)] * 70
     unknown[1:] = [replace(one, words=[*one.words[:-1], str(number)]) for number, one in enumerate(unknown[1:])]
 
     diagnosis = diagnose([Part("train", [*part.sentences, *unknown], "IOB2")])
