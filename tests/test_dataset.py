@@ -4,6 +4,7 @@ import itertools
 import random
 from dataclasses import replace
 
+import datasets
 import pytest
 import torch
 from conftest import LABELS
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.crf import UNKNOWN
 from modeling_bert_crf.readers.files import read_conll, read_file
+from modeling_bert_crf.readers.labelled import read_labelled
 from modeling_bert_crf.readers.sentences import DataError, Sentence
 from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
@@ -283,3 +285,21 @@ def test_a_tagger_learns_from_context_and_the_pipeline_shows_it(make_model, toke
         assert [entity["entity_group"] for entity in tagger(f"{cue} .\nAda .")] == [kind]
         (found,) = tagger([[[*cue.split(), "."], ["Ada", "."]]], is_split_into_words=True)
         assert [(entity["entity_group"], entity["start"]) for entity in found] == [(kind, len(cue) + 3)]
+
+
+def test_a_file_in_iob1_and_a_split_of_a_data_set_are_taken_as_they_are(tokenizer, tmp_path):
+    words, iob1 = ["Ada", "Lovelace", "met", "Ada", "in", "Rome"], ["I-PER", "I-PER", "O", "I-PER", "O", "I-LOC"]
+    expected = [["B-PER", "I-PER", "O", "B-PER", "O", "B-LOC"]]
+    path = tmp_path / "train.conll"
+    path.write_text(
+        "".join(f"{word}\t{tag}\n" for word, tag in zip(words, iob1, strict=True)) + "\nx\tI-PER\ny\tB-PER\n\n"
+    )
+    assert [one.tags for one in read_labelled(path)][:1] == expected
+    assert TaggingDataset(path, tokenizer, LABELS).gold[:1] == expected
+
+    tags = datasets.ClassLabel(names=LABELS)
+    features = datasets.Features({"tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(tags)})
+    rows = {"tokens": [words], "ner_tags": [[LABELS.index(tag) for tag in expected[0]]]}
+    split = datasets.Dataset.from_dict(rows, features=features)
+    assert TaggingDataset(split, tokenizer, LABELS).gold == expected
+    assert [one.words for one in read_labelled(split)] == [words]

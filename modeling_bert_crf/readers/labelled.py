@@ -2,13 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+from .datasets import read_dataset
+from .files import read_file
 from .sentences import Sentence
 from .spelling import find_spelling, respell
-from .tags import count_repairs, find_scheme, of_annotated_types, tag_places, with_legal_tags
+from .tags import convert_tags, count_repairs, find_scheme, of_annotated_types, tag_places, with_legal_tags
 
-__all__ = ["Labelled", "understand"]
+__all__ = ["Labelled", "read_labelled", "understand"]
 
 
 class Labelled(NamedTuple):
@@ -47,3 +50,27 @@ def understand(
     sentences = [of_annotated_types(sentence, scheme) for sentence in sentences]
     legal = [with_legal_tags(sentence, scheme, repair_tags) for sentence in sentences]
     return Labelled(legal, scheme, count_repairs(sentences, legal))
+
+
+def read_labelled(
+    source: Any, scheme: str | None = "IOB2", repair_tags: bool = False, **columns: Any
+) -> list[Sentence]:
+    """Read sentences, whatever scheme their tags are in, with tags in the scheme that is asked for.
+
+    Args:
+        source: a file, a split of a data set of the `datasets` library, or sentences.
+        scheme: in which the tags come back; None for tags without prefixes.
+        repair_tags: whether illegal tags are repaired rather than refused.
+        columns: as for `read_file` or `read_dataset`.
+
+    Raises:
+        DataError: as by these, and by `understand`; or if the tags cannot be written in the scheme.
+    """
+    if isinstance(source, str | Path):
+        sentences: Iterable[Sentence] = read_file(source, **columns)
+    elif hasattr(source, "features"):
+        sentences = read_dataset(source, "the data set", **columns)
+    else:
+        sentences = source
+    labelled = understand(sentences, repair_tags=repair_tags)
+    return [convert_tags(sentence, labelled.scheme, scheme) for sentence in labelled.sentences]

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
 from ..modeling_crf import SEVERAL
+from ..readers.labelled import read_labelled
 from ..readers.partial import UNKNOWN_TAG, PartialTag, find_partial, is_known
 from ..readers.sentences import Sentence
 from ..readers.spelling import check_spelling, respell
@@ -157,6 +159,11 @@ def _with_partial_tags(sentence: Sentence, labels: Sequence[str]) -> Sentence:
 class TaggingDataset(Dataset):
     """Sentences in memory, as rows (see `RowMaker`), and the way back from a row's path to a sentence's tags.
 
+    Args:
+        sentences: as `read_labelled` returns them; or what it reads, a file or a split of a data set of the `datasets`
+            library, whose tags may be in any scheme.
+        tokenizer, labels, max_length, context_size, scheme, chain_unit: as for `RowMaker`.
+
     Attributes:
         sentences: those that it was made of.
         labels: the model's tags in the order of their ids.
@@ -170,7 +177,7 @@ class TaggingDataset(Dataset):
 
     def __init__(
         self,
-        sentences: Iterable[Sentence],
+        sentences: Any,
         tokenizer: Any,
         labels: Sequence[str],
         max_length: int | None = None,
@@ -179,6 +186,8 @@ class TaggingDataset(Dataset):
         chain_unit: str = "word",
     ):
         maker = RowMaker(tokenizer, labels, max_length, context_size, scheme, chain_unit)
+        if isinstance(sentences, str | Path) or hasattr(sentences, "features"):
+            sentences = read_labelled(sentences, maker.scheme)
         self.sentences = [_with_partial_tags(one, labels) for one in sentences]
         places = tag_places(self.sentences)
         if not all(tag in labels or has_type(tag) for tag in places):
