@@ -38,6 +38,13 @@ def encode_document(tokenizer, sentences, max_length=None, stride=None, context_
     return next(encode_documents(tokenizer, [sentences], max_length, stride, context_size))
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that look at a page in a browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.process)
+
+
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)

@@ -34,6 +34,7 @@ print(json.dumps([[output.logits.tolist(), output.paths.tolist()] for output in 
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")  # peft asks for it
+@pytest.mark.process
 def test_an_adapter_and_its_merged_model_load_elsewhere(make_model, tokenizer, tmp_path):
     model = make_model(word_shape_size=3)
     model.save_pretrained(tmp_path / "base")

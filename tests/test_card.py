@@ -186,6 +186,7 @@ def test_markup_in_names_stays_text_in_the_report(nasty, metrics):
     assert [row[0] for row in page.cells][1:7] == NASTY
 
 
+@pytest.mark.process
 def test_the_usage_of_the_card_runs_on_the_saved_folder(files, command):
     run_ner.main(
         command(

@@ -28,6 +28,7 @@ def test_accelerate_reads_its_files(name, model):
         assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"] == type(layer).__name__
 
 
+@pytest.mark.process
 def test_accelerate_starts_the_program(files, command):
     """In one process: on CPUs `accelerate launch` starts no more."""
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1"]

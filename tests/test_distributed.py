@@ -24,6 +24,8 @@ from modeling_bert_crf.training.dataset import StreamingTaggingDataset, TaggingC
 from modeling_bert_crf.training.trainer import CRFTrainer
 from modeling_bert_crf.training.training_arguments import CRFTrainingArguments
 
+pytestmark = pytest.mark.process
+
 # Seven sentences of unequal lengths, one of them cut into windows, one of a single word: eight rows.
 WORDS = ["Ada sang", "rain", "the rain in Paris , yesterday", "in " * 70, "Lovelace visited Paris .", "Ada", ", ."]
 ROOT = Path(run_ner.__file__).parent

@@ -397,6 +397,7 @@ def strangers(folders, cache):
         pytest.param([name for name in FAMILIES if name not in OF_THE_SUITE], id="others", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.process
 def test_a_bare_process_loads_every_way_and_saves_again(families, tagger, tmp_path):
     expected, cases = [], [(family, unit) for family in families for unit in ("word", "token")]
     for family, unit in cases:

@@ -76,6 +76,7 @@ def kills(*arguments, timeout):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout)
 
 
+@pytest.mark.process
 def test_a_killed_run_ends_as_if_nothing_had_happened(drawn, folder, short, monkeypatch):
     run_ner.main(short(output_dir=str(folder / "whole" / "out")))
     expected = leftovers(folder / "whole")

@@ -634,6 +634,7 @@ def test_options_that_cannot_be(encoder_folder, tmp_path, error_of):
         push_folder(tmp_path, "mine")
 
 
+@pytest.mark.process
 def test_a_stranger_loads_and_pushes_on_what_was_pushed(remote, stranger):
     """By three auto classes and as a pipeline, by branch and tag; then the same without a network.
 

@@ -236,6 +236,7 @@ print(None if figures is None else (figures["precision"], figures["recall"]))
 """
 
 
+@pytest.mark.process
 def test_the_metric_works_in_two_processes(tmp_path):
     script = PROCESS.format(gold=GOLD, predicted=PREDICTED)
     processes = [

@@ -84,6 +84,7 @@ def strangers(tmp_path_factory):
     return lambda source, copy: bare_process(source, copy, tmp_path_factory.mktemp("stranger"))
 
 
+@pytest.mark.process
 def test_a_saved_model_loads_where_the_package_is_not(strangers, model, tokenizer, tmp_path):
     model.config.word_splitter = "unicode_words"
     model.config.temperature = 1.7
@@ -147,6 +148,7 @@ class MyTagger(BertBiLSTMCRFForTokenClassification):
 """
 
 
+@pytest.mark.process
 def test_a_subclass_beside_the_files_that_travel_travels_with_them(strangers, model, tokenizer, tmp_path):
     """Somebody takes a tagger's folder and builds on its code."""
     for part in (model, tokenizer):

@@ -443,6 +443,7 @@ json.dump(dict(found=found, refused=refused, seen=seen), open(out, "w"))
 """
 
 
+@pytest.mark.process
 def test_a_model_loaded_by_remote_code_asks_nothing_of_the_machine(model, tokenizer, tagger_folder, bomb, tmp_path):
     bad = Path(shutil.copytree(tagger_folder, tmp_path / "bad"))
     only_a_pickle(bad, bomb)

@@ -186,6 +186,7 @@ def test_making_in_double_precision_makes_the_crf_so(model):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo looks at it
+@pytest.mark.process
 def test_a_compiled_model_compiles_the_encoder_alone(model, batch):
     """The CRF's loop would be unrolled, and compiled anew for every length."""
     expected = model(**batch)

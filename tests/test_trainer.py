@@ -543,6 +543,7 @@ def test_options_of_the_host_work_with_the_frozen_start(make_trainer, option):
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # dynamo looks
+@pytest.mark.process
 def test_a_compiled_model_trains_as_it_is(make_trainer):
     """The frozen start changes what needs a gradient in the middle of the run. The backend only traces the model."""
 

@@ -51,6 +51,7 @@ def content(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.process
 def test_an_old_folder_gets_todays_code_and_says_the_same(old, tmp_path):
     before, said = content(old), open_tagger(str(old))(TEXTS)
     weights = (old / "model.safetensors").stat()

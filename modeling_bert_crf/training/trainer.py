@@ -123,10 +123,11 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         super().log(logs, start_time)
 
     def tagger(self) -> BiLSTMCRFForTokenClassification | None:
-        """Return the tagger without what is wrapped around it; None if its weights are spread over processes."""
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+        """Return the tagger itself; None if there is none yet, or its weights are spread over processes."""
+        model: nn.Module | None = self.model  # a search for hyper-parameters has none between its trials
+        if model is None or self.is_fsdp_enabled or self.is_deepspeed_enabled:
             return None
-        taggers = (m for m in self.model.modules() if isinstance(m, BiLSTMCRFForTokenClassification))
+        taggers = (m for m in model.modules() if isinstance(m, BiLSTMCRFForTokenClassification))
         return next(taggers, None)
 
     def _validate_args(self) -> None:
