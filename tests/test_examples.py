@@ -26,7 +26,7 @@ def example(monkeypatch):
 def test_adapters_are_trained_and_merged(example, encoder_folder, files, tmp_path):
     example("lora").main(str(encoder_folder), str(files / "train.conll"), str(tmp_path / "out"))
     tagger = open_tagger(str(tmp_path / "out"))
-    assert tagger.model.config.labels == ["O", "B-LOC", "B-PER", "I-PER"]
+    assert tagger.model.config.labels == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
     assert not any("lora" in name for name in tagger.model.state_dict())
 
 
