@@ -107,14 +107,14 @@ def _read(
     tokenizer: Any, config: Any, gold: Path, train: Path | None, asked: Asked
 ) -> "tuple[list[Sentence], set[Any] | None]":
     """Read the labelled sentences; and the entities of the training data, as they are written, if these are named."""
-    from modeling_bert_crf.schemes import tags_to_spans
+    from modeling_bert_crf.readers.partial import known_spans
     from modeling_bert_crf.scores.mistakes import forms
 
     sentences = read_for(tokenizer, config, gold, asked)
     if train is None:
         return sentences, None
     known = read_for(tokenizer, config, train, asked)
-    return sentences, {form for one in known for form in forms(one.words, tags_to_spans(one.tags, config.span_scheme))}
+    return sentences, {form for one in known for form in forms(one.words, known_spans(one.tags, config.span_scheme))}
 
 
 def _say_unknown_types(judged: "list[Judged]", config: Any) -> None:

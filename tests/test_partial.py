@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 import run_ner
 from bert_crf_command.app import app
+from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.fitting.chains import tags_or_sets
+from modeling_bert_crf.fitting.judging import judge
 from modeling_bert_crf.fitting.likelihood import Chains, chain_of, nll_of, unfitted
 from modeling_bert_crf.fitting.paths import Reader
 from modeling_bert_crf.fitting.places import GoldPlaces
@@ -25,6 +27,7 @@ from modeling_bert_crf.readers.labelled import understand
 from modeling_bert_crf.readers.partial import PartialTag, project
 from modeling_bert_crf.readers.sentences import DataError, Sentence
 from modeling_bert_crf.readers.units import Units
+from modeling_bert_crf.reports.runs import read_judged
 from modeling_bert_crf.schemes import constraints, tags_to_spans
 from modeling_bert_crf.scores.metrics import score_tags
 from modeling_bert_crf.training.arguments import parse_arguments
@@ -358,6 +361,17 @@ def test_a_run_on_partial_labels_says_how_many_words_it_does_not_know(two_corpor
     assert metrics["data"]["train"]["partly_known"] == 12
     assert metrics["scores"]["test"]["errors"]["gold"] == 1
     assert "(1 not fully known)" in (tmp_path / "out" / "README.md").read_text()
+    assert [one.gold for one in read_judged(tmp_path / "out", metrics)] == [[(0, 1, "PER")], []]
+
+
+def test_a_judge_leaves_out_what_nobody_knows(model, tokenizer):
+    def predicted(tags):
+        sentence = Sentence(["Ada", "visited", "Paris", "in"], tags, "x", [1] * 4)
+        (judged,) = judge(BiLSTMCRFPipeline(model=model, tokenizer=tokenizer), [sentence])
+        return judged.predicted
+
+    assert predicted(["O"] * 4)
+    assert predicted([PartialTag()] * 4) == []
 
 
 @pytest.mark.parametrize(

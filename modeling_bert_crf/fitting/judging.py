@@ -13,10 +13,12 @@ from ..batching import run_by_length
 from ..entities import read_entities
 from ..pipeline_crf import CRF_WORDS, pad
 from ..readers.conversion import spans_to_tags
+from ..readers.partial import known_spans as certain_spans
 from ..readers.sentences import Sentence
 from ..readers.units import over_words
-from ..schemes import OUTSIDE, Span, entity_types, tags_to_spans
+from ..schemes import OUTSIDE, Span, entity_types
 from ..scores.judged import Judged, known_spans
+from ..scores.known import verdicts
 from ..scores.mistakes import Form
 from ..text_layout import Text, join_given_words
 from .evidence import documents_of
@@ -55,9 +57,9 @@ def judge(
         scores = iter(emissions)
         for document, text, entities in zip(group, texts, found, strict=True):
             own = list(islice(scores, len(text.chains)))
-            gold = [tags_to_spans(one.tags, scheme) for one in document]
+            gold = [certain_spans(one.tags, scheme) for one in document]
             probabilities = _gold_probabilities(pipeline, text, document, gold, own)
-            judged += _judged(document, gold, entities, seen, probabilities)
+            judged += _judged(document, gold, entities, seen, probabilities, scheme)
     return judged
 
 
@@ -79,8 +81,8 @@ def judge_found(
     for group in _blocks(sentences):
         found = finder([[one.words for one in document] for document in group], is_split_into_words=True)
         for document, entities in zip(group, found, strict=True):
-            gold = [tags_to_spans(one.tags, scheme) for one in document]
-            judged += _judged(document, gold, entities, seen, [dict.fromkeys(spans) for spans in gold])
+            gold = [certain_spans(one.tags, scheme) for one in document]
+            judged += _judged(document, gold, entities, seen, [dict.fromkeys(spans) for spans in gold], scheme)
     return judged
 
 
@@ -96,8 +98,12 @@ def _judged(
     entities: Sequence[Mapping[str, Any]],
     seen: Collection[Form] | None,
     probabilities: Sequence[dict[Span, Any]],
+    scheme: str | None,
 ) -> Iterator[Judged]:
-    """Give each sentence of a document what was found in it; entities come with their characters in the document."""
+    """Give each sentence of a document what was found in it; entities come with their characters in the document.
+
+    What nobody knows to be right or wrong, as gold tags are known in part only, is left out.
+    """
     places = next(join_given_words([[one.words for one in document]], " ")).words
     firsts = [0, *accumulate(len(one.words) for one in document)]
     predicted: list[list[Span]] = [[] for _ in document]
@@ -111,6 +117,8 @@ def _judged(
             predicted[number].append(span)
             probabilities[number][span] = float(one["score"])
     for sentence, there, found, own in zip(document, gold, predicted, probabilities, strict=True):
+        right = verdicts(found, sentence.tags, scheme)
+        found = [span for span, verdict in zip(found, right, strict=True) if verdict is not None]
         known = known_spans(sentence.words, chain(there, found), seen)
         yield Judged(sentence.words, there, found, own, known, sentence.where(0) if sentence.words else "")
 

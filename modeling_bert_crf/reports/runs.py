@@ -7,9 +7,12 @@ from typing import Any
 
 from ..readers.columns import number_lines
 from ..readers.files import read_file, read_objects
+from ..readers.partial import find_partial
 from ..readers.sentences import DataError
+from ..readers.spelling import respell
 from ..schemes import Span, span_scheme, tags_to_spans
 from ..scores.judged import Judged
+from ..scores.known import known_part
 from ..scores.mistakes import strict_spans
 from .errors import ReportError
 
@@ -61,15 +64,11 @@ def read_judged(folder: Path, metrics: Mapping[str, Any]) -> list[Judged] | None
     try:
         scheme = span_scheme(metrics.get("scheme"), metrics["labels"])
         sides = zip(*(read_file(path, tag_column=column) for column in ("1", "2")), strict=True)
-        judged = [
-            Judged(
-                gold.words,
-                _spans(gold.tags, scheme),
-                _spans(found.tags, scheme),
-                place=f"{PREDICTIONS}:{gold.lines[0]}",
-            )
-            for gold, found in sides
-        ]
+        judged = []
+        for gold, found in sides:
+            gold = respell(gold, find_partial(set(gold.tags), metrics["labels"]))
+            spans = (_spans(tags, scheme) for tags in known_part(gold.tags, found.tags, scheme))
+            judged.append(Judged(gold.words, *spans, place=f"{PREDICTIONS}:{gold.lines[0]}"))
         return _with_probabilities(judged, folder / ENTITIES) if (folder / ENTITIES).is_file() and scheme else judged
     except DataError as error:
         raise ReportError(str(error)) from None

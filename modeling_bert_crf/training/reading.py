@@ -14,6 +14,7 @@ from ..batching import batches_by_length
 from ..crf import UNKNOWN
 from ..entities import read_entities
 from ..modeling_crf import BiLSTMCRFForTokenClassification
+from ..readers.partial import known_tags
 from ..schemes import OUTSIDE, Span
 from .dataset import TaggingCollator, TaggingDataset
 
@@ -70,16 +71,19 @@ class Reading(NamedTuple):
 
         An entity that the model has no tags for, or that no row shows whole, has no probability.
         """
-        labels = model.config.labels
-        outside = labels.index(OUTSIDE) if OUTSIDE in labels else 0
+        ids = {label: index for index, label in enumerate(model.config.labels)}
+        dataset, outside = self.dataset, ids.get(OUTSIDE, 0)
         found: list[dict[Span, float]] = [{} for _ in self.dataset.sentences]
         for batch in self.batches:
-            rows, emissions, tags, mask = batch.to(model.device)
+            rows, emissions, mask = batch.to(model.device)
             emissions = emissions / model.config.temperature
-            gold = tags.masked_fill(mask & (tags == UNKNOWN), outside)
+            gold = torch.full_like(mask, UNKNOWN, dtype=torch.int64)
+            known = (tag for row in rows for tag in known_tags(dataset.row_tags[row], dataset.scheme))
+            numbers = [ids.get(tag, outside) for tag in known]
+            gold[mask] = torch.tensor(numbers, dtype=torch.int64, device=mask.device)
             for paths in (gold, model.best_paths(emissions, mask)):
                 for row, start, end, kind, score in read_entities(model, emissions, mask, paths):
-                    sentence, first, after = self.dataset.words_of(rows[row], start, end)
+                    sentence, first, after = dataset.words_of(rows[row], start, end)
                     found[sentence][first, after, kind] = score
         return found
 
