@@ -1,0 +1,81 @@
+"""Labelled sentences as the chains of a tagger, read as its pipeline reads them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from .. import BiLSTMCRFPipeline
+from ..crf import UNKNOWN
+from ..fitting.chains import opens_inside
+from ..readers.conversion import convert
+from ..readers.sentences import Sentence
+from ..readers.tags import convert_tags
+from ..readers.units import Units
+from ..text_layout import Text, join_given_words
+
+__all__ = ["Chain", "read_labelled"]
+
+BLOCK = 256
+"""How many sentences, or documents, are read at a time."""
+
+
+class Chain(NamedTuple):
+    """A sentence that a tagger has read."""
+
+    sentence: Sentence  # with gold tags by which the tagger's paths are read, `config.span_scheme`
+    units: list[int | None]  # of each unit of the chain the number of its word; None for a blank
+    emissions: Tensor  # (n, K), on the CPU in float64
+    tags: Tensor  # (n,), the gold ones; -100 where the tagger has no label for one
+
+
+def read_labelled(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Chain]:
+    """Let a tagger read labelled sentences; if it reads context, all sentences of a document among each other.
+
+    Args:
+        pipeline: of the tagger.
+        sentences: with gold tags.
+        scheme: of these.
+
+    Raises:
+        DataError: if the gold tags have a scheme and the labels have none, or the other way round.
+    """
+    config = pipeline.model.config
+    converted = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
+    if config.context_size:
+        documents = [list(group) for _, group in groupby(converted, key=lambda one: (one.source, one.document))]
+    else:
+        documents = [[one] for one in converted]
+    read = []
+    for start in range(0, len(documents), BLOCK):
+        read += _read_block(pipeline, documents[start : start + BLOCK])
+    best = [[config.labels[tag] for tag in emissions.argmax(1).tolist()] for _, _, emissions in read]
+    in_iob1 = config.scheme is None and config.span_scheme == "IOB2" and opens_inside(best)
+    ids = {label: index for index, label in enumerate(config.labels)}
+    chains = []
+    for sentence, units, emissions in read:
+        tags = sentence.tags if units is None else units.spread(sentence.tags, config.span_scheme)
+        tags = convert(tags, "IOB2", "IOB1") if in_iob1 else tags
+        known = torch.tensor([ids.get(tag, UNKNOWN) for tag in tags], dtype=torch.int64)
+        word_of = list(range(len(tags))) if units is None else list(units.word_of)
+        chains.append(Chain(sentence, word_of, emissions, known))
+    return chains
+
+
+def _read_block(
+    pipeline: BiLSTMCRFPipeline, documents: Sequence[Sequence[Sentence]]
+) -> Iterator[tuple[Sentence, Units | None, Tensor]]:
+    """Yield the sentences of some documents, with the units of their chains if these are not words, and emissions."""
+    given = [[sentence.words for sentence in document] for document in documents]
+    texts = cast(list[Text], pipeline.preprocess(given, is_split_into_words=True))
+    scores = iter(cast(list[Tensor], pipeline.forward(texts)))
+    in_tokens = pipeline.model.config.chain_unit == "token"
+    for document, text, joined in zip(documents, texts, join_given_words(given, " "), strict=True):
+        word = 0
+        for sentence, (first, end) in zip(document, pairwise(text.borders()), strict=True):
+            words = joined.words[word : word + len(sentence.words)]
+            word += len(sentence.words)
+            units = Units.of(joined.text, words, text.words[first:end]) if in_tokens else None
+            yield sentence, units, next(scores).double().cpu()

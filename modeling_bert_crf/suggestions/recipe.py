@@ -1,0 +1,92 @@
+"""The settings of the run that has made a tagger, so that others can be trained as it was.
+
+They stand in `metrics.json`, which `bert-crf train` leaves beside the weights, on the Hub as well. The encoder is named
+there as on the Hub; of one that was a folder only the last part of its path is known.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from transformers.utils import cached_file
+
+from .. import is_tagger
+from ..opening.tagger import OpeningError, read_config
+from ..training.arguments import Arguments, given_options, parse_arguments
+
+__all__ = ["Recipe", "recipe_of"]
+
+_FACTS = "metrics.json"
+
+
+class Recipe(NamedTuple):
+    """How taggers are to be trained.
+
+    Attributes:
+        encoder: a folder, or a name on the Hub.
+        options: of the run, by their names on the command line; what they leave open the program decides.
+        source: where that is known from, in words.
+    """
+
+    encoder: str
+    options: dict[str, Any]
+    source: str
+
+    def arguments(self, folder: Path) -> tuple[Arguments, dict[str, Any]]:
+        """Return the arguments of a run that trains in a folder and leaves nothing there, and those that are given."""
+        fixed = {"model_name_or_path": self.encoder, "output_dir": folder, "do_train": True}
+        fixed |= {"save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
+        words = [word for name, value in {**self.options, **fixed}.items() for word in (f"--{name}", str(value))]
+        return parse_arguments(words), given_options(words)
+
+
+def recipe_of(name: str, revision: str | None = None, encoder: str | None = None) -> Recipe:
+    """Find out how a tagger was trained. Of an encoder that no tagger was made of, nothing is given.
+
+    Args:
+        name: a finished tagger, or a pretrained encoder: a folder, or a name on the Hub.
+        revision: branch, tag or commit on the Hub.
+        encoder: the encoder that the tagger was trained from, if its run does not say.
+
+    Raises:
+        OpeningError: if there is no such model, or its run left no word of it.
+    """
+    if not is_tagger(read_config(name, revision).get("model_type")):
+        if encoder is not None:
+            raise OpeningError(f"{name}: must be a finished tagger where --encoder names another model")
+        given = {} if revision is None else {"revision": revision}
+        return Recipe(name, given, "the program's settings")
+    facts = _facts(name, revision)
+    known = (facts.get("hub") or {}).get("base_model")
+    if encoder is None and known is None:
+        said = facts.get("base_model")
+        named = f"its run began with a folder that was called {said!r}" if said else f"it has no {_FACTS} of its run"
+        raise OpeningError(f"{name}: {named}: name the encoder that it was trained from with --encoder")
+    settings = facts.get("settings") or {}
+    source = f"the settings of its run ({_FACTS})" if settings else "the program's settings"
+    return Recipe(str(encoder or known), _options(settings), source)
+
+
+def _facts(name: str, revision: str | None) -> dict[str, Any]:
+    """Read what a run has left beside its tagger; nothing if there is no such file."""
+    path = cached_file(name, _FACTS, revision=revision, _raise_exceptions_for_missing_entries=False)
+    if path is None:
+        return {}
+    try:
+        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("it must hold a dictionary")
+    except (OSError, ValueError) as error:
+        raise OpeningError(f"{name}: its {_FACTS} cannot be read: {error}") from error
+    return facts
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the settings of a run as the options of one in a single process."""
+    options = {name: value for name, value in settings.items() if value is not None}
+    if options.get("max_steps", 0) <= 0:
+        options.pop("max_steps", None)
+    processes = options.pop("world_size", 1)
+    options["gradient_accumulation_steps"] = options.get("gradient_accumulation_steps", 1) * processes
+    return options
