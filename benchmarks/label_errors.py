@@ -2,10 +2,10 @@
 
     python benchmarks/label_errors.py DATA_SET ENCODER [--folds 3] [--epochs 3] [--bf16]
 
-DATA_SET is a folder with train.conll, ENCODER a pretrained encoder. Of the training entities 5 % are damaged at random:
-a third is dropped, a third is moved by a word at one of its ends, a third gets another type. The sentences are ranked
-out-of-fold, by taggers that are trained on the damaged labels of the other folds. What is reported is which share of
-the damaged sentences stands in the first 5 % of the ranking, for each way to rank, and in random order.
+DATA_SET is a folder with train.conll, ENCODER a pretrained encoder. Of the training entities 5 % are damaged at
+random: a third is dropped, a third is moved by a word at one of its ends, a third gets another type. The sentences are
+ranked out-of-fold, by taggers that are trained on the damaged labels of the other folds. What is reported is which
+share of the damaged sentences stands in the first 5 % of the ranking, for each way to rank, and in random order.
 
 The taggers' emissions are kept in runs/label_errors, a file a fold, so that a run that was stopped goes on, and
 another ranking costs no training. The result stands in benchmarks/label_errors.json, without a word of the data.
@@ -16,21 +16,26 @@ import json
 import os
 import random
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from math import log
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from modeling_bert_crf.crf import LinearChainCRF
+from modeling_bert_crf.pipeline_crf import pad
 from modeling_bert_crf.readers.conversion import spans_to_tags
 from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.readers.tags import find_labels
-from modeling_bert_crf.schemes import Span, entity_types, tags_to_spans
+from modeling_bert_crf.schemes import Span, constraints, entity_types, tags_to_spans
+from modeling_bert_crf.suggestions.doubts import Doubt, doubts_of, improbability
 from modeling_bert_crf.suggestions.folds import folds_of, train_tagger
-from modeling_bert_crf.suggestions.reading import read_labelled
+from modeling_bert_crf.suggestions.reading import Chain, read_labelled
 from modeling_bert_crf.suggestions.recipe import Recipe
 
 SHARE = 0.05
@@ -78,8 +83,8 @@ def damaged(sentences: Sequence[Sentence], seed: int) -> tuple[list[Sentence], d
 
 def emissions_of(
     sentences: Sequence[Sentence], labels: list[str], encoder: str, folds: int, options: dict[str, Any]
-) -> dict[int, torch.Tensor]:
-    """Let each sentence be read by a tagger that has not seen it; (n, K), and then the three scores of its CRF."""
+) -> dict[int, tuple[torch.Tensor, Any]]:
+    """Let each sentence be read by a tagger that has not seen it: its emissions (n, K), and the tagger's CRF."""
     CACHE.mkdir(parents=True, exist_ok=True)
     read: dict[int, Any] = {}
     for number, fold in enumerate(folds_of(sentences, folds)):
@@ -98,6 +103,62 @@ def emissions_of(
     return read
 
 
+def scores_of(
+    sentences: Sequence[Sentence], labels: list[str], read: dict[int, tuple[torch.Tensor, Any]]
+) -> dict[str, list[float]]:
+    """Rank sentences in several ways; the first is the one of `bert-crf suggest`."""
+    ids = {label: index for index, label in enumerate(labels)}
+    config = SimpleNamespace(labels=labels, span_scheme="IOB2")
+    scores: dict[str, list[float]] = defaultdict(lambda: [0.0] * len(sentences))
+    by_tagger = defaultdict(list)
+    for index, (_, state) in read.items():
+        by_tagger[id(state)].append(index)
+    for own in by_tagger.values():
+        crf = LinearChainCRF(len(labels)).double()
+        crf.load_state_dict(read[own[0]][1])
+        rules = (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions)
+        for buffer, rule in zip(rules, constraints(labels, "IOB2"), strict=True):
+            buffer.copy_(torch.tensor(rule))
+        chains = []
+        for index in own:
+            one = sentences[index]
+            tags = torch.tensor([ids[tag] for tag in one.tags])
+            chains.append(Chain(one, list(range(len(tags))), one.tags, read[index][0].double(), tags))
+        found = doubts_of(SimpleNamespace(config=config, crf=crf), chains)
+        for index, chain, doubts in zip(own, chains, found, strict=True):
+            for name, value in _scores(crf, chain, doubts).items():
+                scores[name][index] = value
+    return scores
+
+
+def _scores(crf: LinearChainCRF, chain: Chain, doubts: Sequence[Doubt]) -> dict[str, float]:
+    grid, mask = pad([chain.emissions])
+    with torch.inference_mode():
+        nll = crf(grid, chain.tags[None], mask).item()
+        best = (crf.decode(grid, mask)[1] - crf.log_partition(grid, mask)).item()
+    return {
+        "improbability": improbability(doubts),
+        "the other thing": max((one.other_probability for one in doubts), default=0.0),
+        "difference": max((one.other_probability - one.probability for one in doubts), default=-1.0),
+        "odds": max(
+            (log(one.other_probability + 1e-9) - log(one.probability + 1e-9) for one in doubts), default=-99.0
+        ),
+        "-log P(labels)": nll,
+        "-log P(labels) by word": nll / max(1, len(chain.tags)),
+        "log P(best) - log P(labels)": best + nll,
+    }
+
+
+def found_in(scores: Sequence[float], done: dict[int, list[str]], first: int) -> dict[str, float]:
+    """Say which share of the damaged sentences stands among the first, and of those with each kind of damage."""
+    leading = set(sorted(range(len(scores)), key=lambda index: -scores[index])[:first])
+    shares = {"all": len(leading & done.keys()) / len(done)}
+    for kind in KINDS:
+        own = {index for index, kinds in done.items() if kind in kinds}
+        shares[kind] = len(leading & own) / len(own)
+    return {name: round(share, 4) for name, share in shares.items()}
+
+
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -110,12 +171,19 @@ def main(argv: Sequence[str]) -> None:
     sentences = read_conll(given.data / "train.conll")
     labels = find_labels(sentences, "IOB2")
     wrong, done = damaged(sentences, SEED)
-    print(
-        len(sentences), sum(map(len, done.values())), len(done), Counter(kind for own in done.values() for kind in own)
-    )
+    counted = Counter(kind for own in done.values() for kind in own)
     options = {"num_train_epochs": given.epochs, "use_cpu": True, "bf16": given.bf16}
     read = emissions_of(wrong, labels, given.encoder, given.folds, options)
-    print(len(read))
+    scores = scores_of(wrong, labels, read)
+    rng = random.Random(SEED)
+    scores["random"] = [rng.random() for _ in wrong]
+    first = round(SHARE * len(wrong))
+    result = {"sentences": len(wrong), "damaged_sentences": len(done), "damaged": dict(counted), "first": first}
+    result |= {"folds": given.folds, "epochs": given.epochs, "encoder": Path(given.encoder).parent.name}
+    result["found"] = {name: found_in(values, done, first) for name, values in scores.items()}
+    for name, found in result["found"].items():
+        print(f"{name:<40} {found}")
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

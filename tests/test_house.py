@@ -25,6 +25,7 @@ ROOMS = {
     "diagnosis": ["core", "pages", "readers"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
+    "suggestions": ["core", "fitting", "opening", "readers", "training"],
     "export": ["core", "doors", "scores"],
     "demo": ["core", "pages"],
     "command": [
@@ -40,6 +41,7 @@ ROOMS = {
         "readers",
         "reports",
         "scores",
+        "suggestions",
         "training",
         "writers",
     ],

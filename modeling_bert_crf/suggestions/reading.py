@@ -27,8 +27,9 @@ class Chain(NamedTuple):
 
     sentence: Sentence  # with gold tags by which the tagger's paths are read, `config.span_scheme`
     units: list[int | None]  # of each unit of the chain the number of its word; None for a blank
+    gold: list[str]  # the gold tag of each unit, by which the tagger's paths are read
     emissions: Tensor  # (n, K), on the CPU in float64
-    tags: Tensor  # (n,), the gold ones; -100 where the tagger has no label for one
+    tags: Tensor  # (n,), the gold ones as it writes them; -100 where it has no label for one
 
 
 def read_labelled(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Chain]:
@@ -57,10 +58,10 @@ def read_labelled(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], sc
     chains = []
     for sentence, units, emissions in read:
         tags = sentence.tags if units is None else units.spread(sentence.tags, config.span_scheme)
-        tags = convert(tags, "IOB2", "IOB1") if in_iob1 else tags
-        known = torch.tensor([ids.get(tag, UNKNOWN) for tag in tags], dtype=torch.int64)
+        written = convert(tags, "IOB2", "IOB1") if in_iob1 else tags
+        known = torch.tensor([ids.get(tag, UNKNOWN) for tag in written], dtype=torch.int64)
         word_of = list(range(len(tags))) if units is None else list(units.word_of)
-        chains.append(Chain(sentence, word_of, emissions, known))
+        chains.append(Chain(sentence, word_of, list(tags), emissions, known))
     return chains
 
 

@@ -1,7 +1,7 @@
 """The settings of the run that has made a tagger, so that others can be trained as it was.
 
-They stand in `metrics.json`, which `bert-crf train` leaves beside the weights, on the Hub as well. The encoder is named
-there as on the Hub; of one that was a folder only the last part of its path is known.
+They stand in `metrics.json`, which `bert-crf train` leaves beside the weights, on the Hub as well. The encoder is
+named there as on the Hub; of one that was a folder only the last part of its path is known.
 """
 
 import json
@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from transformers.utils import cached_file
 
-from .. import is_tagger
-from ..opening.tagger import OpeningError, read_config
+from ..opening.tagger import OpeningError
 from ..training.arguments import Arguments, given_options, parse_arguments
 
 __all__ = ["Recipe", "recipe_of"]
@@ -42,21 +41,16 @@ class Recipe(NamedTuple):
 
 
 def recipe_of(name: str, revision: str | None = None, encoder: str | None = None) -> Recipe:
-    """Find out how a tagger was trained. Of an encoder that no tagger was made of, nothing is given.
+    """Find out how a tagger was trained.
 
     Args:
-        name: a finished tagger, or a pretrained encoder: a folder, or a name on the Hub.
+        name: of the tagger: a folder, or a name on the Hub.
         revision: branch, tag or commit on the Hub.
         encoder: the encoder that the tagger was trained from, if its run does not say.
 
     Raises:
-        OpeningError: if there is no such model, or its run left no word of it.
+        OpeningError: if nobody says which encoder it was trained from.
     """
-    if not is_tagger(read_config(name, revision).get("model_type")):
-        if encoder is not None:
-            raise OpeningError(f"{name}: must be a finished tagger where --encoder names another model")
-        given = {} if revision is None else {"revision": revision}
-        return Recipe(name, given, "the program's settings")
     facts = _facts(name, revision)
     known = (facts.get("hub") or {}).get("base_model")
     if encoder is None and known is None:

@@ -1,0 +1,193 @@
+"""Labelled sentences by how improbable their labels are, entity by entity.
+
+Labels say something wherever they name an entity, and wherever the tagger finds one that they do not name. At each of
+these places two probabilities are exact sums over all taggings: that what the labels say is right, and that the most
+probable other thing is. An entity has the place of its words; the other thing is an entity that has a word in common
+with it, one of those on the most probable taggings, or that none of the words is in an entity. Where the labels name
+nothing, they say that none of the words is in an entity.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..batching import run_by_length
+from ..crf import UNKNOWN, LinearChainCRF
+from ..entities import read_entities
+from ..fitting.likelihood import chain_of, unfitted
+from ..pipeline_crf import pad
+from ..schemes import OUTSIDE, Span, tags_to_spans
+from .reading import Chain
+
+__all__ = ["Doubt", "doubts_of", "gravest", "improbability"]
+
+PATHS = 5
+"""So many of the most probable taggings are searched for what else a sentence may hold."""
+WORDS, ROWS = 2**12, 256
+"""Words, padding included, and chains that are read at once."""
+
+
+class Doubt(NamedTuple):
+    """A place where labels and tagger may differ.
+
+    Attributes:
+        gold: the entity of the labels, by its words; None if they name none there.
+        probability: that what the labels say is right.
+        other: the most probable other entity there; None if it is that there is none.
+        other_probability: of that.
+    """
+
+    gold: Span | None
+    probability: float
+    other: Span | None
+    other_probability: float
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether the tagger rather has the other thing there."""
+        return self.other_probability > self.probability
+
+    def described(self, words: Sequence[str]) -> str:
+        """Write it for people.
+
+        >>> Doubt((1, 2, "LOC"), 0.25, None, 0.5).described(["in", "Oslo"])
+        "'Oslo' is labelled LOC (0.25), rather no entity (0.50)"
+        """
+        gold, other = (span and " ".join(words[span[0] : span[1]]) for span in (self.gold, self.other))
+        said = f"{gold!r} is labelled {self.gold[2]}" if self.gold else f"{other!r} is not labelled"
+        rather = "no entity" if self.other is None else self.other[2]
+        rather = f"{other!r} {rather}" if self.other and self.gold and other != gold else rather
+        return f"{said} ({self.probability:.2f}), rather {rather} ({self.other_probability:.2f})"
+
+    def as_row(self, words: Sequence[tuple[int, int]]) -> dict[str, Any]:
+        """Write it for programs: entities by their characters, given where each word stands."""
+
+        def entity(span: Span | None) -> dict[str, Any] | None:
+            return span and {"entity_group": span[2], "start": words[span[0]][0], "end": words[span[1] - 1][1]}
+
+        row = {"labelled": entity(self.gold), "probability": self.probability}
+        return row | {"rather": entity(self.other), "rather_probability": self.other_probability}
+
+
+def doubts_of(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
+    """Return for each labelled sentence the places where an entity is, or may be, the least probable label first.
+
+    Args:
+        model: the tagger that has read them.
+        chains: as `read_labelled` returns them.
+    """
+    exact: Any = SimpleNamespace(config=model.config, crf=chain_of(unfitted(model.crf), model.crf))
+
+    def read(batch: list[int]) -> list[list[Doubt]]:
+        return _doubts(exact, [chains[index] for index in batch])
+
+    return run_by_length([len(chain.tags) for chain in chains], read, WORDS, ROWS)
+
+
+def improbability(doubts: Sequence[Doubt]) -> float:
+    """Say how improbable the labels of a sentence are, by the most doubtful place of it; 0 if there is no place."""
+    return max((1 - one.probability for one in doubts), default=0.0)
+
+
+def gravest(doubts: Sequence[Doubt]) -> list[Doubt]:
+    """Return the places of a sentence that are worth a look: the first, and all that the tagger has otherwise."""
+    return [*doubts[:1], *(one for one in doubts[1:] if one.is_grave)]
+
+
+@torch.inference_mode()
+def _doubts(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
+    labels, scheme = model.config.labels, model.config.span_scheme
+    outside = labels.index(OUTSIDE) if OUTSIDE in labels else None
+    grid, mask = pad([chain.emissions for chain in chains])
+    filled = [chain.tags.masked_fill(chain.tags == UNKNOWN, outside or 0) for chain in chains]
+    by_labels = _probabilities(model, grid, mask, pad(filled)[0])
+    by_tagger: list[dict[Span, float]] = [{} for _ in chains]
+    for path in model.crf.nbest(grid, mask, PATHS)[0].unbind(1):
+        for own, more in zip(by_tagger, _probabilities(model, grid, mask, path), strict=True):
+            own |= more
+    # An entity of a type that the tagger has no label for has probability 0.
+    gold = [
+        {span: known.get(span, 0.0) for span in tags_to_spans(chain.gold, scheme)}
+        for chain, known in zip(chains, by_labels, strict=True)
+    ]
+    others = [_others(own, there) for own, there in zip(by_tagger, gold, strict=True)]
+    places = [[*there, *new] for there, (_, new) in zip(gold, others, strict=True)]
+    empty = _without_entities(model.crf, grid, mask, places, outside)
+    rows = zip(chains, gold, others, empty, strict=True)
+    return [sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability) for chain, *row in rows]
+
+
+def _probabilities(model: Any, grid: Tensor, mask: Tensor, paths: Tensor) -> list[dict[Span, float]]:
+    """Return the entities of a path of each chain, with their probabilities."""
+    found: list[dict[Span, float]] = [{} for _ in grid]
+    for one in read_entities(model, grid, mask, paths.masked_fill(~mask, UNKNOWN)):
+        found[one.row][one.start, one.end, one.name] = one.score
+    return found
+
+
+def _others(found: Mapping[Span, float], gold: Mapping[Span, float]) -> tuple[dict[Span, float], dict[Span, float]]:
+    """Part what was found, but is none of the labels': entities that overlap one of those, and all others.
+
+    Of the latter, which stand where the labels name nothing, only the most probable ones that do not overlap are left.
+    """
+    rivals, new = {}, {}
+    for span in sorted(found.keys() - gold.keys(), key=lambda span: (-found[span], span)):
+        if any(_overlap(span, one) for one in gold):
+            rivals[span] = found[span]
+        elif not any(_overlap(span, one) for one in new):
+            new[span] = found[span]
+    return rivals, new
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _without_entities(
+    crf: LinearChainCRF, grid: Tensor, mask: Tensor, places: Sequence[Sequence[Span]], outside: int | None
+) -> list[dict[Span, float]]:
+    """Say of places in each chain how probable it is that none of their words is in an entity."""
+    spans = [(row, span) for row, own in enumerate(places) for span in own]
+    empty: list[dict[Span, float]] = [dict.fromkeys(own, 0.0) for own in places]
+    if outside is None or not spans:
+        return empty
+    sets = torch.ones(len(spans), max(end - start for _, (start, end, _) in spans), crf.num_tags).bool()
+    for index, (_, (start, end, _)) in enumerate(spans):
+        sets[index, : end - start] = False
+        sets[index, : end - start, outside] = True
+    rows = torch.tensor([row for row, _ in spans])
+    starts = torch.tensor([span[0] for _, span in spans])
+    probabilities = crf.span_log_probs(grid, mask, rows, starts, sets).exp().tolist()
+    for (row, span), probability in zip(spans, probabilities, strict=True):
+        empty[row][span] = probability
+    return empty
+
+
+def _places(
+    gold: Mapping[Span, float], others: tuple[Mapping[Span, float], Mapping[Span, float]], empty: Mapping[Span, float]
+) -> Iterator[Doubt]:
+    """Say of each place in a chain what the labels and what the tagger would have there."""
+    rivals, new = others
+    for span, probability in gold.items():
+        # The first one that overlaps is the most probable.
+        rival = next((one for one in rivals if _overlap(one, span)), None)
+        if rival is None or rivals[rival] <= empty[span]:
+            yield Doubt(span, probability, None, empty[span])
+        else:
+            yield Doubt(span, probability, rival, rivals[rival])
+    for span, probability in new.items():
+        yield Doubt(None, empty[span], span, probability)
+
+
+def _in_words(chain: Chain, doubts: Iterator[Doubt]) -> Iterator[Doubt]:
+    """Count the entities of a chain in the words of its sentence."""
+    for one in doubts:
+        yield one._replace(gold=_over_words(chain, one.gold), other=_over_words(chain, one.other))
+
+
+def _over_words(chain: Chain, span: Span | None) -> Span | None:
+    words = [] if span is None else [word for word in chain.units[span[0] : span[1]] if word is not None]
+    return (words[0], words[-1] + 1, span[2]) if span is not None and words else None
