@@ -20,6 +20,10 @@ from modeling_bert_crf.suggestions.uncertainty import entities_of, uncertainty
 from modeling_bert_crf.suggestions.variety import varied
 
 
+def model_of(scheme, crf):
+    return SimpleNamespace(config=SimpleNamespace(labels=LABELS[scheme], span_scheme=scheme), crf=crf)
+
+
 def taggings(length, scheme, crf):
     """Every legal tagging of a chain with random scores, with its probability, by enumeration; and the scores."""
     emissions = torch.randn(length, len(LABELS[scheme]), dtype=torch.float64)
@@ -63,7 +67,6 @@ def doubts_by_enumeration(gold, probabilities, scheme, paths=5):
 @pytest.mark.parametrize("scheme", ["IO", "IOB2", "BIOES"])
 def test_the_doubts_of_a_sentence_are_those_that_enumeration_finds(scheme):
     labels, rng = LABELS[scheme], random.Random(3)
-    config = SimpleNamespace(labels=labels, span_scheme=scheme)
     crf = crf_of(scheme)
     chains, expected = [], []
     for length in [1, 2, 3, 4, 5] * 4:
@@ -74,7 +77,7 @@ def test_the_doubts_of_a_sentence_are_those_that_enumeration_finds(scheme):
         chains.append(Chain(sentence, list(range(length)), tags, emissions, torch.tensor(gold)))
         expected.append(doubts_by_enumeration(tags_to_spans(tags, scheme), probabilities, scheme))
 
-    found = doubts_of(SimpleNamespace(config=config, crf=crf), chains)
+    found = doubts_of(model_of(scheme, crf), chains)
 
     assert sum(map(len, found)) > 20
     for own, other in zip(found, expected, strict=True):
