@@ -35,7 +35,7 @@ from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.schemes import Span, constraints, entity_types, tags_to_spans
 from modeling_bert_crf.suggestions.doubts import Doubt, doubts_of, improbability
 from modeling_bert_crf.suggestions.folds import folds_of, train_tagger
-from modeling_bert_crf.suggestions.reading import Chain, read_labelled
+from modeling_bert_crf.suggestions.reading import Chain, read_chains
 from modeling_bert_crf.suggestions.recipe import Recipe
 
 SHARE = 0.05
@@ -94,7 +94,7 @@ def emissions_of(
             seen = [one for index, one in enumerate(sentences) if index not in held_out]
             print(f"fold {number + 1} of {folds}: {len(seen)} sentences", flush=True)
             tagger = train_tagger(seen, "IOB2", labels, Recipe(encoder, options, ""))
-            chains = read_labelled(tagger, [sentences[index] for index in fold], "IOB2")
+            chains = read_chains(tagger, [sentences[index] for index in fold], "IOB2")
             found = {index: chain.emissions.float() for index, chain in zip(fold, chains, strict=True)}
             torch.save((found, tagger.model.crf.state_dict()), path.with_suffix(".new"))
             os.replace(path.with_suffix(".new"), path)

@@ -96,6 +96,7 @@ its own training data give --folds: nothing of the taggers that are then trained
 [cyan]0[/cyan] done.
 [cyan]1[/cyan] an input, the model or the output is at fault, and one sentence says how.
 [cyan]2[/cyan] the command is wrong.
+[cyan]130[/cyan] stopped by Ctrl-C. What is to be written is then as it was before.
 """
 
 
@@ -132,12 +133,12 @@ def suggest(
 
     from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
-    from modeling_bert_crf.training.errors import UserError
+    from modeling_bert_crf.training.errors import Stopped, TrainingError, UserError
 
     from .inputs import check_readable, read_items
     from .outputs import check_output
 
-    with in_one_sentence("suggest", DataError, OpeningError, UserError, verbose=verbose):
+    with in_one_sentence("suggest", DataError, OpeningError, TrainingError, UserError, verbose=verbose):
         check_readable(files)
         check_output(form, output)
         if not labelled:
@@ -146,7 +147,11 @@ def suggest(
             _write(iter(results), tagger, form, output, False)
             return
         asked = Asked(data_format, on_misaligned, on_overlap, annotator)
-        doubtful, scheme = _doubtful(model, [Path(file) for file in files], asked, folds, encoder, revision)
+        try:
+            doubtful, scheme = _doubtful(model, [Path(file) for file in files], asked, folds, encoder, revision)
+        except Stopped as error:
+            say(f"bert-crf suggest: {error}", err=True)
+            raise typer.Exit(error.status) from None
         _write_doubtful(doubtful[:most], scheme, form, output)
 
 
@@ -213,8 +218,8 @@ def _doubtful(
     from modeling_bert_crf.opening.tagger import open_tagger
     from modeling_bert_crf.readers.tags import convert_tags, find_labels
     from modeling_bert_crf.suggestions.doubts import doubts_of, improbability
-    from modeling_bert_crf.suggestions.folds import out_of_fold
-    from modeling_bert_crf.suggestions.reading import read_labelled as read_chains
+    from modeling_bert_crf.suggestions.folds import folds_of, out_of_fold
+    from modeling_bert_crf.suggestions.reading import read_chains
     from modeling_bert_crf.suggestions.recipe import recipe_of
 
     tagger = open_tagger(model, revision)
@@ -228,11 +233,11 @@ def _doubtful(
         recipe = recipe_of(model, revision, encoder)
         say(f"taggers are trained on {recipe.encoder} with {recipe.source}", err=True)
         try:
-            taggers = out_of_fold(
-                sentences, scheme, find_labels(sentences, scheme), recipe, folds, lambda line: say(line, err=True)
-            )
+            dealt = folds_of(sentences, folds)
         except ValueError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(f"--folds {folds}: {error}") from None
+        labels = find_labels(sentences, scheme)
+        taggers = out_of_fold(sentences, scheme, labels, recipe, dealt, lambda line: say(line, err=True))
     doubtful = []
     for fold, one in taggers:
         own = [sentences[index] for index in fold]

@@ -36,7 +36,7 @@ SCHEMES, SPLIT, DATA, FIT = (
     "test_fitting.py -k 'fit or chain'",
 )
 
-DIAGNOSIS, PARTIAL = "test_diagnosis.py", "test_partial.py"
+DIAGNOSIS, PARTIAL, SUGGEST = "test_diagnosis.py", "test_partial.py", "test_suggestions.py"
 
 MUTANTS = [
     *of(
@@ -1295,4 +1295,35 @@ MUTANTS = [
         ("tags[stop] = PartialTag(", "tags[stop] = tags[stop] or PartialTag(", PARTIAL),
     ),
     *of("readers/tags.py", ("none_of(named) if OUTSIDE in named else cell", "cell", PARTIAL)),
+    *of(
+        "suggestions/uncertainty.py",
+        ("math.fsum(max", "max(max", f"{SUGGEST} -k all_taggings"),
+        ("1.0 - best + second", "1.0 - second", f"{SUGGEST} -k all_taggings"),
+        ("own[1] / own[0] for", "own[1] for", f"{SUGGEST} -k all_taggings"),
+    ),
+    *of(
+        "suggestions/variety.py",
+        ("math.ceil(LIKE * len(own)) + 1]", "math.ceil(LIKE * len(own))]", f"{SUGGEST} -k near_copies"),
+        ("shared >= LIKE", "shared > LIKE", f"{SUGGEST} -k near_copies"),
+        ("return first + copies", "return first", f"{SUGGEST} -k near_copies"),
+    ),
+    *of(
+        "suggestions/doubts.py",
+        ("PATHS = 5", "PATHS = 1", f"{SUGGEST} -k enumeration"),
+        ("one[0] < other[1] and", "one[0] <= other[1] and", f"{SUGGEST} -k enumeration"),
+        ("rivals[rival] <= empty[span]", "False", f"{SUGGEST} -k enumeration"),
+        ("yield Doubt(None, empty[span]", "yield Doubt(None, 1 - probability", f"{SUGGEST} -k enumeration"),
+        ("known.get(span, 0.0)", "known.get(span, 1.0)", f"{SUGGEST} -k impossible"),
+    ),
+    *of(
+        "suggestions/folds.py",
+        ("if index not in held_out", "if index in held_out", f"{SUGGEST} -k not_seen"),
+        (" and one.document\n", "\n", f"{SUGGEST} -k stay_in_one_fold"),
+        (".casefold()", "", f"{SUGGEST} -k stay_in_one_fold"),
+    ),
+    *of(
+        "suggestions/recipe.py",
+        ("1) * processes", "1)", f"{SUGGEST} -k settings_of_a_run"),
+        ('"save_strategy": "no"', '"save_strategy": "epoch"', f"{SUGGEST} -k settings_of_a_run"),
+    ),
 ]

@@ -1,23 +1,36 @@
 """What to label next, and what is labelled wrong."""
 
 import itertools
+import json
 import math
 import random
+import shutil
+import tempfile
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import oracle
 import pytest
 import torch
+from conftest import LABELS as LABELS_OF_TAGGER
 from test_known_spans import LABELS, crf_of, score_of
+from typer.testing import CliRunner
 
+from bert_crf_command.app import app
+from bert_crf_command.inputs import Item
+from bert_crf_command.suggest import _chains
+from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.suggestions.doubts import Doubt, doubts_of, gravest, improbability
 from modeling_bert_crf.suggestions.folds import folds_of
 from modeling_bert_crf.suggestions.reading import Chain
+from modeling_bert_crf.suggestions.recipe import recipe_of
 from modeling_bert_crf.suggestions.uncertainty import entities_of, uncertainty
 from modeling_bert_crf.suggestions.variety import varied
+from modeling_bert_crf.training.trainer import CRFTrainer
 
 
 def model_of(scheme, crf):
@@ -204,3 +217,219 @@ def test_documents_and_copies_stay_in_one_fold():
     assert folds == folds_of(by_document + alone, 3)
     with pytest.raises(ValueError, match=r"must be a document, or a sentence of its own, for each of 9 folds, got 8"):
         folds_of(alone, 9)
+
+
+@pytest.fixture(scope="module")
+def tagger_folder(encoder_folder, tokenizer, tmp_path_factory):
+    """A finished tagger whose head is scattered, with the facts of the run that made it."""
+    folder = tmp_path_factory.mktemp("suggest") / "tagger"
+    model = BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), LABELS_OF_TAGGER, lstm_hidden_size=7)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        model.classifier.weight.normal_(std=2)
+        for parameter in model.crf.parameters():
+            parameter.normal_()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    settings = {"lstm_hidden_size": 7, "num_train_epochs": 2.0, "learning_rate": 0.003, "world_size": 2}
+    settings |= {"gradient_accumulation_steps": 3, "max_steps": -1, "max_seq_length": None, "repair_tags": False}
+    facts = {"base_model": "encoder", "hub": {"base_model": None}, "settings": settings}
+    (folder / "metrics.json").write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.fixture
+def suggest(tagger_folder):
+    """Run the command; return its standard output, or what it says if it must fail."""
+
+    def run(*argv, code=0, stdin=""):
+        result = CliRunner().invoke(app, ["suggest", str(tagger_folder), *map(str, argv)], input=stdin)
+        assert result.exit_code == code, result.output
+        return result.stdout if code == 0 else " ".join(result.output.split())
+
+    return run
+
+
+def rows(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_texts_come_most_uncertain_first_with_near_copies_behind(suggest, tagger_folder, tmp_path):
+    texts = ["Ada visited Paris.", "the rain in Paris, yesterday", "The rain in Paris yesterday.", "in the rain"]
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(texts))
+    tagger = open_tagger(str(tagger_folder))
+    chains = dict(zip(texts, tagger(texts, num_paths=2), strict=True))
+
+    for by in ("entropy", "probability", "margin"):
+        found = rows(suggest(file, "--by", by))
+        expected = [texts[i] for i in varied([text.split() for text in texts], range(4))]
+        assert {row["text"] for row in found} == {*texts}
+        scores = [row["uncertainty"] for row in found]
+        assert scores == pytest.approx([uncertainty(chains[row["text"]], by) for row in found], abs=1e-6)
+        # The second and the third share four of five words; the less certain one of them comes last.
+        assert found[-1]["text"] in expected[1:3]
+        assert scores[:3] == sorted(scores[:3], reverse=True)
+    assert found[0]["entities"] == tagger(found[0]["text"])
+    assert found[0].keys() == {"file", "line", "uncertainty", "text", "entities"}
+    assert rows(suggest(file, "--by", "margin", "--most", 2)) == found[:2]
+
+
+def test_suggested_texts_go_back_into_the_tool(suggest, tmp_path):
+    file = tmp_path / "texts.conll"
+    file.write_text("-DOCSTART- O\n\nAda O\nvisited O\n\nParis O\n\nin O\nthe O\nrain O\n")
+    tasks = tmp_path / "tasks.json"
+
+    suggest(file, "--format", "label-studio", "-o", tasks)
+    found = json.loads(tasks.read_text())
+    assert sorted(task["data"]["text"] for task in found) == ["Ada visited", "Paris", "in the rain"]
+    scores = [task["data"]["uncertainty"] for task in found]
+    assert scores == sorted(scores, reverse=True)
+    assert all("predictions" in task for task in found)
+    shown = suggest(file, "--format", "terminal", "--most", 1)
+    assert shown.startswith(f"{file}:")
+    assert f", entropy {scores[0]:.2f}  " in shown
+
+
+def test_sentences_with_context_are_ranked_with_what_they_say_among_their_neighbours(make_model, tokenizer):
+    model = make_model(context_size=20)
+    tagger = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+    documents = [[["Ada", "visited"], ["Paris", ",", "in"]], [["the", "rain"]]]
+    items = [Item(words, document=(0, number)) for number, one in enumerate(documents) for words in one]
+
+    found = list(_chains(tagger, items))
+
+    for one, document in zip((found[:2], found[2:]), documents, strict=True):
+        expected = tagger([document], is_split_into_words=True, num_paths=2)[0]
+        assert [chain["entropy"] for (chain,) in one] == [chain["entropy"] for chain in expected]
+    assert found[1] != next(_chains(tagger, items[1:2]))
+    text = "Paris , in"
+    entities = entities_of(found[1])
+    assert entities
+    assert all(text[entity["start"] : entity["end"]] == entity["word"] for entity in entities)
+
+
+LABELLED = "Ada\tB-PER\nLovelace\tI-PER\nvisited\tO\nParis\tB-LOC\n\nin\tO\nthe\tO\nrain\tO\n\nParis\tB-PER\n"
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    path = tmp_path / "train.conll"
+    path.write_text(LABELLED)
+    return path
+
+
+def test_labelled_sentences_come_most_improbable_first(suggest, labelled, tagger_folder):
+    found = rows(suggest(labelled, "--labelled"))
+
+    assert {(row["line"], row["text"]) for row in found} == {
+        (1, "Ada Lovelace visited Paris"),
+        (6, "in the rain"),
+        (10, "Paris"),
+    }
+    scores = [row["improbability"] for row in found]
+    assert scores == sorted(scores, reverse=True)
+    alone = next(row for row in found if row["text"] == "Paris")
+    assert [(one["entity_group"], one["start"], one["end"]) for one in alone["entities"]] == [("PER", 0, 5)]
+    tagger = open_tagger(str(tagger_folder))
+    paths = tagger([["Paris"]], is_split_into_words=True, num_paths=9)[0][0]["paths"]
+    of = {one["entities"][0]["entity_group"]: one["probability"] for one in paths if one["entities"]}
+    of["none"] = next(one["probability"] for one in paths if not one["entities"])
+    rather = max(("LOC", "none"), key=of.get)
+    assert alone["doubts"] == [
+        {
+            "labelled": {"entity_group": "PER", "start": 0, "end": 5},
+            "probability": pytest.approx(of["PER"], abs=1e-5),
+            "rather": None if rather == "none" else {"entity_group": rather, "start": 0, "end": 5},
+            "rather_probability": pytest.approx(of[rather], abs=1e-5),
+        }
+    ]
+    assert alone["improbability"] == pytest.approx(1 - of["PER"], abs=1e-5)
+    assert len(rows(suggest(labelled, "--labelled", "--most", 1))) == 1
+
+
+def test_labelled_sentences_are_shown_with_file_line_and_words(suggest, labelled, tmp_path):
+    shown = suggest(labelled, "--labelled", "--format", "terminal").splitlines()
+
+    assert f"{labelled}:10  Paris" in shown
+    assert any(line.startswith("    'Paris' is labelled PER (0.") for line in shown)
+    tasks = tmp_path / "tasks.json"
+    suggest(labelled, "--labelled", "--format", "label-studio", "-o", tasks)
+    task = next(one for one in json.loads(tasks.read_text()) if one["data"]["text"] == "Paris")
+    assert [one["value"]["labels"] for one in task["annotations"][0]["result"]] == [["PER"]]
+    assert (task["data"]["file"], task["data"]["line"]) == (str(labelled), 10)
+    again = tmp_path / "again.conll"
+    suggest(labelled, "--labelled", "-o", again)
+    assert sorted(again.read_text().strip().split("\n\n")) == sorted(LABELLED.strip().split("\n\n"))
+
+
+def test_the_settings_of_a_run_are_known(tagger_folder, encoder_folder, tmp_path):
+    recipe = recipe_of(str(tagger_folder), encoder=str(encoder_folder))
+    (_, _, training), options = recipe.arguments(tmp_path)
+
+    assert recipe.source == "the settings of its run (metrics.json)"
+    assert (training.num_train_epochs, training.learning_rate, training.gradient_accumulation_steps) == (2, 0.003, 6)
+    assert {"num_train_epochs", "lstm_hidden_size", "learning_rate"} <= options.keys()
+    assert (training.save_strategy, training.report_to) == ("no", [])
+    assert {"max_steps", "max_seq_length", "world_size"}.isdisjoint(options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_began_on_the_hub_names_its_encoder(tagger_folder, tmp_path):
+    facts = json.loads((tagger_folder / "metrics.json").read_text())
+    folder = tmp_path / "copy"
+    shutil.copytree(tagger_folder, folder)
+    (folder / "metrics.json").write_text(json.dumps(facts | {"hub": {"base_model": "google-bert/bert-base-cased"}}))
+
+    assert recipe_of(str(folder)).encoder == "google-bert/bert-base-cased"
+    (folder / "metrics.json").write_text("[]")
+    with pytest.raises(OpeningError, match=r"copy: its metrics.json cannot be read: it must hold a dictionary"):
+        recipe_of(str(folder))
+    (folder / "metrics.json").unlink()
+    with pytest.raises(OpeningError, match=r"copy: it has no metrics.json of its run: name the encoder .* --encoder"):
+        recipe_of(str(folder))
+    assert recipe_of(str(folder), encoder="mine").source == "the program's settings"
+
+
+def test_sentences_are_judged_by_taggers_that_have_not_seen_them(
+    suggest, labelled, encoder_folder, tmp_path, monkeypatch
+):
+    seen, places = [], tmp_path / "temporary"
+    places.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(places))
+    train = CRFTrainer.train
+
+    def watched(self, *args, **kwargs):
+        seen.append({tuple(one.words) for one in self.train_dataset.sentences})
+        assert list(places.iterdir()) != []
+        assert (self.args.num_train_epochs, self.model.config.lstm_hidden_size) == (2, 7)
+        return train(self, *args, **kwargs)
+
+    monkeypatch.setattr(CRFTrainer, "train", watched)
+    found = rows(suggest(labelled, "--labelled", "--folds", 2, "--encoder", encoder_folder))
+
+    every = {("Ada", "Lovelace", "visited", "Paris"), ("in", "the", "rain"), ("Paris",)}
+    assert {tuple(row["text"].split()) for row in found} == every
+    assert sorted(map(len, seen)) == [1, 2]
+    assert set.union(*seen) == every
+    assert list(places.iterdir()) == []
+
+    for error, code in ((MemoryError(), 1), (KeyboardInterrupt(), 130)):
+        monkeypatch.setattr(CRFTrainer, "train", Mock(side_effect=error))
+        said = suggest(labelled, "--labelled", "--folds", 2, "--encoder", encoder_folder, code=code)
+        assert "the same command does it from the beginning" in said
+        assert "Traceback" not in said
+    assert list(places.iterdir()) == []
+
+
+def test_what_cannot_be_suggested_is_said_in_one_sentence(suggest, labelled, tmp_path):
+    assert "--folds is for --labelled sentences" in suggest(labelled, "--folds", 2, code=2)
+    assert "--encoder is for --folds" in suggest(labelled, "--labelled", "--encoder", "x", code=2)
+    assert "described by --data_format, not" in suggest(labelled, "--labelled", "--input_format", "conll", code=2)
+    assert "cannot be written as html" in suggest(labelled, "--labelled", "--format", "html", code=2)
+    assert "its run began with a folder that was called 'encoder': name the encoder" in suggest(
+        labelled, "--labelled", "--folds", 2, code=1
+    )
+    said = suggest(labelled, "--labelled", "--folds", 4, "--encoder", "x", code=1)
+    assert "--folds 4: there must be a document, or a sentence of its own, for each of 4 folds, got 3" in said
+    assert "missing.conll: cannot be read" in suggest(tmp_path / "missing.conll", "--labelled", code=1)

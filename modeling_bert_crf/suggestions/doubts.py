@@ -77,7 +77,7 @@ def doubts_of(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
 
     Args:
         model: the tagger that has read them.
-        chains: as `read_labelled` returns them.
+        chains: as `read_chains` returns them.
     """
     exact: Any = SimpleNamespace(config=model.config, crf=chain_of(unfitted(model.crf), model.crf))
 

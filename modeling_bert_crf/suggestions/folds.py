@@ -17,6 +17,7 @@ from .. import BiLSTMCRFPipeline
 from ..opening.tagger import quiet
 from ..readers.sentences import Sentence
 from ..training.dataset import TaggingCollator
+from ..training.machine_faults import faults_in_words
 from ..training.settings import settings_of_model
 from ..training.split_datasets import make_datasets
 from ..training.splits import Split
@@ -66,7 +67,7 @@ def out_of_fold(
     scheme: str | None,
     labels: list[str] | None,
     recipe: Recipe,
-    count: int,
+    folds: Sequence[list[int]],
     say: Callable[[str], Any] = lambda _: None,
 ) -> Iterator[tuple[list[int], BiLSTMCRFPipeline]]:
     """Train a tagger for each fold, on the sentences of all others.
@@ -76,17 +77,17 @@ def out_of_fold(
         scheme: of the tags.
         labels: of the taggers; None takes those of all sentences.
         recipe: how they are trained.
-        count: of the folds.
+        folds: the numbers of the sentences of each, as `folds_of` deals them out.
         say: is told of each tagger before it is trained.
 
     Returns:
         The numbers of the sentences of each fold, and the tagger that has not seen them, one after the other.
     """
-    for number, fold in enumerate(folds_of(sentences, count), start=1):
+    for number, fold in enumerate(folds, start=1):
         held_out = set(fold)
         seen = [one for index, one in enumerate(sentences) if index not in held_out]
         say(
-            f"fold {number} of {count}: a tagger on {recipe.encoder} is trained on {len(seen):,} sentences, "
+            f"fold {number} of {len(folds)}: a tagger on {recipe.encoder} is trained on {len(seen):,} sentences, "
             f"and reads {len(fold):,}"
         )
         yield fold, train_tagger(seen, scheme, labels, recipe)
@@ -95,8 +96,12 @@ def out_of_fold(
 def train_tagger(
     sentences: Sequence[Sentence], scheme: str | None, labels: list[str] | None, recipe: Recipe
 ) -> BiLSTMCRFPipeline:
-    """Train a tagger in memory, as `bert-crf train` does; nothing stays on the disk."""
-    with tempfile.TemporaryDirectory(prefix="bert-crf-suggest-") as folder, quiet():
+    """Train a tagger in memory, as `bert-crf train` does; nothing stays on the disk.
+
+    Raises:
+        DataError, TrainingError, UserError: if it cannot be trained, in one sentence.
+    """
+    with tempfile.TemporaryDirectory(prefix="bert-crf-suggest-") as folder, faults_in_words(folder, False), quiet():
         arguments, options = recipe.arguments(Path(folder))
         model_arguments, data, training = arguments
         set_seed(training.seed)

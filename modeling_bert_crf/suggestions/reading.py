@@ -16,7 +16,7 @@ from ..readers.tags import convert_tags
 from ..readers.units import Units
 from ..text_layout import Text, join_given_words
 
-__all__ = ["Chain", "read_labelled"]
+__all__ = ["Chain", "read_chains"]
 
 BLOCK = 256
 """How many sentences, or documents, are read at a time."""
@@ -32,7 +32,7 @@ class Chain(NamedTuple):
     tags: Tensor  # (n,), the gold ones as it writes them; -100 where it has no label for one
 
 
-def read_labelled(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Chain]:
+def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Chain]:
     """Let a tagger read labelled sentences; if it reads context, all sentences of a document among each other.
 
     Args:
