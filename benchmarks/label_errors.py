@@ -33,7 +33,7 @@ from modeling_bert_crf.readers.files import read_conll
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.readers.tags import find_labels
 from modeling_bert_crf.schemes import Span, constraints, entity_types, tags_to_spans
-from modeling_bert_crf.suggestions.doubts import Doubt, doubts_of, improbability
+from modeling_bert_crf.suggestions.doubts import Judgement, judge
 from modeling_bert_crf.suggestions.folds import folds_of, train_tagger
 from modeling_bert_crf.suggestions.reading import Chain, read_chains
 from modeling_bert_crf.suggestions.recipe import Recipe
@@ -124,20 +124,21 @@ def scores_of(
             one = sentences[index]
             tags = torch.tensor([ids[tag] for tag in one.tags])
             chains.append(Chain(one, list(range(len(tags))), one.tags, read[index][0].double(), tags))
-        found = doubts_of(SimpleNamespace(config=config, crf=crf), chains)
-        for index, chain, doubts in zip(own, chains, found, strict=True):
-            for name, value in _scores(crf, chain, doubts).items():
+        found = judge(SimpleNamespace(config=config, crf=crf), chains)
+        for index, chain, judgement in zip(own, chains, found, strict=True):
+            for name, value in _scores(crf, chain, judgement).items():
                 scores[name][index] = value
     return scores
 
 
-def _scores(crf: LinearChainCRF, chain: Chain, doubts: Sequence[Doubt]) -> dict[str, float]:
+def _scores(crf: LinearChainCRF, chain: Chain, judgement: Judgement) -> dict[str, float]:
+    doubts = judgement.doubts
     grid, mask = pad([chain.emissions])
     with torch.inference_mode():
         nll = crf(grid, chain.tags[None], mask).item()
         best = (crf.decode(grid, mask)[1] - crf.log_partition(grid, mask)).item()
     return {
-        "improbability": improbability(doubts),
+        "improbability": judgement.improbability,
         "the other thing": max((one.other_probability for one in doubts), default=0.0),
         "difference": max((one.other_probability - one.probability for one in doubts), default=-1.0),
         "odds": max(

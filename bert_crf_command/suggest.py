@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, say, verb
-from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_labelled
+from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
 from .tag import Format, Input, Output, OutputFormat, TextColumn, _input_format, _output_format, _write
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
     from modeling_bert_crf.readers.documents import Document
     from modeling_bert_crf.readers.sentences import Sentence
-    from modeling_bert_crf.suggestions.doubts import Doubt
+    from modeling_bert_crf.suggestions.doubts import Judgement
 
     from .inputs import Item
     from .outputs import Result
 
-    Doubtful = tuple[Sentence, list[Doubt]]
+    Doubtful = tuple[Sentence, Judgement]
 
 __all__ = ["COMMAND", "By", "suggest"]
 
@@ -216,18 +216,16 @@ def _doubtful(
     Their tags are in the scheme that is returned, too.
     """
     from modeling_bert_crf.opening.tagger import open_tagger
-    from modeling_bert_crf.readers.tags import convert_tags, find_labels
-    from modeling_bert_crf.suggestions.doubts import doubts_of, improbability
+    from modeling_bert_crf.readers.tags import find_labels
+    from modeling_bert_crf.suggestions.doubts import judge
     from modeling_bert_crf.suggestions.folds import folds_of, out_of_fold
     from modeling_bert_crf.suggestions.reading import read_chains
     from modeling_bert_crf.suggestions.recipe import recipe_of
 
     tagger = open_tagger(model, revision)
-    scheme = tagger.model.config.span_scheme
-    sentences: list[Sentence] = []
-    for path in files:
-        read = read_labelled(path, asked, tagger.tokenizer, tagger.model.config)
-        sentences += [convert_tags(one, read.scheme, scheme) for one in read.sentences]
+    config = tagger.model.config
+    scheme = config.span_scheme
+    sentences = [one for path in files for one in read_for(tagger.tokenizer, config, path, asked)]
     taggers: Iterable[Any] = [(list(range(len(sentences))), tagger)]
     if folds is not None:
         recipe = recipe_of(model, revision, encoder)
@@ -238,13 +236,12 @@ def _doubtful(
             raise CommandError(f"--folds {folds}: {error}") from None
         labels = find_labels(sentences, scheme)
         taggers = out_of_fold(sentences, scheme, labels, recipe, dealt, lambda line: say(line, err=True))
-    doubtful = []
+    judged = []
     for fold, one in taggers:
         own = [sentences[index] for index in fold]
-        chains = read_chains(one, own, scheme)
-        doubtful += zip(fold, own, doubts_of(one.model, chains), strict=True)
-    doubtful.sort(key=lambda row: (-improbability(row[2]), row[0]))
-    return [(sentence, doubts) for _, sentence, doubts in doubtful], scheme
+        judged += zip(fold, own, judge(one.model, read_chains(one, own, scheme)), strict=True)
+    judged.sort(key=lambda row: (-row[2].improbability, row[0]))
+    return [(sentence, judgement) for _, sentence, judgement in judged], scheme
 
 
 def _write_doubtful(doubtful: "Sequence[Doubtful]", scheme: str | None, form: str, output: Path | None) -> None:
@@ -256,7 +253,7 @@ def _write_doubtful(doubtful: "Sequence[Doubtful]", scheme: str | None, form: st
         with output_file(output) as file:
             file.writelines(f"{line}\n" for line in _lines(doubtful))
         return
-    second = write_labelled(_documents(doubtful, scheme), form, output, Options())
+    second = write_labelled(_documents(doubtful, scheme), form, output, Options(model="bert-crf suggest"))
     if second is not None:
         say(f"{second}: the labelling configuration of these tasks", err=True)
 
@@ -264,25 +261,31 @@ def _write_doubtful(doubtful: "Sequence[Doubtful]", scheme: str | None, form: st
 def _lines(doubtful: "Iterable[Doubtful]") -> Iterator[str]:
     """Write sentences and what is doubtful of them for a terminal."""
     from modeling_bert_crf.doors.terminal import visible
-    from modeling_bert_crf.suggestions.doubts import gravest
 
-    for sentence, doubts in doubtful:
-        yield f"{visible(sentence.where(0))}  {visible(' '.join(sentence.words))}"
-        for doubt in gravest(doubts):
+    for sentence, judgement in doubtful:
+        place = sentence.where(0) if sentence.words else sentence.source
+        yield f"{visible(place)}  {visible(' '.join(sentence.words))}"
+        for doubt in judgement.gravest:
             yield f"    {visible(doubt.described(sentence.words))}"
 
 
 def _documents(doubtful: "Iterable[Doubtful]", scheme: str | None) -> "Iterator[Document]":
-    """Write sentences as texts with their labels, and what is doubtful beside."""
-    from modeling_bert_crf.suggestions.doubts import gravest, improbability
+    """Write sentences as texts with their labels, and beside these what is doubtful, and what the tagger finds."""
+    from modeling_bert_crf.readers.documents import Annotation
     from modeling_bert_crf.writers.merging import documents_of_sentences
 
-    for sentence, doubts in doubtful:
+    for sentence, judgement in doubtful:
         # Sentences of one document need not stand together any more.
         for document in documents_of_sentences([replace(sentence, document="")], scheme, numbered=False):
-            said = {"file": sentence.source, "line": sentence.lines[0], "improbability": improbability(doubts)}
-            said["doubts"] = [doubt.as_row(document.words or []) for doubt in gravest(doubts)]
-            yield replace(document, meta=said)
+            words = document.words or []
+            said: dict[str, Any] = {"file": sentence.source, "line": next(iter(sentence.lines), None)}
+            said |= {"improbability": judgement.improbability}
+            said["doubts"] = [doubt.as_row(sentence.words) for doubt in judgement.gravest]
+            found = [
+                Annotation(words[start][0], words[end - 1][1], kind, probability)
+                for (start, end, kind), probability in judgement.found.items()
+            ]
+            yield replace(document, meta=said, predicted=found)
 
 
 COMMAND = verb(suggest, HELP)

@@ -1317,7 +1317,7 @@ MUTANTS = [
     ),
     *of(
         "suggestions/folds.py",
-        ("if index not in held_out", "if index in held_out", f"{SUGGEST} -k not_seen"),
+        ("if index not in held_out", "if index in held_out", f"{SUGGEST} -k was_not_trained_on"),
         (" and one.document\n", "\n", f"{SUGGEST} -k stay_in_one_fold"),
         (".casefold()", "", f"{SUGGEST} -k stay_in_one_fold"),
     ),

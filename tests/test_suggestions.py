@@ -24,10 +24,11 @@ from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import tags_to_spans
-from modeling_bert_crf.suggestions.doubts import Doubt, doubts_of, gravest, improbability
+from modeling_bert_crf.suggestions import folds
+from modeling_bert_crf.suggestions.doubts import Doubt, Judgement, judge
 from modeling_bert_crf.suggestions.folds import folds_of
 from modeling_bert_crf.suggestions.reading import Chain
-from modeling_bert_crf.suggestions.recipe import recipe_of
+from modeling_bert_crf.suggestions.recipe import Recipe, recipe_of
 from modeling_bert_crf.suggestions.uncertainty import entities_of, uncertainty
 from modeling_bert_crf.suggestions.variety import varied
 from modeling_bert_crf.training.trainer import CRFTrainer
@@ -88,16 +89,19 @@ def test_the_doubts_of_a_sentence_are_those_that_enumeration_finds(scheme):
         tags = [labels[tag] for tag in gold]
         sentence = Sentence(["w"] * length, tags, "file", list(range(length)))
         chains.append(Chain(sentence, list(range(length)), tags, emissions, torch.tensor(gold)))
-        expected.append(doubts_by_enumeration(tags_to_spans(tags, scheme), probabilities, scheme))
+        best = tags_to_spans([labels[tag] for tag in max(probabilities, key=probabilities.get)], scheme)
+        expected.append((doubts_by_enumeration(tags_to_spans(tags, scheme), probabilities, scheme), best))
 
-    found = doubts_of(model_of(scheme, crf), chains)
+    found = judge(model_of(scheme, crf), chains)
 
-    assert sum(map(len, found)) > 20
-    for own, other in zip(found, expected, strict=True):
+    assert sum(len(one.doubts) for one in found) > 20
+    for judgement, (other, best) in zip(found, expected, strict=True):
+        own = judgement.doubts
         assert [(one.gold, one.other) for one in own] == [(gold, rival) for gold, _, rival, _ in other]
+        assert sorted(judgement.found) == sorted(best)
         figures = [figure for one in own for figure in (one.probability, one.other_probability)]
         assert figures == pytest.approx([p for _, one, _, two in other for p in (one, two)], abs=1e-9)
-        assert improbability(own) == pytest.approx(max([1 - one for _, one, _, _ in other], default=0), abs=1e-9)
+        assert judgement.improbability == pytest.approx(max([1 - one for _, one, _, _ in other], default=0), abs=1e-9)
 
 
 def test_an_entity_of_a_type_that_the_tagger_does_not_know_is_impossible():
@@ -106,9 +110,7 @@ def test_an_entity_of_a_type_that_the_tagger_does_not_know_is_impossible():
     sentence = Sentence(["a", "b", "c"], tags, "file", [1, 2, 3])
     chain = Chain(sentence, [0, 1, 2], tags, torch.zeros(3, 5).double(), torch.tensor([1, -100, -100]))
 
-    found = doubts_of(
-        SimpleNamespace(config=SimpleNamespace(labels=LABELS["IOB2"], span_scheme="IOB2"), crf=crf), [chain]
-    )[0]
+    found = judge(model_of("IOB2", crf), [chain])[0].doubts
 
     assert (found[0].gold, found[0].probability) == ((1, 3, "NEW"), 0.0)
     assert {one.gold for one in found} >= {(0, 1, "X")}
@@ -123,28 +125,28 @@ def test_a_doubt_over_sub_tokens_is_told_in_words():
         for parameter in crf.parameters():
             parameter.zero_()
 
-    found = doubts_of(
-        SimpleNamespace(config=SimpleNamespace(labels=LABELS[None], span_scheme=None), crf=crf), [chain]
-    )[0]
+    judgement = judge(model_of(None, crf), [chain])[0]
 
-    assert (0, 1, "X") in [one.gold for one in found]
+    assert (0, 1, "X") in [one.gold for one in judgement.doubts]
+    assert [*judgement.found] == [(0, 1, "X")]
 
 
 def test_doubts_are_written_for_people_and_for_programs():
-    words, places = ["in", "New", "York"], [(0, 2), (3, 6), (7, 11)]
+    words = ["in", "New", "York"]
     longer = Doubt((2, 3, "LOC"), 0.125, (1, 3, "LOC"), 0.75)
     missing = Doubt(None, 0.25, (1, 3, "LOC"), 0.5)
 
     assert longer.described(words) == "'York' is labelled LOC (0.12), rather 'New York' LOC (0.75)"
     assert missing.described(words) == "'New York' is not labelled (0.25), rather LOC (0.50)"
-    assert missing.as_row(places) == {
+    assert missing.as_row(words) == {
+        "says": "'New York' is not labelled (0.25), rather LOC (0.50)",
         "labelled": None,
         "probability": 0.25,
         "rather": {"entity_group": "LOC", "start": 3, "end": 11},
         "rather_probability": 0.5,
     }
     agreed = Doubt((1, 2, "LOC"), 0.75, None, 0.25)
-    assert gravest([agreed, agreed, longer]) == [agreed, longer]
+    assert Judgement([agreed, agreed, longer], {}).gravest == [agreed, longer]
 
 
 def test_the_uncertainty_of_a_text_is_that_of_all_taggings_of_its_chains():
@@ -206,17 +208,33 @@ def test_documents_and_copies_stay_in_one_fold():
         return Sentence(words, ["O"] * len(words), source, [1] * len(words), document)
 
     by_document = [sentence(f"{word} {number}", str(number), "b") for number in range(6) for word in ("x", "y")]
+    by_document += [sentence("and one", "", "b"), sentence("of none", "", "b")]
     alone = [sentence("It rained ."), sentence("it RAINED ."), *(sentence(f"Line {number}") for number in range(7))]
 
-    folds = folds_of(by_document + alone, 3)
+    dealt = folds_of(by_document + alone, 3)
 
-    assert sorted(itertools.chain.from_iterable(folds)) == list(range(21))
-    assert {len(fold) for fold in folds} <= {6, 7, 8}
-    fold_of = {number: index for index, fold in enumerate(folds) for number in fold}
-    assert all(fold_of[number] == fold_of[number + 1] for number in (0, 2, 4, 6, 8, 10, 12))
-    assert folds == folds_of(by_document + alone, 3)
+    assert sorted(itertools.chain.from_iterable(dealt)) == list(range(23))
+    assert {len(fold) for fold in dealt} <= {7, 8}
+    fold_of = {number: index for index, fold in enumerate(dealt) for number in fold}
+    assert all(fold_of[number] == fold_of[number + 1] for number in (0, 2, 4, 6, 8, 10, 14))
+    # The two of no document need not stay together.
+    assert any(sum({12, 13} <= {*fold} for fold in folds_of(by_document, 3, seed)) == 0 for seed in range(5))
+    assert dealt == folds_of(by_document + alone, 3)
     with pytest.raises(ValueError, match=r"must be a document, or a sentence of its own, for each of 9 folds, got 8"):
         folds_of(alone, 9)
+
+
+def test_a_tagger_reads_what_it_was_not_trained_on(monkeypatch):
+    sentences = [Sentence([f"w{number}"], ["O"], "a", [number]) for number in range(7)]
+    monkeypatch.setattr(folds, "train_tagger", lambda seen, *_: {one.lines[0] for one in seen})
+    said = []
+
+    found = list(
+        folds.out_of_fold(sentences, None, None, Recipe("mine", {}, ""), [[1, 4], [0, 2, 3, 5, 6]], said.append)
+    )
+
+    assert found == [([1, 4], {0, 2, 3, 5, 6}), ([0, 2, 3, 5, 6], {1, 4})]
+    assert said[0] == "fold 1 of 2: a tagger on mine is trained on 5 sentences, and reads 2"
 
 
 @pytest.fixture(scope="module")
@@ -338,12 +356,14 @@ def test_labelled_sentences_come_most_improbable_first(suggest, labelled, tagger
     rather = max(("LOC", "none"), key=of.get)
     assert alone["doubts"] == [
         {
+            "says": alone["doubts"][0]["says"],
             "labelled": {"entity_group": "PER", "start": 0, "end": 5},
             "probability": pytest.approx(of["PER"], abs=1e-5),
             "rather": None if rather == "none" else {"entity_group": rather, "start": 0, "end": 5},
             "rather_probability": pytest.approx(of[rather], abs=1e-5),
         }
     ]
+    assert [(one["word"], one["entity_group"]) for one in alone["predicted"]] in ([], [("Paris", max(of, key=of.get))])
     assert alone["improbability"] == pytest.approx(1 - of["PER"], abs=1e-5)
     assert len(rows(suggest(labelled, "--labelled", "--most", 1))) == 1
 
@@ -357,6 +377,7 @@ def test_labelled_sentences_are_shown_with_file_line_and_words(suggest, labelled
     suggest(labelled, "--labelled", "--format", "label-studio", "-o", tasks)
     task = next(one for one in json.loads(tasks.read_text()) if one["data"]["text"] == "Paris")
     assert [one["value"]["labels"] for one in task["annotations"][0]["result"]] == [["PER"]]
+    assert task["predictions"][0]["model_version"] == "bert-crf suggest"
     assert (task["data"]["file"], task["data"]["line"]) == (str(labelled), 10)
     again = tmp_path / "again.conll"
     suggest(labelled, "--labelled", "-o", again)

@@ -20,9 +20,10 @@ from ..entities import read_entities
 from ..fitting.likelihood import chain_of, unfitted
 from ..pipeline_crf import pad
 from ..schemes import OUTSIDE, Span, tags_to_spans
+from ..text_layout import join_given_words
 from .reading import Chain
 
-__all__ = ["Doubt", "doubts_of", "gravest", "improbability"]
+__all__ = ["Doubt", "Judgement", "judge"]
 
 PATHS = 5
 """So many of the most probable taggings are searched for what else a sentence may hold."""
@@ -62,18 +63,41 @@ class Doubt(NamedTuple):
         rather = f"{other!r} {rather}" if self.other and self.gold and other != gold else rather
         return f"{said} ({self.probability:.2f}), rather {rather} ({self.other_probability:.2f})"
 
-    def as_row(self, words: Sequence[tuple[int, int]]) -> dict[str, Any]:
-        """Write it for programs: entities by their characters, given where each word stands."""
+    def as_row(self, words: Sequence[str]) -> dict[str, Any]:
+        """Write it for people and for programs, entities by the characters of the words joined by blanks."""
+        places = next(join_given_words([words], " ")).words
 
         def entity(span: Span | None) -> dict[str, Any] | None:
-            return span and {"entity_group": span[2], "start": words[span[0]][0], "end": words[span[1] - 1][1]}
+            return span and {"entity_group": span[2], "start": places[span[0]][0], "end": places[span[1] - 1][1]}
 
-        row = {"labelled": entity(self.gold), "probability": self.probability}
+        row = {"says": self.described(words), "labelled": entity(self.gold), "probability": self.probability}
         return row | {"rather": entity(self.other), "rather_probability": self.other_probability}
 
 
-def doubts_of(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
-    """Return for each labelled sentence the places where an entity is, or may be, the least probable label first.
+class Judgement(NamedTuple):
+    """What a tagger says of a labelled sentence.
+
+    Attributes:
+        doubts: at all places where an entity is, or may be, the least probable label first.
+        found: the entities of the best tagging, with their probabilities.
+    """
+
+    doubts: list[Doubt]
+    found: dict[Span, float]
+
+    @property
+    def improbability(self) -> float:
+        """How improbable the labels are at the most doubtful place; 0 if there is no place."""
+        return max((1 - one.probability for one in self.doubts), default=0.0)
+
+    @property
+    def gravest(self) -> list[Doubt]:
+        """The places that are worth a look: the first one, and all where the tagger rather has something else."""
+        return [*self.doubts[:1], *(one for one in self.doubts[1:] if one.is_grave)]
+
+
+def judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
+    """Say of labelled sentences what is doubtful of their labels, and what the tagger would have instead.
 
     Args:
         model: the tagger that has read them.
@@ -81,33 +105,22 @@ def doubts_of(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
     """
     exact: Any = SimpleNamespace(config=model.config, crf=chain_of(unfitted(model.crf), model.crf))
 
-    def read(batch: list[int]) -> list[list[Doubt]]:
-        return _doubts(exact, [chains[index] for index in batch])
+    def read(batch: list[int]) -> list[Judgement]:
+        return _judge(exact, [chains[index] for index in batch])
 
     return run_by_length([len(chain.tags) for chain in chains], read, WORDS, ROWS)
 
 
-def improbability(doubts: Sequence[Doubt]) -> float:
-    """Say how improbable the labels of a sentence are, by the most doubtful place of it; 0 if there is no place."""
-    return max((1 - one.probability for one in doubts), default=0.0)
-
-
-def gravest(doubts: Sequence[Doubt]) -> list[Doubt]:
-    """Return the places of a sentence that are worth a look: the first, and all that the tagger has otherwise."""
-    return [*doubts[:1], *(one for one in doubts[1:] if one.is_grave)]
-
-
 @torch.inference_mode()
-def _doubts(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
+def _judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
     labels, scheme = model.config.labels, model.config.span_scheme
     outside = labels.index(OUTSIDE) if OUTSIDE in labels else None
     grid, mask = pad([chain.emissions for chain in chains])
     filled = [chain.tags.masked_fill(chain.tags == UNKNOWN, outside or 0) for chain in chains]
     by_labels = _probabilities(model, grid, mask, pad(filled)[0])
-    by_tagger: list[dict[Span, float]] = [{} for _ in chains]
-    for path in model.crf.nbest(grid, mask, PATHS)[0].unbind(1):
-        for own, more in zip(by_tagger, _probabilities(model, grid, mask, path), strict=True):
-            own |= more
+    paths = model.crf.nbest(grid, mask, PATHS)[0].unbind(1)
+    found = [_probabilities(model, grid, mask, path) for path in paths]
+    by_tagger = [{span: p for own in chain for span, p in own.items()} for chain in zip(*found, strict=True)]
     # An entity of a type that the tagger has no label for has probability 0.
     gold = [
         {span: known.get(span, 0.0) for span in tags_to_spans(chain.gold, scheme)}
@@ -116,8 +129,10 @@ def _doubts(model: Any, chains: Sequence[Chain]) -> list[list[Doubt]]:
     others = [_others(own, there) for own, there in zip(by_tagger, gold, strict=True)]
     places = [[*there, *new] for there, (_, new) in zip(gold, others, strict=True)]
     empty = _without_entities(model.crf, grid, mask, places, outside)
-    rows = zip(chains, gold, others, empty, strict=True)
-    return [sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability) for chain, *row in rows]
+    return [
+        Judgement(sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability), _best(chain, best))
+        for chain, best, *row in zip(chains, found[0], gold, others, empty, strict=True)
+    ]
 
 
 def _probabilities(model: Any, grid: Tensor, mask: Tensor, paths: Tensor) -> list[dict[Span, float]]:
@@ -186,6 +201,18 @@ def _in_words(chain: Chain, doubts: Iterator[Doubt]) -> Iterator[Doubt]:
     """Count the entities of a chain in the words of its sentence."""
     for one in doubts:
         yield one._replace(gold=_over_words(chain, one.gold), other=_over_words(chain, one.other))
+
+
+def _best(chain: Chain, found: Mapping[Span, float]) -> dict[Span, float]:
+    """Count the entities of the best tagging in words; a word goes to the first entity in it."""
+    best: dict[Span, float] = {}
+    done = 0
+    for span in sorted(found):
+        in_words = _over_words(chain, span)
+        if in_words is not None and max(in_words[0], done) < in_words[1]:
+            best[max(in_words[0], done), in_words[1], span[2]] = found[span]
+            done = in_words[1]
+    return best
 
 
 def _over_words(chain: Chain, span: Span | None) -> Span | None:

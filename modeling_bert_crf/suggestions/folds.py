@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from transformers import PrinterCallback, ProgressCallback, set_seed
+from transformers import set_seed
 
 from .. import BiLSTMCRFPipeline
 from ..opening.tagger import quiet
 from ..readers.sentences import Sentence
 from ..training.dataset import TaggingCollator
+from ..training.log_lines import LogLines
 from ..training.machine_faults import faults_in_words
 from ..training.settings import settings_of_model
 from ..training.split_datasets import make_datasets
@@ -115,7 +116,6 @@ def train_tagger(
             data_collator=TaggingCollator(tokenizer.pad_token_id),
             processing_class=tokenizer,
         )
-        for callback in (PrinterCallback, ProgressCallback):  # they write to standard output, where results appear
-            trainer.remove_callback(callback)
+        trainer.remove_callback(LogLines)  # they go to standard output, where results appear
         trainer.train()
         return BiLSTMCRFPipeline(model=model, tokenizer=tokenizer, device=training.device)

@@ -1,7 +1,7 @@
 """Labelled sentences as the chains of a tagger, read as its pipeline reads them."""
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import islice, pairwise
 from typing import NamedTuple, cast
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
 from ..fitting.chains import opens_inside
+from ..fitting.evidence import documents_of
 from ..readers.conversion import convert
 from ..readers.sentences import Sentence
 from ..readers.tags import convert_tags
@@ -19,7 +20,7 @@ from ..text_layout import Text, join_given_words
 __all__ = ["Chain", "read_chains"]
 
 BLOCK = 256
-"""How many sentences, or documents, are read at a time."""
+"""How many documents are read at a time."""
 
 
 class Chain(NamedTuple):
@@ -33,7 +34,7 @@ class Chain(NamedTuple):
 
 
 def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], scheme: str | None) -> list[Chain]:
-    """Let a tagger read labelled sentences; if it reads context, all sentences of a document among each other.
+    """Let a tagger read labelled sentences, those of a document among each other, as its pipeline reads them.
 
     Args:
         pipeline: of the tagger.
@@ -43,15 +44,10 @@ def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], sche
     Raises:
         DataError: if the gold tags have a scheme and the labels have none, or the other way round.
     """
-    config = pipeline.model.config
-    converted = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
-    if config.context_size:
-        documents = [list(group) for _, group in groupby(converted, key=lambda one: (one.source, one.document))]
-    else:
-        documents = [[one] for one in converted]
-    read = []
-    for start in range(0, len(documents), BLOCK):
-        read += _read_block(pipeline, documents[start : start + BLOCK])
+    config, read = pipeline.model.config, []
+    documents = documents_of(convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences)
+    while block := list(islice(documents, BLOCK)):
+        read += _read_block(pipeline, block)
     best = [[config.labels[tag] for tag in emissions.argmax(1).tolist()] for _, _, emissions in read]
     in_iob1 = config.scheme is None and config.span_scheme == "IOB2" and opens_inside(best)
     ids = {label: index for index, label in enumerate(config.labels)}
