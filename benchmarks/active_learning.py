@@ -8,7 +8,8 @@ of three further rounds a tagger that was trained on what is labelled so far ran
 After each round a tagger is trained anew on all of it, and scored on test. Three seeds draw pool and first round.
 
 A run is some minutes' work on one thread. Its figures stand in benchmarks/active_learning.json, round by round; a
-queue that was stopped goes on where it was. Taggers read in bfloat16, to spare time.
+queue that was stopped goes on where it was. Taggers read in bfloat16, to spare time. At the end a table is printed,
+and the curves are drawn in docs/images/active_learning.svg.
 """
 
 import argparse
@@ -16,13 +17,14 @@ import json
 import os
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import torch
+from matplotlib import pyplot
 
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.fitting.places import places_of
@@ -106,6 +108,36 @@ def summary(runs: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
     return table
 
 
+def table(means: dict[str, list[float]]) -> Iterator[str]:
+    """Write the means as a table of the docs."""
+    yield (
+        "| choice | "
+        + " | ".join(f"{ROUND * number} sentences" for number in range(1, ROUNDS + 1))
+        + " | rounds 2 to 4 |"
+    )
+    yield "|---|" + "--:|" * (ROUNDS + 1)
+    for strategy, values in means.items():
+        yield f"| {strategy} | " + " | ".join(f"{100 * value:.1f}" for value in values) + " |"
+
+
+def draw(runs: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw the mean of the seeds, round by round, in colours that can be seen on light and on dark."""
+    figure, axes = pyplot.subplots(figsize=(6.2, 3.4))
+    grey = "#7a828e"
+    for (strategy, values), colour in zip(
+        summary(runs).items(), (grey, "#2f81f7", "#d29922", "#3fb950"), strict=False
+    ):
+        sizes = [ROUND * number for number in range(1, ROUNDS + 1)]
+        axes.plot(sizes, [100 * value for value in values[:-1]], marker="o", color=colour, label=strategy)
+    axes.set(xlabel="labelled sentences", ylabel="F1 on test", xticks=sizes)
+    axes.tick_params(colors=grey)
+    axes.xaxis.label.set_color(grey)
+    axes.yaxis.label.set_color(grey)
+    axes.spines[:].set_color(grey)
+    axes.legend(frameon=False, labelcolor=grey)
+    figure.savefig(path, transparent=True, bbox_inches="tight", metadata={"Date": None})
+
+
 def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
@@ -123,6 +155,9 @@ def main(argv: Sequence[str]) -> None:
             results |= {"pool": POOL, "round": ROUND, "options": OPTIONS, "mean_f1": summary(results["runs"])}
             RESULTS.with_suffix(".new").write_text(json.dumps(results, indent=1) + "\n")
             os.replace(RESULTS.with_suffix(".new"), RESULTS)
+    runs = json.loads(RESULTS.read_text())["runs"]
+    print(*table(summary(runs)), sep="\n")
+    draw(runs, RESULTS.parent.parent / "docs/images/active_learning.svg")
 
 
 if __name__ == "__main__":
