@@ -251,6 +251,7 @@ def tagger_folder(encoder_folder, tokenizer, tmp_path_factory):
     tokenizer.save_pretrained(folder)
     settings = {"lstm_hidden_size": 7, "num_train_epochs": 2.0, "learning_rate": 0.003, "world_size": 2}
     settings |= {"gradient_accumulation_steps": 3, "max_steps": -1, "max_seq_length": None, "repair_tags": False}
+    settings |= {"push_to_hub": True, "hub_model_id": "somebody/elses"}  # no setting that a run leaves there
     facts = {"base_model": "encoder", "hub": {"base_model": None}, "settings": settings}
     (folder / "metrics.json").write_text(json.dumps(facts))
     return folder
@@ -392,7 +393,7 @@ def test_the_settings_of_a_run_are_known(tagger_folder, encoder_folder, tmp_path
     assert (training.num_train_epochs, training.learning_rate, training.gradient_accumulation_steps) == (2, 0.003, 6)
     assert {"num_train_epochs", "lstm_hidden_size", "learning_rate"} <= options.keys()
     assert (training.save_strategy, training.report_to) == ("no", [])
-    assert {"max_steps", "max_seq_length", "world_size"}.isdisjoint(options)
+    assert {"max_steps", "max_seq_length", "world_size", "push_to_hub", "hub_model_id"}.isdisjoint(options)
     assert list(tmp_path.iterdir()) == []
 
 

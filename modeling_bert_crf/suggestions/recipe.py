@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers.utils import cached_file
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 
-from ..opening.tagger import OpeningError
+from ..opening.tagger import OpeningError, telling
 from ..training.arguments import Arguments, given_options, parse_arguments
+from ..training.facts import SETTINGS
 
 __all__ = ["Recipe", "recipe_of"]
 
@@ -36,7 +38,7 @@ class Recipe(NamedTuple):
         """Return the arguments of a run that trains in a folder and leaves nothing there, and those that are given."""
         fixed = {"model_name_or_path": self.encoder, "output_dir": folder, "do_train": True}
         fixed |= {"save_strategy": "no", "logging_strategy": "no", "report_to": "none"}
-        words = [word for name, value in {**self.options, **fixed}.items() for word in (f"--{name}", str(value))]
+        words = [f"--{name}={value}" for name, value in {**self.options, **fixed}.items()]
         return parse_arguments(words), given_options(words)
 
 
@@ -64,21 +66,25 @@ def recipe_of(name: str, revision: str | None = None, encoder: str | None = None
 
 def _facts(name: str, revision: str | None) -> dict[str, Any]:
     """Read what a run has left beside its tagger; nothing if there is no such file."""
-    path = cached_file(name, _FACTS, revision=revision, _raise_exceptions_for_missing_entries=False)
-    if path is None:
-        return {}
-    try:
-        facts = json.loads(Path(path).read_text(encoding="utf-8"))
+    with telling(f"{name}: its {_FACTS} cannot be read"):
+        file = Path(name) / _FACTS
+        if not Path(name).is_dir():
+            try:
+                file = Path(hf_hub_download(name, _FACTS, revision=revision))
+            except EntryNotFoundError:  # also where the Hub is out of reach, and its copy here has none
+                return {}
+        facts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if not isinstance(facts, dict):
             raise ValueError("it must hold a dictionary")
-    except (OSError, ValueError) as error:
-        raise OpeningError(f"{name}: its {_FACTS} cannot be read: {error}") from error
-    return facts
+        return facts
 
 
 def _options(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Write the settings of a run as the options of one in a single process."""
-    options = {name: value for name, value in settings.items() if value is not None}
+    """Write the settings of a run as the options of one in a single process.
+
+    The file may come from a stranger, so that other options in it do not count.
+    """
+    options = {name: settings[name] for name in SETTINGS if settings.get(name) is not None}
     if options.get("max_steps", 0) <= 0:
         options.pop("max_steps", None)
     processes = options.pop("world_size", 1)

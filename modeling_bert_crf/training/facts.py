@@ -25,7 +25,7 @@ from .dataset import StreamingTaggingDataset, TaggingDataset
 from .split_datasets import Datasets
 from .trainer import CRFTrainer
 
-__all__ = ["command_line", "fingerprint", "learning_curve", "run_facts"]
+__all__ = ["SETTINGS", "command_line", "fingerprint", "learning_curve", "run_facts"]
 
 _RECIPE = (
     "num_train_epochs",
@@ -43,6 +43,8 @@ _RECIPE = (
     "seed",
 )
 _DATA = ("max_seq_length", "repair_tags")
+SETTINGS = (*SHAPE, *_RECIPE, *_DATA)
+"""What `settings` says in `metrics.json`: options of the run by their names, and how many processes it had."""
 _PACKAGES = ("transformers", "torch", "tokenizers", "accelerate", "datasets", "numpy", "seqeval")
 
 
