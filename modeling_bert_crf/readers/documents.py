@@ -70,7 +70,7 @@ class Document:
             return None
         found = []
         for region in regions:
-            borders = (region.get("start"), region.get("end")) if isinstance(region, dict) else region
+            borders: Any = (region.get("start"), region.get("end")) if isinstance(region, dict) else region
             is_pair = isinstance(borders, list | tuple) and len(borders) == 2 and {*map(type, borders)} == {int}
             if not is_pair or not 0 <= borders[0] <= borders[1] <= len(self.text):
                 raise DataError(

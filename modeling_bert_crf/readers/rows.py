@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from ..words import unicode_fault
 from .partial import MARKS, UNKNOWN_TAG, PartialTag
@@ -109,7 +109,7 @@ def _tag_of(value: Any, names: Sequence[str] | None, where: str) -> str:
         if names is None:
             raise DataError(f"{where}: integer tags need their names: give them, in order, with --label_list")
         return _name_of(value, names, where)
-    return value
+    return cast(str, value)
 
 
 def with_names(sentence: Sentence, names: Sequence[str] | None) -> Sentence:

@@ -67,8 +67,8 @@ def read_judged(folder: Path, metrics: Mapping[str, Any]) -> list[Judged] | None
         judged = []
         for gold, found in sides:
             gold = respell(gold, find_partial(set(gold.tags), metrics["labels"]))
-            spans = (_spans(tags, scheme) for tags in known_part(gold.tags, found.tags, scheme))
-            judged.append(Judged(gold.words, *spans, place=f"{PREDICTIONS}:{gold.lines[0]}"))
+            there, own = (_spans(tags, scheme) for tags in known_part(gold.tags, found.tags, scheme))
+            judged.append(Judged(gold.words, there, own, place=f"{PREDICTIONS}:{gold.lines[0]}"))
         return _with_probabilities(judged, folder / ENTITIES) if (folder / ENTITIES).is_file() and scheme else judged
     except DataError as error:
         raise ReportError(str(error)) from None

@@ -247,9 +247,10 @@ def make_compute_metrics(
         if (gold[~scored] != UNKNOWN).any():
             raise ValueError("every labelled word must have a prediction: labels and word_mask disagree")
         rows = [(gold[row][scored[row]].tolist(), paths[row][scored[row]]) for row in range(len(gold))]
+        known: list[str] = [*labels, UNKNOWN_TAG]  # the last one by -1
         return flat_scores(
             score_tags(
-                [[labels[tag] if tag >= 0 else UNKNOWN_TAG for tag in tags] for tags, _ in rows],
+                [[known[max(tag, -1)] for tag in tags] for tags, _ in rows],
                 [names[path].tolist() for _, path in rows],
                 scheme,
             )

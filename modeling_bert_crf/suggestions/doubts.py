@@ -131,7 +131,7 @@ def _judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
     empty = _without_entities(model.crf, grid, mask, places, outside)
     return [
         Judgement(sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability), _best(chain, best))
-        for chain, best, *row in zip(chains, found[0], gold, others, empty, strict=True)
+        for chain, best, row in zip(chains, found[0], zip(gold, others, empty, strict=True), strict=True)
     ]
 
 

@@ -56,7 +56,7 @@ def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], sche
         tags = sentence.tags if units is None else units.spread(sentence.tags, config.span_scheme)
         written = convert(tags, "IOB2", "IOB1") if in_iob1 else tags
         known = torch.tensor([ids.get(tag, UNKNOWN) for tag in written], dtype=torch.int64)
-        word_of = list(range(len(tags))) if units is None else list(units.word_of)
+        word_of: list[int | None] = list(range(len(tags))) if units is None else list(units.word_of)
         chains.append(Chain(sentence, word_of, list(tags), emissions, known))
     return chains
 

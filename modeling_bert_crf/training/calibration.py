@@ -94,7 +94,7 @@ def _verdicts(
         scheme: by which both are read.
     """
     known = {}
-    for row, (path, tags) in enumerate(zip(paths.tolist(), gold, strict=True)):
-        spans = tags_to_spans([labels[tag] for tag in path if tag >= 0], scheme)
+    for row, (path, tags) in enumerate(zip(paths, gold, strict=True)):
+        spans = tags_to_spans([labels[tag] for tag in path[path >= 0].tolist()], scheme)
         known |= {(row, *span): right for span, right in zip(spans, verdicts(spans, tags, scheme), strict=True)}
     return known

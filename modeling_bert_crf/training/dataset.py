@@ -120,9 +120,9 @@ class RowMaker:
                     row["tag_sets"][place] = self._set_of(tags[word])
         return row
 
-    def _set_of(self, tag: PartialTag) -> torch.Tensor:
+    def _set_of(self, tag: str) -> torch.Tensor:
         """Return which labels a word may have, bool (K,)."""
-        if tag not in self._sets:
+        if tag not in self._sets and isinstance(tag, PartialTag):
             self._sets[tag] = torch.tensor([tag.allows(label) for label in self.labels])
         return self._sets[tag]
 
