@@ -1138,7 +1138,7 @@ MUTANTS = [
     *of("scores/overlaps.py", ('"end": end - 1', '"end": end', "test_judged.py -k 'part or nervaluate'")),
     *of(
         "training/reading.py",
-        ("tags.masked_fill(mask & (tags == UNKNOWN), outside)", "tags", "test_judged.py -k training_finds"),
+        ("ids.get(tag, outside) for tag", "ids.get(tag, -100) for tag", "test_judged.py -k training_finds"),
         (
             "for paths in (gold, model.best_paths(emissions, mask))",
             "for paths in (gold,)",
