@@ -95,6 +95,7 @@ def _verdicts(
     """
     known = {}
     for row, (path, tags) in enumerate(zip(paths, gold, strict=True)):
-        spans = tags_to_spans([labels[tag] for tag in path[path >= 0].tolist()], scheme)
+        own: list[int] = path[path >= 0].tolist()
+        spans = tags_to_spans([labels[tag] for tag in own], scheme)
         known |= {(row, *span): right for span, right in zip(spans, verdicts(spans, tags, scheme), strict=True)}
     return known
