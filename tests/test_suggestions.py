@@ -289,7 +289,8 @@ def test_texts_come_most_uncertain_first_with_near_copies_behind(suggest, tagger
         # The second and the third share four of five words; the less certain one of them comes last.
         assert found[-1]["text"] in expected[1:3]
         assert scores[:3] == sorted(scores[:3], reverse=True)
-    assert found[0]["entities"] == tagger(found[0]["text"])
+    entities = tagger(found[0]["text"])  # alone, so that scores may differ in the last digit
+    assert found[0]["entities"] == [{**one, "score": pytest.approx(one["score"], abs=1e-6)} for one in entities]
     assert found[0].keys() == {"file", "line", "uncertainty", "text", "entities"}
     assert rows(suggest(file, "--by", "margin", "--most", 2)) == found[:2]
 
