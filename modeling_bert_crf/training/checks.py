@@ -14,13 +14,13 @@ from transformers.integrations.integration_utils import get_available_reporting_
 from transformers.training_args import ParallelMode
 from transformers.utils import logging
 
+from ..opening.records import configuration_record, differences
 from ..readers.formats import FORMATS
 from ..schemes import SCHEMES, detect_scheme
 from .arguments import FILES, LIMITS, STEPS, DataArguments, ModelArguments
 from .checkpoints import checkpoints_of, find_fault, last_whole, read_object, record_in
 from .errors import UserError
 from .output_folder import OutputFolder, is_finished, is_trained
-from .run_record import configuration_record, differences
 from .training_arguments import CRFTrainingArguments
 
 __all__ = ["check_arguments", "check_same_run", "find_checkpoint", "host_checks"]

@@ -6,21 +6,20 @@ checkpoint, and beside a trained model until that is evaluated. Of the data it h
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import fields
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import AutoConfig, PreTrainedModel
 
+from ..opening.records import configuration_record, digested, tokenizer_record, weights_record
 from .arguments import SHAPE, STEPS, Arguments, ModelArguments
 from .dataset import StreamingTaggingDataset, TaggingDataset
 from .split_datasets import Datasets
 
-__all__ = ["MAY_CHANGE", "STREAMED", "configuration_record", "differences", "run_record"]
+__all__ = ["MAY_CHANGE", "STREAMED", "run_record"]
 
 MAY_CHANGE = (
     # What the record holds in another form: files and models are compared by their content, not by their names, and
@@ -48,11 +47,6 @@ MAY_CHANGE = (
 """Options, by their names or by patterns of names, that may have other values when a run goes on. All other options
 decide the result of a run, and must keep the values that it was begun with."""
 
-# What a configuration may say otherwise without being that of another model. The labels are compared by themselves,
-# and the ids of special tokens are set by the Trainer, as the tokenizer has them.
-_PASSING = ("_name_or_path", "*_version", "architectures", "dtype", "use_cache", "auto_map", "custom_pipelines")
-_PASSING += ("id2label", "label2id", "*_token_id")
-
 STREAMED = 1000
 """How many sentences of streamed data are compared; reading all of them would take as long as training."""
 
@@ -79,7 +73,7 @@ def run_record(arguments: Arguments, model: PreTrainedModel, tokenizer: Any, dat
     record["the number of processes"] = training.world_size * max(1, training.n_gpu)
     record |= configuration_record(model.config.to_dict())
     record["the model to start from"] = _weights(model_arguments, model)
-    record["the tokenizer"] = _tokenizer(tokenizer)
+    record["the tokenizer"] = tokenizer_record(tokenizer)
     record |= {f"the {name} data": _data(one) for name, one in datasets.items() if not _may_change(STEPS[name])}
     return json.loads(json.dumps(record, default=lambda value: getattr(value, "value", None) or str(value)))
 
@@ -90,45 +84,6 @@ def _option(name: str, value: Any) -> dict[str, Any]:
     return {f"--{name}": value} if settings is None else {f"--{name} {one}": settings[one] for one in settings}
 
 
-def configuration_record(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a record that a model's configuration decides.
-
-    Args:
-        config: as `config.json` has it.
-    """
-    record = {"the labels": list(config["id2label"].values())} if isinstance(config.get("id2label"), dict) else {}
-    for name, value in config.items():
-        if not any(fnmatchcase(name, pattern) for pattern in _PASSING):
-            record[f"{name} in the configuration"] = value
-    return record
-
-
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Compare two records. What only one of them has, such as an option of another version, is passed over.
-
-    Returns:
-        What differs, each with both values; empty if nothing does.
-    """
-    shared = [name for name in then if name in now and _compared(then[name]) != _compared(now[name])]
-    return [f"{name} ({_shown(then[name])} there, {_shown(now[name])} here)" for name in shared]
-
-
-def _digested(what: str, digest: Any) -> dict[str, str]:
-    """Return a digest, by which two runs are compared, together with words for a message."""
-    return {"digest": digest.hexdigest(), "of": what}
-
-
-def _compared(value: Any) -> Any:
-    return value.get("digest", value) if isinstance(value, dict) else value
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, dict) and value.keys() == {"digest", "of"}:
-        return f"{value['of']}, digest {value['digest']}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
-
-
 def _weights(arguments: ModelArguments, model: PreTrainedModel) -> dict[str, str]:
     """Digest the weights that training starts from: all, or of a new tagger the encoder's.
 
@@ -136,21 +91,7 @@ def _weights(arguments: ModelArguments, model: PreTrainedModel) -> dict[str, str
     """
     config = AutoConfig.from_pretrained(arguments.starts_from, revision=arguments.revision, **arguments.hub)
     part = model if config.model_type == model.config.model_type else model.base_model
-    digest = hashlib.blake2b(digest_size=8)
-    for name, values in part.state_dict().items():
-        digest.update(name.encode())
-        digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return _digested(Path(arguments.starts_from).name, digest)
-
-
-def _tokenizer(tokenizer: Any) -> dict[str, str]:
-    """Digest how a tokenizer cuts words, but not the padding and truncation that its last call has left in it."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    content = {} if backend is None else json.loads(backend.to_str())
-    rules = {name: value for name, value in content.items() if name not in ("truncation", "padding")}
-    kind = type(tokenizer).__name__
-    whole = json.dumps([kind, sorted(tokenizer.get_vocab().items()), rules])
-    return _digested(kind, hashlib.blake2b(whole.encode(), digest_size=8))
+    return weights_record(Path(arguments.starts_from).name, part)
 
 
 def _data(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, str]:
@@ -161,7 +102,7 @@ def _data(dataset: TaggingDataset | StreamingTaggingDataset) -> dict[str, str]:
     for one in sentences:
         source = sources.setdefault(one.source, len(sources))  # which sentences stand in one file does count
         digest.update(json.dumps([one.words, one.tags, source, one.document]).encode())
-    return _digested(f"{'the first ' if streamed else ''}{len(sentences)} sentences", digest)
+    return digested(f"{'the first ' if streamed else ''}{len(sentences)} sentences", digest)
 
 
 def _may_change(option: str) -> bool:
