@@ -11,6 +11,7 @@ tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and 
 labelled.py     labelled data of `wrap`, `threshold`, `export`, `suggest` and the next ones
 judged.py       such data with what a tagger finds in them, for `evaluate.py`, `errors.py` and `compare.py`
 suggest.py      the verb `suggest`, which ranks what `tag` or `labelled.py` reads
+job.py          what `tag` does with a corpus, and the options of that
 convert.py      the verb `convert`, which writes as `tag` does
 wrap.py, threshold.py, upgrade.py, export.py, report.py, demo.py      the other verbs
 """

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,10 @@ class Item:
 
 
 def read_items(
-    texts: Sequence[str], files: Sequence[tuple[str, str]], text_column: str | None = None
+    texts: Sequence[str],
+    files: Sequence[tuple[str, str]],
+    column: str | None = None,
+    skip: Callable[[DataError], None] | None = None,
 ) -> Iterator[Item]:
     """Read texts, then files, one item at a time as items are asked for.
 
@@ -63,8 +66,9 @@ def read_items(
         texts: each an item.
         files: paths, or `"-"` for standard input, each with its format: `"txt"`, `"jsonl"`, `"conll"`, one of
             `formats.FORMATS`, or `""` for what its content shows.
-        text_column: the name of the column in JSON lines, or its number, from 0, in a column file. If it is None,
+        column: the name of the column in JSON lines, or its number, from 0, in a column file. If it is None,
             JSON lines are searched for `text`, then for words, and of a column file the first column is taken.
+        skip: is told of each row of JSON that cannot be tagged, which is left out; None raises the error.
 
     Raises:
         CommandError, DataError: if a file cannot be read, or a line does not hold what it should.
@@ -72,9 +76,9 @@ def read_items(
     for number, text in enumerate(texts, start=1):
         yield Item(_checked(text, f"text {number}"))
     for number, (path, form) in enumerate(files):
-        form, name = _format(path, form, text_column), _name(path)
+        form, name = _format(path, form, column), _name(path)
         if form not in _LINES:
-            yield from _read_annotated(Path(path), form, number, text_column)
+            yield from _read_annotated(Path(path), form, number, column)
             continue
         with opened(path) as file:
             lines = number_lines(file, name)
@@ -82,9 +86,9 @@ def read_items(
                 yield from _read_texts(lines, name, number)
             elif form == "jsonl":
                 rows = read_objects(lines, name) if path == STDIN else _objects(Path(path), name)
-                yield from _read_rows(rows, name, number, text_column)
+                yield from _read_rows(rows, name, number, column, skip)
             else:
-                yield from _read_sentences(lines, name, number, text_column)
+                yield from _read_sentences(lines, name, number, column)
 
 
 _LINES = ("txt", "jsonl", "conll", "conllu")
@@ -92,11 +96,11 @@ _WITH_TEXT = ("doccano", "spans", "prodigy")
 """Formats whose records have their text as JSON lines have it, so that all that they say is written again."""
 
 
-def _format(path: str, form: str, text_column: str | None) -> str:
+def _format(path: str, form: str, column: str | None) -> str:
     """Name what a file is to be read as: what was asked for, or else what its content shows."""
     if form or path == STDIN:
         return form or "txt"
-    found = find_format(Path(path), None, Ask(text_column))
+    found = find_format(Path(path), None, Ask(column))
     return "jsonl" if found in _WITH_TEXT else found
 
 
@@ -154,22 +158,41 @@ def _objects(path: Path, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, value
 
 
-def _read_rows(rows: Iterable[tuple[int, dict[str, Any]]], name: str, file: int, column: str | None) -> Iterator[Item]:
+def _read_rows(
+    rows: Iterable[tuple[int, dict[str, Any]]],
+    name: str,
+    file: int,
+    column: str | None,
+    skip: Callable[[DataError], None] | None,
+) -> Iterator[Item]:
     for line, row in rows:
         place = f"{name}:{line}"
-        candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
-        found = next((candidate for candidate in candidates if candidate in row), None)
-        if found is None:
-            raise DataError(
-                f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(row) or 'none'}; "
-                "name it with --text_column"
-            )
-        content = row[found]
-        is_words = isinstance(content, list) and all(isinstance(word, str) and word for word in content)
-        if not is_words and not isinstance(content, str):
-            raise DataError(f"{place}: {found!r} must be a text or a list of words, got {str(content)[:60]!r}")
-        _checked(content if isinstance(content, str) else " ".join(content), place)
-        yield Item(content, place, row, document=(file, 0))
+        try:
+            yield Item(_content(row, column, place), place, row, document=(file, 0))
+        except DataError as error:
+            if skip is None:
+                raise
+            skip(error)
+
+
+def _content(row: dict[str, Any], column: str | None, place: str) -> str | list[str]:
+    """Return the text of a row, or its words."""
+    candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
+    found = next((candidate for candidate in candidates if candidate in row), None)
+    if found is None:
+        raise DataError(
+            f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(row) or 'none'}; "
+            "name it with --column"
+        )
+    content = row[found]
+    is_words = isinstance(content, list) and all(isinstance(word, str) and word for word in content)
+    if not is_words and not isinstance(content, str):
+        shown = "null" if content is None else repr(str(content)[:60])
+        raise DataError(
+            f"{place}: {found!r} must be a text or a list of words, got {shown}; --on_error skip leaves it out"
+        )
+    _checked(content if isinstance(content, str) else " ".join(content), place)
+    return content
 
 
 def _read_sentences(lines: Iterable[tuple[int, str]], name: str, file: int, column: str | None) -> Iterator[Item]:

@@ -3,12 +3,15 @@
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
+from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, say, verb
+from .job import JobOptions, Longest, OnBadRow, OnError, Processes, Ray, ShardRows, StartOver, WithRay
 
 if TYPE_CHECKING:  # since importing these takes seconds
     import torch
@@ -55,6 +58,7 @@ class OutputFormat(StrEnum):
     GLINER = "gliner"
     PUBTATOR = "pubtator"
     REDACTED = "redacted"
+    PARQUET = "parquet"
 
 
 class Decoding(StrEnum):
@@ -65,19 +69,25 @@ class Decoding(StrEnum):
 
 
 Texts = Annotated[list[str] | None, typer.Argument(metavar="TEXT", help="Texts, in quotes. `-` is standard input.")]
-Files = Annotated[
+Inputs = Annotated[
     list[str] | None,
-    typer.Option("--file", "-f", metavar="PATH", help="A file; as often as you like. `-` is standard input."),
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="PATH",
+        help="A file, or files by a pattern such as 'docs/*.parquet'; as often as you like. `-` is standard input. "
+        "For a job also a folder, the name of a data set, or s3://... and the like.",
+    ),
 ]
 Input = Annotated[
     InputFormat | None, typer.Option("--input_format", help="What files hold, if not what their ending says.")
 ]
-TextColumn = Annotated[
+Column = Annotated[
     str | None,
     typer.Option(
-        "--text_column",
+        "--column",
         metavar="COLUMN",
-        help="The JSON column of the text or its words, `text`, `tokens` or `words` if not given; "
+        help="The column of the text or its words, `text`, `tokens` or `words` if not given; "
         "the number of a CoNLL file's column of words, from 0.",
     ),
 ]
@@ -86,12 +96,17 @@ Format = Annotated[
     typer.Option(
         "--format",
         help="What is written. If not given, what the ending of --output says; else `terminal` on a terminal, "
-        "`jsonl` elsewhere.",
+        "`jsonl` elsewhere. Of a job `parquet` or `jsonl`; if not given, `parquet` if all inputs have typed columns.",
     ),
 ]
 Output = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="PATH", help="A file instead of standard output; whole or not at all."),
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="A file instead of standard output; whole or not at all. With a slash at its end the folder of a job.",
+    ),
 ]
 Consistent = Annotated[
     bool,
@@ -127,12 +142,13 @@ HELP = """\
 Find the entities of texts, with their probabilities.
 
 [bold]bert-crf tag runs/mine "Ada wrote to Babbage."[/bold]
-[bold]bert-crf tag runs/mine --file notes.txt --file more.jsonl --output notes.html[/bold]
+[bold]bert-crf tag runs/mine --input notes.txt --input more.jsonl --output notes.html[/bold]
 [bold]zcat news.txt.gz | bert-crf tag runs/mine > entities.jsonl[/bold]
+[bold]bert-crf tag runs/mine --input 'docs/*.parquet' --column body --output tagged/[/bold]
 
 The model runs on this package's own code: Python files beside the weights are not executed.
 
-[bold]In:[/bold] without TEXT and --file, standard input.
+[bold]In:[/bold] without TEXT and --input, standard input.
 
 [cyan].txt[/cyan], and standard input: a text a line.
 [cyan].jsonl .json[/cyan]: an object a line, or an array of objects, with a text or a list of words;
@@ -159,6 +175,16 @@ a line break, its sentence is written in JSON strings, and a comment says so.
 [cyan]redacted[/cyan]: the texts, with \\[TYPE] in the place of each entity, and nothing else.
 In these, sentences of columns with `-DOCSTART-` before them are one text.
 
+[bold]A job:[/bold] if --output ends in a slash, is a folder, or is elsewhere (s3://...), a corpus is tagged
+in shards. Each file `part-...` of the folder is whole or absent, and the same command goes on with a
+job that was ended in any way; on one that is finished it does nothing. Each row is tagged by itself.
+
+In: parquet, JSON lines, texts, CSV (these three also as .gz and .zst), and data sets by their name
+or the folder that `save_to_disk` wrote. All columns are kept. [cyan]entities[/cyan] is a column more: a list of
+`entity_group`, `score`, `word`, `start`, `end`.
+A bad row is named in `_job/errors.jsonl`, and has no `entities` in its shard; what is
+no row at all, such as a line that is not JSON, stands there only.
+
 [bold]Exit codes:[/bold]
 
 [cyan]0[/cyan] done.
@@ -172,9 +198,9 @@ or the program that reads the output has ended.
 def tag(
     model: Model,
     texts: Texts = None,
-    files: Files = None,
+    files: Inputs = None,
     input_format: Input = None,
-    text_column: TextColumn = None,
+    column: Column = None,
     output_format: Format = None,
     output: Output = None,
     consistent: Consistent = False,
@@ -183,20 +209,32 @@ def tag(
     operating_point: Point = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    on_error: OnError = None,
+    longest: Longest = None,
+    shard_rows: ShardRows = None,
+    processes: Processes = None,
+    ray: Ray = None,
+    start_over: StartOver = False,
     revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
     """Find the entities of texts, as `HELP` says."""
+    job = JobOptions(longest, shard_rows, processes, ray, start_over)
+    options = {"threshold": threshold, "decoding": decoding.value, "operating_point": operating_point}
+    options |= {"batch_size": batch_size}
+    if job.is_meant(output, output_format, texts or [], files or [], input_format):
+        order = (files or [], output or "", output_format, column, options, on_error is OnBadRow.FAIL)
+        job.run((model, revision, device), *order, partial(_opened, model, revision, device, operating_point), verbose)
+        return
     texts, files = _sources(texts or [], files or [])
     inputs = [(path, _input_format(path, input_format)) for path in files]
-    form = _output_format(output, output_format)
+    path = None if output is None else Path(output)
+    form = _output_format(path, output_format)
     if consistent and form != OutputFormat.REDACTED:
         raise typer.BadParameter(f"--consistent is for --format redacted, got {form}")
-    options: dict[str, Any] = {"threshold": threshold, "decoding": decoding.value}
-    if batch_size is not None:
-        options["batch_size"] = batch_size
+    skip = _leave_out if on_error is OnBadRow.SKIP else None
 
-    from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
+    from modeling_bert_crf.opening.tagger import OpeningError
     from modeling_bert_crf.readers.sentences import DataError
 
     from .inputs import check_readable, read_items
@@ -204,34 +242,54 @@ def tag(
 
     with in_one_sentence("tag", DataError, OpeningError, verbose=verbose):
         check_readable(files)
-        check_output(form, output)
-        tagger = open_tagger(model, revision, None if device is None else _device(device))
-        if operating_point is not None:
-            options["operating_point"] = _known_point(tagger, model, operating_point)
-        results = find_entities(tagger, read_items(texts, inputs, text_column), **options)
-        _write(results, tagger, form, output, consistent)
+        check_output(form, path)
+        tagger = _opened(model, revision, device, operating_point)
+        results = find_entities(tagger, read_items(texts, inputs, column, skip), **options)
+        _write(results, tagger, form, path, consistent)
 
 
-def _known_point(tagger: "BiLSTMCRFPipeline", model: str, name: str) -> str:
-    """Return the name of an operating point, if the model has it."""
+def _leave_out(error: Exception) -> None:
+    say(f"bert-crf tag: left out: {error}", err=True)
+
+
+def _opened(model: str, revision: str | None, device: str | None, point: str | None) -> "BiLSTMCRFPipeline":
+    """Open a tagger, and check whether it has an operating point of this name."""
+    from modeling_bert_crf.opening.tagger import open_tagger
+
+    tagger = open_tagger(model, revision, None if device is None else _device(device))
+    if point is not None:
+        _check_point(tagger, model, point)
+    return tagger
+
+
+def _check_point(tagger: "BiLSTMCRFPipeline", model: str, name: str) -> None:
     try:
         tagger.model.config.point(name)
     except ValueError as error:
         raise CommandError(f"{model}: {error}") from None
-    return name
 
 
 def _sources(texts: list[str], files: list[str]) -> tuple[list[str], list[str]]:
     """Part what was given into texts and files. Standard input is a file; it is read where nothing else is given."""
+    files = [file for pattern in files for file in _matching(pattern)]
     files = [*(text for text in texts if text == "-"), *files] or ([] if texts else ["-"])
     texts = [text for text in texts if text != "-"]
     if files.count("-") > 1:
         raise typer.BadParameter("standard input can be read once only")
     if not texts and files == ["-"] and sys.stdin.isatty():
-        raise typer.BadParameter("give a TEXT, a --file, or something on standard input")
+        raise typer.BadParameter("give a TEXT, an --input, or something on standard input")
     if (file := next(filter(_is_file, texts), None)) is not None:
-        raise typer.BadParameter(f"{file} is a file: write --file {file}")
+        raise typer.BadParameter(f"{file} is a file: write --input {file}")
     return texts, files
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return the files that a pattern means; a name that is no pattern, as it is."""
+    if not has_magic(pattern) or Path(pattern).exists():
+        return [pattern]
+    if found := sorted(glob(pattern, recursive=True)):
+        return found
+    raise typer.BadParameter(f"{pattern}: must match at least one file, got none")
 
 
 def _is_file(text: str) -> bool:
@@ -317,4 +375,4 @@ def _watched(results: Iterator[Any]) -> Iterator[Any]:
         yield from progress.track(results, total=None)
 
 
-COMMAND = verb(tag, HELP)
+COMMAND = verb(tag, HELP, WithRay)

@@ -73,7 +73,7 @@ Find an operating point of a tagger that keeps a promise, and store it in the ta
 
 [bold]bert-crf threshold runs/mine --data dev.conll --precision 0.95 --check test.conll[/bold]
 [bold]bert-crf threshold runs/mine --data dev.conll --recall 0.98 --in characters --name redact[/bold]
-[bold]bert-crf tag runs/mine --operating_point redact --file letters.txt[/bold]
+[bold]bert-crf tag runs/mine --operating_point redact --input letters.txt[/bold]
 
 Two things are tried, alone and together: the least probability of an entity, and biases on opening an entity, on going
 on in one, on closing it and on staying outside. A quarter of DEV proposes settings, the rest tests them. Taken is the

@@ -89,7 +89,7 @@ def test_files_are_read_by_their_ending_and_keep_what_they_say(run, tagger, tmp_
     )
     (tmp_path / "c.tsv").write_text("Ada\nLovelace\n\n#rain\n")
 
-    rows = rows_of(run("--file", "a.txt", "-f", "b.jsonl", "-f", "c.tsv"))
+    rows = rows_of(run("--input", "a.txt", "-i", "b.jsonl", "-i", "c.tsv"))
 
     one, two = rounded(tagger(TEXTS))
     (split,) = rounded(tagger([TEXTS[1].split()], is_split_into_words=True))
@@ -120,14 +120,14 @@ def test_texts_are_read_from_what_annotation_tools_write(run, tagger, tmp_path):
     (tmp_path / "new.json").write_text(json.dumps([{"id": 5, "data": {"text": TEXTS[0]}}]))
 
     for file in files:
-        rows = rows_of(run("--file", file))
+        rows = rows_of(run("--input", file))
         assert [row["text"].rstrip("\n") for row in rows] == TEXTS
         assert [row["entities"] for row in rows] == found
-    (row,) = rows_of(run("--file", "new.json"))
+    (row,) = rows_of(run("--input", "new.json"))
     assert row == {"id": "5", "text": TEXTS[0], "entities": found[0]}
     (tmp_path / "words.json").write_text(json.dumps([{"tokenized_text": TEXTS[1].split(), "ner": []}]))
     (split,) = rounded(tagger([TEXTS[1].split()], is_split_into_words=True))
-    assert rows_of(run("-f", "words.json"))[0]["entities"] == split
+    assert rows_of(run("-i", "words.json"))[0]["entities"] == split
 
 
 def test_what_can_be_read_can_be_named():
@@ -137,10 +137,10 @@ def test_what_can_be_read_can_be_named():
 def test_standard_input_and_the_column_that_is_asked_for(run):
     assert [row["line"] for row in rows_of(run(stdin="Ada\n\nParis\n"))] == [1, 3]
     assert len(rows_of(run("rain", "-", stdin="Ada\n"))) == 2
-    asked = ("--input_format", "jsonl", "--text_column", "body")
-    (row,) = rows_of(run(*asked, "--file", "-", stdin='{"body": "Ada", "text": 3}'))
+    asked = ("--input_format", "jsonl", "--column", "body")
+    (row,) = rows_of(run(*asked, "--input", "-", stdin='{"body": "Ada", "text": 3}'))
     assert (row["text"], row["body"]) == ("Ada", "Ada")
-    (row,) = rows_of(run("--input_format", "conll", "--text_column", "1", stdin="1\tAda\tX\n2\tParis\tX\n"))
+    (row,) = rows_of(run("--input_format", "conll", "--column", "1", stdin="1\tAda\tX\n2\tParis\tX\n"))
     assert row["tokens"] == ["Ada", "Paris"]
     assert run(stdin="") == ""
 
@@ -151,7 +151,7 @@ COLUMNS = "Ada NNP B-PER\nvisited VBD O\n\n-DOCSTART- -X- O\n\n# newdoc\nParis N
 def test_columns_keep_their_borders_and_their_gold_tags(run, tagger, tmp_path):
     (tmp_path / "a.conll").write_text(COLUMNS)
 
-    written = run("--file", "a.conll", "--format", "conll")
+    written = run("--input", "a.conll", "--format", "conll")
 
     sentences = [["Ada", "visited"], ["Paris", "in"], ["rain"]]
     by_word = tagger(sentences, is_split_into_words=True, aggregation_strategy="none", ignore_labels=[])
@@ -164,14 +164,14 @@ def test_words_that_columns_cannot_hold_are_written_so_that_they_are_read_back(r
     words = [["Ada", "a\tb", "\n", " ", "-DOCSTART-", "#"], ["Ada", "#x", "Paris"]]
     (tmp_path / "odd.jsonl").write_text("".join(json.dumps({"tokens": one}) + "\n" for one in words))
 
-    written = run("--file", "odd.jsonl", "--format", "conll")
+    written = run("--input", "odd.jsonl", "--format", "conll")
 
     (tmp_path / "out.conll").write_text(written)
     assert [one.words for one in read_conll(tmp_path / "out.conll")] == words
     assert written.count("# cells = JSON\n") == 1
-    again = rows_of(run("--file", "out.conll", "--format", "jsonl"))
+    again = rows_of(run("--input", "out.conll", "--format", "jsonl"))
     assert [row["tokens"] for row in again] == words
-    assert [row["entities"] for row in again] == [row["entities"] for row in rows_of(run("--file", "odd.jsonl"))]
+    assert [row["entities"] for row in again] == [row["entities"] for row in rows_of(run("--input", "odd.jsonl"))]
 
 
 def test_conllu_is_tagged_by_its_words(run, tmp_path):
@@ -183,9 +183,9 @@ def test_conllu_is_tagged_by_its_words(run, tmp_path):
         "",
     ]
     (tmp_path / "a.conllu").write_text("\n".join(rows))
-    (row,) = rows_of(run("--file", "a.conllu"))
+    (row,) = rows_of(run("--input", "a.conllu"))
     assert (row["tokens"], row["line"]) == (["Ada", "'s"], 3)
-    written = [line.split("\t")[:2] for line in run("--file", "a.conllu", "--format", "conll").splitlines() if line]
+    written = [line.split("\t")[:2] for line in run("--input", "a.conllu", "--format", "conll").splitlines() if line]
     assert written == [["Ada", "_"], ["'s", "SpaceAfter=No"]]
 
 
@@ -254,7 +254,7 @@ def test_sentences_of_a_column_file_are_read_among_their_neighbours(make_model, 
     for length in rng.choices(range(1, 6), k=60):
         lines += [*([] if len(lines) % 2 else ["-DOCSTART-", ""]), *rng.choices(WORDS, k=length), ""]
     (tmp_path / "in.conll").write_text("\n".join(lines))
-    argv = ["tag", tmp_path / "model", "--file", tmp_path / "in.conll", "-o", tmp_path / "out.conll"]
+    argv = ["tag", tmp_path / "model", "--input", tmp_path / "in.conll", "-o", tmp_path / "out.conll"]
     assert CliRunner().invoke(app, [*map(str, argv)]).exit_code == 0
 
     tags = {}
@@ -313,7 +313,7 @@ def test_a_users_mistake_is_said_in_one_sentence_and_leaves_nothing_half_written
     (tmp_path / "out.html").write_text("what was there")
     before = sorted(os.listdir(tmp_path))
 
-    argv = ["--file", *argv] if "--output" in argv else ["--output", "out.html", "--file", *argv]
+    argv = ["--input", *argv] if "--output" in argv else ["--output", "out.html", "--input", *argv]
     said = run(*argv, code=1)
 
     assert said.startswith(f"bert-crf tag: error: {sentence}")
@@ -359,9 +359,9 @@ def test_a_model_that_is_none_of_ours_is_said_in_one_sentence(folder, encoder_fo
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (["notes.md"], "notes.md is a file: write --file notes.md"),
-        (["--file", "notes.md"], "notes.md: must end in .txt, .jsonl, .json"),
-        (["--file", "-", "-"], "standard input can be read once only"),
+        (["notes.md"], "notes.md is a file: write --input notes.md"),
+        (["--input", "notes.md"], "notes.md: must end in .txt, .jsonl, .json"),
+        (["--input", "-", "-"], "standard input can be read once only"),
         (["Ada", "--format", "xml"], "'xml' is not one of 'terminal', 'jsonl', 'conll', 'html'"),
         (["Ada", "--threshold", "2"], "'--threshold': Input should be less than or equal to 1"),
     ],
@@ -479,7 +479,7 @@ def test_directions_of_a_text_end_with_it_and_label_and_score_stay_in_place():
 def test_a_message_shows_what_it_quotes_and_steers_no_terminal(run, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "keys.jsonl").write_text(json.dumps({f"{OSC52}\u202ekey\nbert-crf: done": 1}), encoding="utf-8")
-    said = run("--file", "keys.jsonl", code=1)
+    said = run("--input", "keys.jsonl", code=1)
     shown = "\u241b]52;c;cm0gLXJm\u2407\ufffdkey\u240abert-crf: done"
     assert f"keys.jsonl:1: must have a column named text or tokens or words, got {shown}; name it" in said
     assert said.count("\n") == 1
@@ -490,8 +490,8 @@ def test_a_message_shows_what_it_quotes_and_steers_no_terminal(run, folder, tmp_
     assert result.stderr.endswith(r", got 'bert\x1b]52;c;cm0gLXJm\x07'" + "\n")
 
     (tmp_path / "notes\x1b[2J").touch()
-    assert "notes\u241b[2J is a file: write --file notes\u241b[2J" in run("notes\x1b[2J", code=2)
-    for result in (CliRunner().invoke(app, [OSC52]), CliRunner().invoke(app, ["--file", f"--{OSC52}"])):
+    assert "notes\u241b[2J is a file: write --input notes\u241b[2J" in run("notes\x1b[2J", code=2)
+    for result in (CliRunner().invoke(app, [OSC52]), CliRunner().invoke(app, ["--input", f"--{OSC52}"])):
         assert result.exit_code == 2
         assert not {"\x1b", "\x07"} & {*result.output}
 
@@ -514,7 +514,7 @@ def test_data_on_a_terminal_steer_it_as_little(run, tmp_path, form):
     (tmp_path / "in.jsonl").write_text(text)
     master, slave = pty.openpty()
     try:
-        run("--file", "in.jsonl", "--format", form, "-o", os.ttyname(slave))
+        run("--input", "in.jsonl", "--format", form, "-o", os.ttyname(slave))
         seen = b""
         while not seen.endswith(b"</html>" if form == "html" else b"\n\r\n" if form == "conll" else b"}\r\n"):
             seen += os.read(master, 100_000)
@@ -526,7 +526,7 @@ def test_data_on_a_terminal_steer_it_as_little(run, tmp_path, form):
     assert "\ufffdParis" in seen
     assert not {"\x9b", "\x7f", "\u202e"} & {*seen}
 
-    run("--file", "in.jsonl", "--format", form, "-o", "out")
+    run("--input", "in.jsonl", "--format", form, "-o", "out")
     assert word in (tmp_path / "out").read_text(encoding="utf-8")
     assert "\u202eParis" in (tmp_path / "out").read_text(encoding="utf-8")
 
@@ -592,7 +592,7 @@ UNREADABLE = "/proc/self/mem"
 def test_an_input_that_fails_is_not_taken_for_the_output(run, folder, error_of, command, tmp_path):
     said = "/proc/self/mem: cannot be read: Input/output error"
     for output in ([], ["-o", "out.jsonl"]):
-        assert run("--file", UNREADABLE, "--input_format", "txt", *output, code=1) == f"bert-crf tag: error: {said}\n"
+        assert run("--input", UNREADABLE, "--input_format", "txt", *output, code=1) == f"bert-crf tag: error: {said}\n"
     (tmp_path / "in.txt").symlink_to(UNREADABLE)
     result = CliRunner().invoke(app, ["export", str(folder), "exported", "--sentences", "in.txt"])
     assert result.stderr == "bert-crf export: error: in.txt: cannot be read: Input/output error\n"
@@ -633,7 +633,7 @@ def test_a_full_disk_is_said_in_one_sentence(monkeypatch):
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(folder, tmp_path):
     (tmp_path / "many.txt").write_text("Ada visited Paris in the rain\n" * 250)
-    command = f"{sys.executable} -m bert_crf_command tag {folder} --file {tmp_path}/many.txt | head -n 1"
+    command = f"{sys.executable} -m bert_crf_command tag {folder} --input {tmp_path}/many.txt | head -n 1"
     done = subprocess.run(
         ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

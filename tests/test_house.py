@@ -19,6 +19,7 @@ ROOMS = {
     "opening": ["core", "hub"],
     "readers": ["core", "doors"],
     "writers": ["core", "doors", "readers"],
+    "corpus": ["core", "doors", "opening", "readers"],
     "scores": ["core", "readers"],
     "fitting": ["core", "readers", "scores"],
     "pages": ["doors"],
@@ -30,6 +31,7 @@ ROOMS = {
     "demo": ["core", "pages"],
     "command": [
         "core",
+        "corpus",
         "demo",
         "diagnosis",
         "doors",

@@ -9,8 +9,8 @@ import pytest
 from conftest import TRAIN
 from transformers import BertConfig, BertModel, BertTokenizer
 
-from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.opening.records import configuration_record, differences
+from modeling_bert_crf.training.arguments import given_options, parse_arguments
 from modeling_bert_crf.training.run_record import MAY_CHANGE, run_record
 from modeling_bert_crf.training.split_datasets import make_datasets
 from modeling_bert_crf.training.splits import read_splits

@@ -408,7 +408,7 @@ def test_what_is_found_is_written_in_each_format(run, model, tokenizer, tmp_path
     expected = [*zip(texts, [spans[0], joined, spans[3], spans[4]], strict=True)]
     assert sum(map(len, spans)) > 4
 
-    given = ["--text_column", 0, "--file", "in.conll"], ["--text_column", "body", "--file", "in.jsonl"]
+    given = ["--column", 0, "--input", "in.conll"], ["--column", "body", "--input", "in.jsonl"]
     for form, parse in PARSERS.items():
         if form != "jsonl":
             found = [one for options in given for one in parse(run(*options, "--format", form))]
@@ -455,7 +455,7 @@ def test_a_folder_is_written_whole_or_not_at_all(run, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"text": "Ada"}\n{"txt": 1}\n')
     before = sorted(os.listdir())
     for path in ("new", "empty"):
-        assert "in.jsonl:2: must have a column" in run("--file", "in.jsonl", "--format", "brat", "-o", path, code=1)
+        assert "in.jsonl:2: must have a column" in run("--input", "in.jsonl", "--format", "brat", "-o", path, code=1)
     assert sorted(os.listdir()) == before
     assert "gone/new: cannot be written: No such file" in run("Ada", "--format", "brat", "-o", "gone/new", code=1)
     run("Ada", "--format", "brat", "-o", "empty")

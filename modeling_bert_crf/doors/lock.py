@@ -23,7 +23,7 @@ class FolderInUseError(RuntimeError):
 
 
 @contextmanager
-def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
+def locked(folder: str | Path, is_first: bool = True, option: str = "--output_dir") -> Iterator[None]:
     """Keep other runs out of an output folder.
 
     The system opens the lock when the process ends, in whatever way it ends. A folder that had to be made for the lock
@@ -32,6 +32,7 @@ def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
     Args:
         folder: the output folder.
         is_first: whether this is the process of the run that locks. In its other processes nothing is done.
+        option: what the message calls the folder.
 
     Raises:
         FolderInUseError: if another run has the folder.
@@ -43,7 +44,7 @@ def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = _lock(folder / LOCK)
+        file = _lock(folder / LOCK, option)
     except OSError:  # nothing can be written there, which is said where something is to be written
         file = None
     try:
@@ -58,7 +59,7 @@ def locked(folder: str | Path, is_first: bool = True) -> Iterator[None]:
                 path.rmdir()
 
 
-def _lock(path: Path) -> int | None:
+def _lock(path: Path, option: str) -> int | None:
     """Open and lock a file; None where the file system cannot lock."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -74,7 +75,7 @@ def _lock(path: Path) -> int | None:
             owner = os.read(file, 20).decode(errors="replace") or "of an unknown number"
             os.close(file)
             raise FolderInUseError(
-                f"--output_dir {path.parent} is in use by another run, process {owner}: wait for its end, or choose "
+                f"{option} {path.parent} is in use by another run, process {owner}: wait for its end, or choose "
                 "another folder"
             ) from None
         except FileNotFoundError:  # the other run ended in between, and removed the file
