@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperCommand
 
 from .frame import CommandError, in_one_sentence, reason, say
 
 if TYPE_CHECKING:  # since importing it takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
 
-__all__ = ["JobOptions", "Longest", "OnBadRow", "OnError", "Processes", "Ray", "ShardRows", "StartOver", "WithRay"]
+__all__ = ["JobOptions", "Longest", "OnBadRow", "OnError", "Processes", "ShardRows", "StartOver"]
 
 
 class OnBadRow(StrEnum):
@@ -46,34 +45,11 @@ ShardRows = Annotated[
 ]
 Processes = Annotated[
     int | None,
-    typer.Option(
-        "--processes", min=1, help="Of a job: how many processes tag; 1 if not given, with Ray all there are."
-    ),
-]
-Ray = Annotated[
-    str | None,
-    typer.Option(
-        "--ray",
-        metavar="[ADDRESS]",
-        help="Of a job: let a Ray cluster tag, or without an address one on this machine. `auto` finds the cluster "
-        "that this machine belongs to.",
-    ),
+    typer.Option("--processes", min=1, help="Of a job: how many processes tag; 1 if not given."),
 ]
 StartOver = Annotated[
     bool, typer.Option("--start_over", help="Of a job: remove the shards that are there, also those of another job.")
 ]
-
-
-class WithRay(TyperCommand):
-    """A command whose option `--ray` may stand without a value."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line."""
-        if "--ray" in args:
-            after = args.index("--ray") + 1
-            if after == len(args) or args[after].startswith("-"):
-                args = [*args[:after], "local", *args[after:]]
-        return super().parse_args(ctx, args)
 
 
 class JobOptions(NamedTuple):
@@ -82,7 +58,6 @@ class JobOptions(NamedTuple):
     longest: int | None
     shard_rows: int | None
     processes: int | None
-    ray: str | None
     start_over: bool
 
     def is_meant(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, say, verb
-from .job import JobOptions, Longest, OnBadRow, OnError, Processes, Ray, ShardRows, StartOver, WithRay
+from .job import JobOptions, Longest, OnBadRow, OnError, Processes, ShardRows, StartOver
 
 if TYPE_CHECKING:  # since importing these takes seconds
     import torch
@@ -213,13 +213,12 @@ def tag(
     longest: Longest = None,
     shard_rows: ShardRows = None,
     processes: Processes = None,
-    ray: Ray = None,
     start_over: StartOver = False,
     revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
     """Find the entities of texts, as `HELP` says."""
-    job = JobOptions(longest, shard_rows, processes, ray, start_over)
+    job = JobOptions(longest, shard_rows, processes, start_over)
     options = {"threshold": threshold, "decoding": decoding.value, "operating_point": operating_point}
     options |= {"batch_size": batch_size}
     if job.is_meant(output, output_format, texts or [], files or [], input_format):
@@ -375,4 +374,4 @@ def _watched(results: Iterator[Any]) -> Iterator[Any]:
         yield from progress.track(results, total=None)
 
 
-COMMAND = verb(tag, HELP, WithRay)
+COMMAND = verb(tag, HELP)
