@@ -11,7 +11,7 @@ import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, say, verb
 from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
-from .tag import Format, Input, Output, OutputFormat, TextColumn, _input_format, _output_format, _write
+from .tag import Format, Input, Output, OutputFormat, Column, _input_format, _output_format, _write
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
@@ -39,7 +39,7 @@ Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILES...",
-        help="Texts, as `bert-crf tag --file` reads them; with --labelled labelled data, as `bert-crf train` reads "
+        help="Texts, as `bert-crf tag --input` reads them; with --labelled labelled data, as `bert-crf train` reads "
         "them. `-` is standard input.",
     ),
 ]
@@ -111,7 +111,7 @@ def suggest(
     output_format: Format = None,
     output: Output = None,
     input_format: Input = None,
-    text_column: TextColumn = None,
+    column: Column = None,
     data_format: DataFormat = None,
     on_misaligned: OnMisaligned = Misaligned.SPLIT,
     on_overlap: OnOverlap = Overlap.ERROR,
@@ -124,12 +124,13 @@ def suggest(
         raise typer.BadParameter("--folds is for --labelled sentences")
     if encoder is not None and folds is None:
         raise typer.BadParameter("--encoder is for --folds")
-    if labelled and (input_format is not None or text_column is not None):
+    if labelled and (input_format is not None or column is not None):
         raise typer.BadParameter("--labelled data are described by --data_format, not by --input_format")
-    form = _output_format(output, output_format)
+    path = None if output is None else Path(output)
+    form = _output_format(path, output_format)
     if labelled and form in (OutputFormat.HTML, OutputFormat.REDACTED):
         raise typer.BadParameter(f"--labelled sentences cannot be written as {form}")
-    inputs = [] if labelled else [(path, _input_format(path, input_format)) for path in files]
+    inputs = [] if labelled else [(file, _input_format(file, input_format)) for file in files]
 
     from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
@@ -140,11 +141,11 @@ def suggest(
 
     with in_one_sentence("suggest", DataError, OpeningError, TrainingError, UserError, verbose=verbose):
         check_readable(files)
-        check_output(form, output)
+        check_output(form, path)
         if not labelled:
             tagger = open_tagger(model, revision)
-            results = _ranked(tagger, list(read_items([], inputs, text_column)), by, most, form)
-            _write(iter(results), tagger, form, output, False)
+            results = _ranked(tagger, list(read_items([], inputs, column)), by, most, form)
+            _write(iter(results), tagger, form, path, False)
             return
         asked = Asked(data_format, on_misaligned, on_overlap, annotator)
         try:
@@ -152,7 +153,7 @@ def suggest(
         except Stopped as error:
             say(f"bert-crf suggest: {error}", err=True)
             raise typer.Exit(error.status) from None
-        _write_doubtful(doubtful[:most], scheme, form, output)
+        _write_doubtful(doubtful[:most], scheme, form, path)
 
 
 def _ranked(

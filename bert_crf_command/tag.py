@@ -338,6 +338,8 @@ def _input_format(path: str, asked: InputFormat | None) -> str:
 
 
 def _output_format(path: Path | None, asked: OutputFormat | None) -> str:
+    if asked is OutputFormat.PARQUET:
+        raise typer.BadParameter("--format parquet is for a job of bert-crf tag, whose output is a folder")
     if asked is not None:
         return asked.value
     if path is not None:
