@@ -13,5 +13,5 @@ judged.py       such data with what a tagger finds in them, for `evaluate.py`, `
 suggest.py      the verb `suggest`, which ranks what `tag` or `labelled.py` reads
 job.py          what `tag` does with a corpus, and the options of that
 convert.py      the verb `convert`, which writes as `tag` does
-wrap.py, threshold.py, upgrade.py, export.py, report.py, demo.py      the other verbs
+wrap.py, threshold.py, upgrade.py, export.py, serve.py, report.py, demo.py      the other verbs
 """

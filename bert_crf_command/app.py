@@ -18,7 +18,7 @@ from .frame import show_traceback, visible
 __all__ = ["VERBS", "Commands", "app", "main"]
 
 VERBS = ("train", "diagnose", "tag", "evaluate", "errors", "compare", "convert", "wrap", "threshold", "upgrade")
-VERBS += ("suggest", "export", "report", "demo")
+VERBS += ("suggest", "export", "serve", "report", "demo")
 """Each is a module of this package whose `COMMAND` was made by `frame.verb`. It imports `modeling_bert_crf` within its
 functions, so that `--help` is quick. A user's mistake ends in `typer.BadParameter`, or `in_one_sentence`."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf.readers.sentences import Sentence
     from modeling_bert_crf.scores.judged import Judged, Mistake
 
-__all__ = ["Gold", "OperatingPoint", "Tagged", "TrainData", "document_of", "of_run", "tag_gold"]
+__all__ = ["Gold", "OperatingPoint", "Tagged", "TrainData", "document_of", "of_run", "open_export", "tag_gold"]
 
 Gold = Annotated[
     Path | None,
@@ -73,7 +73,7 @@ def tag_gold(
     if (Path(model) / "tagger.json").is_file():
         if operating_point is not None:
             raise CommandError(f"{model}: an export has the operating point that was in force, and no other")
-        export = _open_export(model)
+        export = open_export(model)
         tokenizer, config = export.tokenizer, SimpleNamespace(**export.settings)
         config.span_scheme = export.scheme
         sentences, seen = _read(tokenizer, config, gold, train, asked)
@@ -92,13 +92,18 @@ def tag_gold(
     return Tagged(sentences, judged, config.span_scheme)
 
 
-def _open_export(folder: str) -> Any:
+def open_export(folder: str, **options: Any) -> Any:
+    """Open an export; `options` are those of `OnnxTagger`.
+
+    Raises:
+        CommandError: if it cannot be opened, or what it needs is not installed.
+    """
     try:
         from modeling_bert_crf.export.runtime import OnnxTagger
     except ImportError as error:
         raise CommandError(f"{folder}: {reason(error)}: pip install 'modeling-bert-crf[onnx]'") from None
     try:
-        return OnnxTagger(folder)
+        return OnnxTagger(folder, **options)
     except (OSError, ValueError, KeyError) as error:
         raise CommandError(f"{folder}: this export cannot be opened: {reason(error)}") from None
 

@@ -4,7 +4,7 @@ Somebody may have confirmed an entity, a dictionary may have found one, or a str
 Given that, the best path and all probabilities are those of the taggings that agree with it: an emission of minus
 infinity forbids every other tag, and all that is computed from emissions follows.
 
-Ships with every checkpoint.
+Ships with every checkpoint and every export: standard library only.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,10 +13,6 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from .crf import LinearChainCRF
 from .schemes import OUTSIDE, SCHEMES, continues, entity_types, split_tag
 from .splitters import without_blanks
 from .text_layout import Text
@@ -31,60 +27,55 @@ class Known(NamedTuple):
     said: str  # as it was given, for errors
 
 
-def restrict(
-    text: Text,
-    emissions: Sequence[Tensor],
-    known: Sequence[Any],
-    labels: Sequence[str],
-    scheme: str | None,
-    crf: LinearChainCRF,
-    place: str,
-) -> list[Tensor]:
-    """Forbid the tags that do not agree with what is known of a text.
+class Rules(NamedTuple):
+    """What the CRF of a model allows."""
+
+    starts: Sequence[bool]  # of each tag, whether it may be the first one
+    ends: Sequence[bool]
+    moves: Sequence[Sequence[bool]]  # [from][to]
+
+
+def allowed_tags(
+    text: Text, known: Sequence[Any], labels: Sequence[str], scheme: str | None, rules: Rules, place: str
+) -> list[list[list[bool]]]:
+    """Say for each word of a text which tags agree with what is known of it.
 
     Args:
         text: laid out.
-        emissions: float (n, K) of each of its chains.
         known: `(start, end, type)` of each entity or region, in characters of the text: one type, a list of types of
             which one is right, or `"O"` where no entity is.
         labels, scheme: of the model; the scheme by which its paths are read, `config.span_scheme`.
-        crf: with the rules of the model.
+        rules: those of the model's CRF.
         place: what an error calls the text.
 
     Returns:
-        The emissions, -inf where a tag does not agree.
+        For each chain (n, K); every other emission is to be -inf.
 
     Raises:
         ValueError: if something known is not as described, does not begin and end where words do, contradicts
             something else that is known, or leaves no tagging that obeys the scheme.
     """
     borders = text.borders()
-    allowed = torch.ones(borders[-1], len(labels), dtype=torch.bool)
+    allowed = [[True] * len(labels) for _ in range(borders[-1])]
     said_of: dict[int, str] = {}
     for given in known:
         one = _read(given, text, borders, entity_types(labels, scheme), place)
-        if len(one.kinds) > 1 and one.end - one.first > 1 and crf.allowed_transitions.all():
+        if len(one.kinds) > 1 and one.end - one.first > 1 and all(map(all, rules.moves)):
             raise ValueError(
                 f"{place}: one type must be named where no rule of a scheme keeps the words of an entity together, "
                 f"got {one.said}"
             )
         for word, tags in _tags(one, borders, labels, scheme):
-            allowed[word] &= torch.tensor(tags)
-            if not allowed[word].any():
+            allowed[word] = [both and fits for both, fits in zip(allowed[word], tags, strict=True)]
+            if not any(allowed[word]):
                 before = said_of.get(word, "the labels of the model")
                 raise ValueError(f"{place}: what is known must agree, got {one.said} and {before}")
             said_of[word] = one.said
-    restricted = []
-    for scores, (first, end) in zip(emissions, pairwise(borders), strict=True):
-        own = allowed[first:end]
-        if not own.all():
-            if not _has_path(own, crf):
-                raise ValueError(
-                    f"{place}: what is known must leave a tagging that obeys the scheme, got {known!r:.200}"
-                )
-            scores = scores.masked_fill(~own.to(scores.device), -torch.inf)
-        restricted.append(scores)
-    return restricted
+    chains = [allowed[first:end] for first, end in pairwise(borders)]
+    for chain in chains:
+        if not all(map(all, chain)) and not _has_path(chain, rules):
+            raise ValueError(f"{place}: what is known must leave a tagging that obeys the scheme, got {known!r:.200}")
+    return chains
 
 
 def _read(given: Any, text: Text, borders: Sequence[int], types: Sequence[str], place: str) -> Known:
@@ -146,13 +137,12 @@ def _fits(label: str, kinds: Sequence[str], scheme: str | None, first: bool, las
     return kind in kinds and (rule.opens if first else rule.extends) and (rule.closes if last else rule.continues)
 
 
-def _has_path(allowed: Tensor, crf: LinearChainCRF) -> bool:
-    """Say whether a path that obeys the rules goes through the allowed tags of each word, bool (n, K)."""
-    starts, ends, moves = (rule.cpu() for rule in (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions))
-    reached = allowed[0] & starts
+def _has_path(allowed: Sequence[Sequence[bool]], rules: Rules) -> bool:
+    """Say whether a path that obeys the rules goes through the allowed tags of each word, (n, K)."""
+    reached = [tag for tag, fits in enumerate(allowed[0]) if fits and rules.starts[tag]]
     for tags in allowed[1:]:
-        reached = (reached[:, None] & moves).any(0) & tags
-    return bool((reached & ends).any())
+        reached = [tag for tag, fits in enumerate(tags) if fits and any(rules.moves[one][tag] for one in reached)]
+    return any(rules.ends[tag] for tag in reached)
 
 
-__all__ = ["Known", "restrict"]
+__all__ = ["Known", "Rules", "allowed_tags"]

@@ -23,7 +23,7 @@ from .crf_engine import sweep  # noqa: F401
 from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import is_data_set, tag_data_set
 from .entities import most_probable_paths, read_entities, read_words
-from .known_spans import restrict
+from .known_spans import Rules, allowed_tags
 from .modeling_crf import BiLSTMCRFForTokenClassification, PushesToHub
 from .path_biases import MOVES  # noqa: F401
 from .processes import share
@@ -327,20 +327,16 @@ class BiLSTMCRFPipeline(PushesToHub, TokenClassificationPipeline):
         self, texts: Sequence[Text], emissions: Sequence[Tensor], known: Sequence[Any], numbers: Sequence[int]
     ) -> list[Tensor]:
         """Forbid the tags that do not agree with what is known of the texts of these numbers."""
-        config, scores = self.model.config, iter(emissions)
-        return [
-            one
-            for text, number in zip(texts, numbers, strict=True)
-            for one in restrict(
-                text,
-                list(islice(scores, len(text.chains))),
-                known[number - 1],
-                config.labels,
-                config.span_scheme,
-                self.model.crf,
-                f"text {number}",
-            )
-        ]
+        config, crf, scores = self.model.config, self.model.crf, iter(emissions)
+        rules = Rules(*(rule.tolist() for rule in (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions)))
+        restricted = []
+        for text, number in zip(texts, numbers, strict=True):
+            place = f"text {number}"
+            chains = allowed_tags(text, known[number - 1], config.labels, config.span_scheme, rules, place)
+            for allowed, own in zip(chains, islice(scores, len(chains)), strict=True):
+                forbidden = ~torch.tensor(allowed, dtype=torch.bool, device=own.device).view(own.shape)
+                restricted.append(own.masked_fill(forbidden, -torch.inf))
+        return restricted
 
     @torch.inference_mode()
     def postprocess(

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_each_word_gets_the_tag_and_probability_of_the_pipeline(tagger, pipe):
 
 def test_an_input_of_the_wrong_kind_is_refused(tagger):
     with pytest.raises(ValueError, match="inputs must be a list of texts, got the text 'Ada'"):
-        tagger("Ada")
+        next(tagger.stream("Ada"))
     with pytest.raises(ValueError, match=r"a text must be a string, got \['Ada'\]; pass is_split_into_words=True"):
         tagger([["Ada"]])
     with pytest.raises(ValueError, match=r"text 2, word 1 must be Unicode text, got half a character, '\\ud800'"):
@@ -128,6 +129,61 @@ def test_an_input_of_the_wrong_kind_is_refused(tagger):
         tagger(["Ada"], is_split_into_words=True)
     with pytest.raises(ValueError, match="aggregation_strategy must be 'simple' or 'none', got 'max'"):
         tagger(["Ada"], aggregation_strategy="max")
+    for options, message in (
+        ({"threshold": 1.5}, r"threshold must be from 0 to 1, got 1\.5"),
+        ({"decoding": "greedy"}, "decoding must be 'viterbi' or 'marginal', got 'greedy'"),
+        ({"num_paths": 0}, "num_paths must be at least 1, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tagger(["Ada"], **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"threshold": 0.5},
+        {"threshold": 0.7, "aggregation_strategy": "none"},
+        {"decoding": "marginal"},
+        {"num_paths": 3, "threshold": 0.3},
+        {"num_paths": 200, "aggregation_strategy": "none"},  # a text of two words has 25 paths at most
+    ],
+    ids=str,
+)
+def test_every_option_is_the_pipelines(tagger, pipe, options):
+    texts = [*TEXTS, "in Paris"]
+    assert_alike(tagger(texts, **options), pipe(texts, **({"ignore_labels": ["O"]} | options)))
+    assert_alike(tagger(texts[0], **options), pipe(texts[0], **options))
+
+
+def assert_alike(found, expected):
+    """Compare results of any depth; probabilities and entropies up to the rounding of an encoder."""
+    if isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_alike(one, other)
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_alike(found[key], expected[key])
+    else:
+        assert found == (pytest.approx(expected, abs=1e-4) if isinstance(expected, float) else expected)
+
+
+def test_what_is_known_restricts_an_export_as_it_does_the_pipeline(tagger, pipe):
+    texts, known = ["Ada Lovelace visited Paris", "", "rain"], [[(0, 12, "LOC"), (21, 26, ["PER", "LOC"])], [], []]
+    split = tagger.split(texts)
+    emissions = tagger.score([one for text in split for one in text.chains])
+    restricted = tagger.restrict(split, emissions, known, [1, 2, 3])
+    assert_alike(tagger.read(split, restricted), pipe(texts, known=known))
+    with pytest.raises(ValueError, match="text 7: what is known must agree"):
+        tagger.restrict(split[:1], emissions[:1], [[(0, 3, "O"), (0, 12, "LOC")]], [7])
+
+
+def test_several_threads_may_share_a_tagger(tagger):
+    alone = [tagger([text]) for text in TEXTS]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda text: tagger([text]), TEXTS * 6))
+    assert_alike(found, alone * 6)
 
 
 def test_eight_bits_give_a_sentence_one_result_in_every_batch(exported):
@@ -396,6 +452,27 @@ def test_ties_fall_as_in_the_models_crf(rules):
     assert (decoder.decode(emissions.numpy(), mask.numpy()) == crf.decode(emissions, mask)[0].numpy()).all()
 
 
+@pytest.mark.parametrize("rules", [None, constraints(LABELS, "IOB2")])
+@pytest.mark.parametrize("count", [1, 7, 40])
+def test_the_best_paths_are_those_of_the_models_crf_in_their_order(rules, count):
+    crf, decoder = make_crfs(5, integer=True, rules=rules)
+    emissions, mask = make_grid([1, 9, 4, 0, 2], 5, integer=True)
+    paths, scores = decoder.nbest(emissions.numpy(), mask.numpy(), count)
+    expected_paths, expected_scores = crf.nbest(emissions, mask, count)
+    assert (paths == expected_paths.numpy()).all()
+    assert (scores == expected_scores.numpy()).all()
+
+
+@pytest.mark.parametrize("rules", [None, constraints(LABELS, "IOB2")])
+def test_paths_by_marginals_and_entropies_are_those_of_the_models_crf(rules):
+    crf, decoder = make_crfs(5, rules=rules)
+    emissions, mask = make_grid([1, 9, 4, 0, 2, 30], 5)
+    paths = decoder.decode_by_marginals(emissions.numpy(), mask.numpy())
+    assert (paths == crf.decode_by_marginals(emissions, mask)[0].numpy()).all()
+    assert (paths != decoder.decode(emissions.numpy(), mask.numpy())).any()
+    assert np.allclose(decoder.entropy(emissions.numpy(), mask.numpy()), crf.entropy(emissions, mask), atol=1e-12)
+
+
 def test_a_word_under_rules_that_leave_no_path_gets_some_tag_and_probability_0():
     nothing = ([True] * 3, [True] * 3, [[False] * 3] * 3)
     _, decoder = make_crfs(3, rules=nothing)
@@ -404,6 +481,10 @@ def test_a_word_under_rules_that_leave_no_path_gets_some_tag_and_probability_0()
     assert (decoder.marginals(emissions, mask) == 0).all()
     paths = decoder.decode(emissions, mask)
     assert decoder.span_probabilities(emissions, mask, paths, [(0, 0, 2)], np.eye(3) == 0) == [0]
+    assert decoder.entropy(emissions, mask) == [0]
+    paths, scores = decoder.nbest(emissions, mask, 2)
+    assert np.isneginf(scores).all()
+    assert (paths == -100).all()
 
 
 @pytest.mark.parametrize("scale", [1, 1000])
@@ -415,6 +496,7 @@ def test_paths_marginals_and_spans_are_those_of_enumeration(scale):
     apart = np.array([[not continues(one, two, "IOB2") for two in labels] for one in labels])
     paths = decoder.decode(emissions.numpy(), mask.numpy())
     marginals = decoder.marginals(emissions.numpy(), mask.numpy())
+    entropies = decoder.entropy(emissions.numpy(), mask.numpy())
     spans = [(row, start, end) for row, n in enumerate([4, 1, 3]) for end in range(n + 1) for start in range(end)]
     found = dict(
         zip(spans, decoder.span_probabilities(emissions.numpy(), mask.numpy(), paths, spans, apart), strict=True)
@@ -433,6 +515,9 @@ def test_paths_marginals_and_spans_are_those_of_enumeration(scale):
         best = tuple(paths[row, :length].tolist())
         assert best == max(scores, key=scores.get)
         assert np.allclose(marginals[row, :length], true_marginals(scores, length, 5), atol=1e-12)
+        weights = [math.exp(score - log_z) for score in scores.values()]
+        expected = -sum(weight * math.log(weight) for weight in weights if weight)
+        assert entropies[row] == pytest.approx(expected, abs=1e-11 * scale)
         assert (marginals[row, length:] == 0).all()
         for start, end in [(start, end) for r, start, end in spans if r == row]:
             agreeing = [

@@ -29,6 +29,7 @@ ROOMS = {
     "suggestions": ["core", "fitting", "opening", "readers", "training"],
     "export": ["core", "doors", "scores"],
     "demo": ["core", "pages"],
+    "serving": ["core"],
     "command": [
         "core",
         "corpus",
@@ -43,6 +44,7 @@ ROOMS = {
         "readers",
         "reports",
         "scores",
+        "serving",
         "suggestions",
         "training",
         "writers",

@@ -10,7 +10,7 @@ import torch
 
 from modeling_bert_crf import BertBiLSTMCRFPipeline, LinearChainCRF
 from modeling_bert_crf.entities import read_entities
-from modeling_bert_crf.known_spans import restrict
+from modeling_bert_crf.known_spans import Rules, allowed_tags
 from modeling_bert_crf.readers.conversion import first_violation
 from modeling_bert_crf.schemes import constraints, tags_to_spans
 from modeling_bert_crf.text_layout import Text
@@ -78,6 +78,7 @@ def drawn(rng, count, scheme):
 @pytest.mark.parametrize("cases", [50, pytest.param(2_500, marks=pytest.mark.slow)])
 def test_paths_and_probabilities_are_those_of_the_taggings_that_agree(scheme, cases):
     labels, crf, rng = LABELS[scheme], crf_of(scheme), random.Random(3)
+    rules = Rules(*(rule.tolist() for rule in (crf.allowed_starts, crf.allowed_ends, crf.allowed_transitions)))
     model = SimpleNamespace(config=SimpleNamespace(labels=labels, span_scheme=scheme), crf=crf)
     tested = 0
     while tested < cases:
@@ -96,11 +97,12 @@ def test_paths_and_probabilities_are_those_of_the_taggings_that_agree(scheme, ca
         ]
         if not scores:
             with pytest.raises(ValueError, match=r"^text 7: what is known must (agree|leave a tagging)"):
-                restrict(text_of(count), [emissions], given, labels, scheme, crf, "text 7")
+                allowed_tags(text_of(count), given, labels, scheme, rules, "text 7")
             continue
         tested += 1
 
-        (restricted,) = restrict(text_of(count), [emissions], given, labels, scheme, crf, "text 7")
+        (allowed,) = allowed_tags(text_of(count), given, labels, scheme, rules, "text 7")
+        restricted = emissions.masked_fill(~torch.tensor(allowed), -torch.inf)
 
         mask = torch.ones(1, count, dtype=torch.bool)
         paths, best = crf.decode(restricted[None], mask)

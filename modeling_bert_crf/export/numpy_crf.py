@@ -69,10 +69,23 @@ class NumpyCRF:
         Returns:
             (B, T), -100 where the mask is False. Arbitrary where every path is forbidden.
         """
-        rows, positions, outside = emissions.shape
         moves = self.move_scores
         if biases is not None:
-            moves = moves + _moves(biases[0], np.zeros(outside), biases[1])
+            moves = moves + _moves(biases[0], np.zeros(emissions.shape[2]), biases[1])
+        return self._search(emissions, mask, moves)
+
+    def decode_by_marginals(self, emissions: NDArray, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Find the path of each row that has the most right tags to expect, among the allowed paths.
+
+        Returns:
+            (B, T), as `decode`.
+        """
+        moves = np.where(np.isneginf(self.move_scores), -np.inf, 0.0)
+        return self._search(self.marginals(emissions, mask), mask, moves)
+
+    def _search(self, emissions: NDArray, mask: NDArray[np.bool_], moves: Array) -> NDArray[np.int64]:
+        """Find the best path of each row by scores of moves, (K+1, K+1)."""
+        rows, positions, outside = emissions.shape
         half = max(1, (positions + 1) // 2)
         length = mask.sum(1)[:, None]
         # The position that the search reaches from the left, and from the right, in each step. The number `positions`
@@ -99,10 +112,58 @@ class NumpyCRF:
         np.put_along_axis(paths, np.hstack([*source]), np.hstack([*np.stack(path[::-1], 2)]), 1)
         return np.where(mask, np.minimum(paths[:, :-1], outside - 1), UNKNOWN)
 
-    def sweep(self, emissions: NDArray, mask: NDArray[np.bool_]) -> Sweep:
-        """Run the forward and the backward recursion."""
+    def nbest(self, emissions: NDArray, mask: NDArray[np.bool_], count: int) -> tuple[NDArray[np.int64], Array]:
+        """Find the best paths of each row, best first: Viterbi with a list of the best ones for each state.
+
+        Of equally good paths these are the ones that `LinearChainCRF.nbest` finds, in the same order.
+
+        Returns:
+            paths: (B, count, T), -100 where the mask is False, and all along a path that does not exist.
+            scores: (B, count), falling; -inf for a path that does not exist.
+        """
+        first, *rest = self._state_scores(emissions, mask)  # (B, K+1)
+        rows, width = first.shape
+        best, most = first[:, None], 1  # (B, n, K+1), with n no more than the paths up to here
+        pointers = []
+        for own in rest:
+            # The entry of the l-th best path to previous state k has number l (K+1) + k.
+            candidates = (best[..., None] + self.move_scores).reshape(rows, -1, width)
+            pointer = (-candidates).argsort(1, kind="stable")[:, :most]
+            best = np.take_along_axis(candidates, pointer, 1) + own[:, None]
+            most = min(count, most * (width - 1))
+            pointers.append(pointer.reshape(rows, -1))
+        missing = ((0, 0), (0, count - best.shape[1]))
+        scores = np.pad(best[..., -1], missing, constant_values=-np.inf)
+        entry = np.tile(width * np.arange(best.shape[1]) + width - 1, (rows, 1))
+        path = []
+        for pointer in reversed(pointers):
+            entry = np.take_along_axis(pointer, entry, 1)
+            path.append(entry % width)
+        paths = np.stack(path[-2::-1], 2)  # (B, n, T): the last one is the place before the first word
+        paths = np.pad(paths, (*missing, (0, 0)), constant_values=UNKNOWN)
+        return np.where(mask[:, None] & (scores > -np.inf)[..., None], paths, UNKNOWN), scores
+
+    def entropy(self, emissions: NDArray, mask: NDArray[np.bool_]) -> Array:
+        """Return the entropy of the distribution over paths, (B,), in nats; 0 where every path is forbidden."""
+        swept = self.sweep(emissions, mask)
+        total = np.zeros(len(mask))
+        for t in range(1, len(swept.scores)):
+            # log P(state | the state before), (B, K+1 from, K+1 to): sums of these do not lose digits to large scores.
+            onward = self.move_scores + (swept.scores[t] + swept.after[t])[:, None]
+            onward = onward - _finite(swept.after[t - 1])[:, :, None]
+            reached = swept.scores[t - 1] + swept.before[t - 1] + swept.after[t - 1] - _finite(swept.log_z)[:, None]
+            total -= (np.exp(reached[:, :, None] + onward) * _finite(onward)).sum((1, 2))
+        return np.maximum(total, 0.0)
+
+    def _state_scores(self, emissions: NDArray, mask: NDArray[np.bool_]) -> Array:
+        """Return the score of each state by itself in each place, (P, B, K+1)."""
         scores = self._with_outside(np.where(mask[..., None], emissions, -np.inf), 2).transpose(1, 0, 2)
         scores[1:-1, :, -1] = np.where(mask.T, -np.inf, 0.0)
+        return scores
+
+    def sweep(self, emissions: NDArray, mask: NDArray[np.bool_]) -> Sweep:
+        """Run the forward and the backward recursion."""
+        scores = self._state_scores(emissions, mask)
         before, after = np.full_like(scores, -np.inf), np.full_like(scores, -np.inf)
         before[0, :, -1] = after[-1, :, -1] = 0.0
         for t in range(1, len(scores)):

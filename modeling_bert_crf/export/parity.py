@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..crf import UNKNOWN
 from ..path_biases import bias_scores
 from ..pipeline_crf import BiLSTMCRFPipeline
 from ..scores.metrics import flat_scores, score_tags
@@ -122,11 +121,9 @@ def _score(model: Any, emissions: Tensor, path: Sequence[int]) -> float:
 def _exported(tagger: OnnxTagger, chains: Sequence[Sequence[Window]]) -> list[tuple[np.ndarray, list[int]]]:
     """Return the export's emissions (T, K) and path for each chain."""
 
-    def read(emissions: np.ndarray, mask: np.ndarray) -> list[tuple[np.ndarray, list[int]]]:
-        rows = zip(emissions, mask, tagger.decode(emissions, mask), strict=True)
-        return [(row[scored], path[path != UNKNOWN].tolist()) for row, scored, path in rows]
-
-    return tagger.read_chains(chains, read)
+    scored = tagger.score(chains)
+    masks = (np.ones((1, len(emissions)), dtype=bool) for emissions in scored)
+    return [(own, tagger.decode(own[None], mask)[0].tolist()) for own, mask in zip(scored, masks, strict=True)]
 
 
 def _agreement(

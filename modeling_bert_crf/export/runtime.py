@@ -7,7 +7,7 @@ folder:
 
     from runtime import OnnxTagger
     tagger = OnnxTagger(".")
-    tagger(["Ada Lovelace wrote to Babbage."])
+    tagger("Ada Lovelace wrote to Babbage.")
 """
 
 import json
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -23,22 +23,27 @@ import tokenizers
 from numpy.typing import NDArray
 
 from ..batching import chunks, run_by_length
+from ..known_spans import Rules, allowed_tags
 from ..path_biases import bias_scores
 from ..schemes import OUTSIDE, continues, span_scheme, tags_to_spans
-from ..text_layout import Found, Text, lay_out, split_inputs
+from ..text_layout import Found, Ranking, Text, lay_out, split_inputs
 from ..words import Window
-from .numpy_crf import NumpyCRF
+from .numpy_crf import UNKNOWN, NumpyCRF
 
 __all__ = ["BATCH_TOKENS", "OnnxTagger"]
 
 BATCH_TOKENS = 512
 """How many positions, padding included, the graphs read at once. On a CPU more are not faster."""
+CRF_WORDS = 4096
+"""How many words, padding included, the CRF reads at once: a step costs nearly the same for one chain as for many."""
 Emissions = NDArray[np.float32]
-_Reading = TypeVar("_Reading")
 
 
 class OnnxTagger:
     """Find the entities of texts, or of sentences already split into words, as the model's own pipeline does.
+
+    Several threads may call one tagger at a time: a call changes nothing in it. Each call then uses as many threads of
+    onnxruntime as `threads` says.
 
     Args:
         folder: what `bert-crf export` wrote.
@@ -75,60 +80,43 @@ class OnnxTagger:
         self._batch_tokens = 1 if int8 else BATCH_TOKENS
         self._apart = np.array([[not continues(one, two, self.scheme) for two in self.labels] for one in self.labels])
 
-    def __call__(
-        self,
-        inputs: Iterable[Any],
-        is_split_into_words: bool = False,
-        aggregation_strategy: str = "simple",
-    ) -> list[list[dict[str, Any]]]:
-        """Return what was found in each of the inputs, in their order.
+    def __call__(self, inputs: Any, is_split_into_words: bool = False, **options: Any) -> list[Any]:
+        """Return what was found in each of the inputs, in their order; or in the one text that was given.
 
         Args:
-            inputs: texts; with `is_split_into_words` lists of words, or documents, which are lists of such lists. The
-                offsets of given words count in the words joined by blanks.
+            inputs: a text, for its result alone; texts; with `is_split_into_words` lists of words, or documents, which
+                are lists of such lists. The offsets of given words count in the words joined by blanks.
             is_split_into_words: whether sentences come as lists of words.
-            aggregation_strategy: `"simple"` gives one dictionary for each entity, `entity_group, score, word, start,
-                end`. Its score is the exact probability that these words, no more and no fewer, are one entity of this
-                type. `"none"` gives one for each word in an entity, `entity, score, word, start, end, index`. Its
-                score is the probability of the word's tag.
+            options: those of `stream`.
 
         Raises:
-            ValueError: if an input is not what `is_split_into_words` says, or the strategy is neither of the two.
+            ValueError: if an input is not what `is_split_into_words` says, or an option is none.
         """
-        return list(self.stream(inputs, is_split_into_words, aggregation_strategy))
+        if isinstance(inputs, str) and not is_split_into_words:
+            return next(self.stream([inputs], **options))
+        return list(self.stream(inputs, is_split_into_words, **options))
 
     def stream(
-        self,
-        inputs: Iterable[Any],
-        is_split_into_words: bool = False,
-        aggregation_strategy: str = "simple",
+        self, inputs: Iterable[Any], is_split_into_words: bool = False, **options: Any
     ) -> Iterator[list[dict[str, Any]]]:
-        """Yield what `__call__` returns, one after the other, while the inputs are read."""
-        if aggregation_strategy not in ("simple", "none"):
-            raise ValueError(f"aggregation_strategy must be 'simple' or 'none', got {aggregation_strategy!r}")
+        """Yield what `__call__` returns, one after the other, while the inputs are read.
+
+        Args:
+            inputs, is_split_into_words: as there, but for a text alone.
+            options: those of `read`.
+        """
         if isinstance(inputs, str):
             raise ValueError(f"inputs must be a list of texts, got the text {inputs!r}")
-        by_word = aggregation_strategy == "none"
-        read = self._read_words if by_word else self._read_entities
-
-        def read_batch(emissions: Emissions, mask: NDArray[np.bool_]) -> list[list[Found]]:
-            rows: list[list[Found]] = [[] for _ in emissions]
-            for found in read(emissions, mask, self.decode(emissions, mask)):
-                if by_word or found.score >= self._thresholds.get(found.name, 0.0):
-                    rows[found.row].append(found)
-            return rows
-
+        self.read([], [], **options)  # refuses wrong ones before anything is read
         for chunk in chunks(inputs, is_split_into_words):
             texts = self.split(chunk, is_split_into_words)
-            readings = iter(self.read_chains([chain for text in texts for chain in text.chains], read_batch))
-            for text in texts:
-                yield text.entries(list(islice(readings, len(text.chains))), by_word)
+            yield from self.read(texts, self.score([chain for text in texts for chain in text.chains]), **options)
 
     def decode(self, emissions: Emissions, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Find the best path of each row, (B, T), with the biases of the operating point in force."""
         return self.crf.decode(emissions, mask, self._biases)
 
-    def split(self, inputs: Sequence[Any], is_split_into_words: bool) -> list[Text]:
+    def split(self, inputs: Sequence[Any], is_split_into_words: bool = False) -> list[Text]:
         """Split inputs into words and chains, and lay the chains out in windows."""
         settings = self.settings
         texts = split_inputs(
@@ -142,16 +130,11 @@ class OnnxTagger:
         limit, context_size = settings["max_length"], settings["context_size"]
         return lay_out(self.tokenizer, texts, limit, None, context_size, settings.get("reach"))
 
-    def read_chains(
-        self,
-        chains: Sequence[Sequence[Window]],
-        read: Callable[[Emissions, NDArray[np.bool_]], Sequence[_Reading]],
-    ) -> list[_Reading]:
-        """Score the tags of chains of words, in batches of like length, and return what `read` makes of each chain.
+    def score(self, chains: Sequence[Sequence[Window]]) -> list[Emissions]:
+        """Score the tags of chains, given as their windows, in batches of like length.
 
-        Args:
-            chains: the windows of each chain.
-            read: is given a batch's emissions (B, T, K) and the mask, bool (B, T); returns one result for each row.
+        Returns:
+            For each chain its emissions (n, K).
         """
         windows = [window for chain in chains for window in chain]
         lengths = [len(window.input_ids) for window in windows]
@@ -161,10 +144,109 @@ class OnnxTagger:
         words = [np.concatenate(list(islice(states, len(chain)))) for chain in chains]
         shapes = [[shape for window in chain for shape in _marked(window, window.word_shape_ids)] for chain in chains]
 
-        def read_batch(batch: list[int]) -> Sequence[_Reading]:
-            return read(*self._score([words[one] for one in batch], [shapes[one] for one in batch]))
+        def score_batch(batch: list[int]) -> list[Emissions]:
+            emissions, mask = self._score([words[one] for one in batch], [shapes[one] for one in batch])
+            return [row[scored] for row, scored in zip(emissions, mask, strict=True)]
 
-        return run_by_length(list(map(len, words)), read_batch, BATCH_TOKENS)
+        return run_by_length(list(map(len, words)), score_batch, BATCH_TOKENS)
+
+    def restrict(
+        self, texts: Sequence[Text], emissions: Sequence[Emissions], known: Sequence[Any], numbers: Sequence[int]
+    ) -> list[Emissions]:
+        """Forbid the tags that do not agree with what is known of each text, as the pipeline's `known` says it.
+
+        Args:
+            texts: as `split` returns them.
+            emissions: of their chains, as `score` returns them.
+            known: of each text, a list of `(start, end, type)`.
+            numbers: what an error calls each text.
+
+        Raises:
+            ValueError: if something known is wrong, or contradicts something else that is known.
+        """
+        moves, scores = (self.crf.move_scores > -np.inf).tolist(), iter(emissions)
+        rules = Rules(moves[-1][:-1], [row[-1] for row in moves[:-1]], [row[:-1] for row in moves[:-1]])
+        restricted = []
+        for text, given, number in zip(texts, known, numbers, strict=True):
+            chains = allowed_tags(text, given, self.labels, self.scheme, rules, f"text {number}")
+            for allowed, own in zip(chains, islice(scores, len(chains)), strict=True):
+                fits = np.array(allowed, dtype=bool).reshape(own.shape)
+                restricted.append(np.where(fits, own, np.float32(-np.inf)))
+        return restricted
+
+    def read(
+        self,
+        texts: Sequence[Text],
+        emissions: Sequence[Emissions],
+        aggregation_strategy: str = "simple",
+        threshold: float = 0.0,
+        decoding: str = "viterbi",
+        num_paths: int | None = None,
+    ) -> list[list[dict[str, Any]]]:
+        """Decode the chains of texts, and return what was found in each text.
+
+        Args:
+            texts: as `split` returns them.
+            emissions: of their chains, as `score` returns them.
+            aggregation_strategy: `"simple"` gives one dictionary for each entity, `entity_group, score, word, start,
+                end`. Its score is the exact probability that these words, no more and no fewer, are one entity of this
+                type. `"none"` gives one for each word in an entity, `entity, score, word, start, end, index`. Its
+                score is the probability of the word's tag.
+            threshold: leave out what is less probable.
+            decoding: `"viterbi"` finds the most probable tagging, `"marginal"` the one with the largest expected
+                number of right tags. Both obey the scheme.
+            num_paths: return the most probable taggings instead of the best one's entities: for each chain of a text a
+                dictionary `start, end, entropy, paths`, and in `paths` up to so many `probability, entities`.
+
+        Raises:
+            ValueError: if an option has no such value.
+        """
+        if aggregation_strategy not in ("simple", "none"):
+            raise ValueError(f"aggregation_strategy must be 'simple' or 'none', got {aggregation_strategy!r}")
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be from 0 to 1, got {threshold}")
+        if decoding not in ("viterbi", "marginal"):
+            raise ValueError(f"decoding must be 'viterbi' or 'marginal', got {decoding!r}")
+        if num_paths is not None and num_paths < 1:
+            raise ValueError(f"num_paths must be at least 1, got {num_paths}")
+        by_word = aggregation_strategy == "none"
+        decode = self.decode if decoding == "viterbi" else self.crf.decode_by_marginals
+
+        def read_batch(batch: list[int]) -> Sequence[Any]:
+            rows = [emissions[one] for one in batch]
+            lengths = np.array([len(row) for row in rows])
+            grid, mask = _pad(rows, least=1), np.arange(max(lengths.max(), 1)) < lengths[:, None]
+            if num_paths is not None:
+                return self._rank(grid, mask, num_paths, by_word, threshold)
+            return self._find(grid, mask, decode(grid, mask), by_word, threshold)
+
+        readings = iter(run_by_length(list(map(len, emissions)), read_batch, CRF_WORDS))
+        write: Callable[..., list[dict[str, Any]]] = Text.entries if num_paths is None else Text.rankings
+        return [write(text, list(islice(readings, len(text.chains))), by_word) for text in texts]
+
+    def _find(
+        self, emissions: Emissions, mask: NDArray[np.bool_], paths: NDArray[np.int64], by_word: bool, threshold: float
+    ) -> list[list[Found]]:
+        """Return what the path of each row says, as far as it is probable enough."""
+        rows: list[list[Found]] = [[] for _ in emissions]
+        mask = mask & (paths != UNKNOWN)  # there may be fewer paths than were asked for
+        for found in (self._read_words if by_word else self._read_entities)(emissions, mask, paths):
+            if found.score >= max(threshold, 0.0 if by_word else self._thresholds.get(found.name, 0.0)):
+                rows[found.row].append(found)
+        return rows
+
+    def _rank(
+        self, emissions: Emissions, mask: NDArray[np.bool_], count: int, by_word: bool, threshold: float
+    ) -> list[Ranking]:
+        """Return the most probable paths of each row, and what each of them says."""
+        paths, scores = self.crf.nbest(emissions, mask, count)
+        probabilities = np.exp(scores - self.crf.sweep(emissions, mask).log_z[:, None]).tolist()
+        entropies = self.crf.entropy(emissions, mask).tolist()
+        readings = [self._find(emissions, mask, paths[:, one], by_word, threshold) for one in range(count)]
+        return [
+            Ranking(entropy, [(p, found) for p, found in zip(row, reading, strict=True) if p > 0])
+            for entropy, row, reading in zip(entropies, probabilities, zip(*readings, strict=True), strict=True)
+        ]
 
     def _encode(self, windows: Sequence[Window]) -> list[Emissions]:
         """Read windows; return the encoder's output for each one's scored words, (words, H)."""
@@ -264,9 +346,12 @@ def _run(graph: onnxruntime.InferenceSession, feed: dict[str, NDArray]) -> Emiss
     return cast(Emissions, graph.run(None, feed)[0])
 
 
-def _pad(rows: Sequence[NDArray]) -> NDArray:
-    """Put rows (n, ...) of unequal lengths into one array (B, T, ...), with zeros past each row's end."""
-    grid = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
+def _pad(rows: Sequence[NDArray], least: int = 0) -> NDArray:
+    """Put rows (n, ...) of unequal lengths into one array (B, T, ...), with zeros past each row's end.
+
+    T is at least `least`.
+    """
+    grid = np.zeros((len(rows), max(least, *map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
     for line, row in zip(grid, rows, strict=True):
         line[: len(row)] = row
     return grid

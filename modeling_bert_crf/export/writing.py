@@ -42,6 +42,7 @@ OPSET, IR_VERSION = 20, 10
 MODULES = (
     *("export/runtime.py", "export/numpy_crf.py"),
     *("batching.py", "text_layout.py", "splitters.py", "words.py", "schemes.py", "path_biases.py"),
+    "known_spans.py",
 )
 """The code that travels with an export."""
 
