@@ -9,6 +9,8 @@ them.
     tokenizer.json      the tokenizer
     *.py                `runtime.py`, and the modules that it imports
     parity.json         how far all this agrees with the model, on real sentences
+    README.md           what the folder is, and how to use it
+    requirements.txt    what has to be installed
 
 There are two graphs, since a long text is read in several windows, whose words then become one chain.
 """
@@ -33,14 +35,15 @@ from transformers import PreTrainedModel
 from ..crf import LinearChainCRF
 from ..doors.files import whole
 from ..modeling_crf import BiLSTMCRFForTokenClassification
-from .parity import Parity, compare
+from .card import readme, requirements
+from .parity import Parity, compare, parity_lines
 from .quantization import quantize
 
 __all__ = ["MODULES", "OPSET", "export"]
 
 OPSET, IR_VERSION = 20, 10
 MODULES = (
-    *("export/runtime.py", "export/numpy_crf.py"),
+    *("export/runtime.py", "export/numpy_crf.py", "export/handler.py"),
     *("batching.py", "text_layout.py", "splitters.py", "words.py", "schemes.py", "path_biases.py"),
     "known_spans.py",
 )
@@ -85,6 +88,8 @@ def export(
             quantize(staging / "encoder.onnx", staging / "encoder.int8.onnx")
         parity = compare(model, tokenizer, staging, sentences, gold, int8)
         (staging / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", "utf-8")
+        (staging / "README.md").write_text(readme(model.config.labels, list(parity_lines(parity)), int8), "utf-8")
+        (staging / "requirements.txt").write_text(requirements(), "utf-8")
     return parity
 
 
