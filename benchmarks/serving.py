@@ -2,8 +2,9 @@
 
     python benchmarks/serving.py MODEL FILE [--seconds 60] [--clients 64] [--output serving.json]
 
-MODEL is a tagger on BERT, FILE holds a text a line, or CoNLL columns whose words are joined. Each client sends one text
-and, when it has the answer, the next. The server is a process with one thread for the model, the clients are another:
+MODEL is a tagger on BERT, FILE holds a text a line, or CoNLL columns whose words are joined. Each client sends a text
+and, when it has the answer, the next one. The server is a process with one thread for the model, the clients are
+another:
 
     shared      the service as it is
     alone       the service with a batch for each request

@@ -422,7 +422,7 @@ def started(*options):
 @pytest.mark.slow
 def test_a_process_answers_what_is_under_way_when_it_is_asked_to_stop(pipe, tmp_path):
     pipe.save_pretrained(tmp_path / "model")
-    texts = [" ".join([TEXT] * 40)] * 60
+    texts = [" ".join([TEXT] * 20)] * 20
 
     async def ask(process, address):
         async with httpx.AsyncClient(base_url=address, timeout=120) as client:
