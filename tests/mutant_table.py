@@ -37,6 +37,7 @@ SCHEMES, SPLIT, DATA, FIT = (
 )
 
 DIAGNOSIS, PARTIAL, SUGGEST = "test_diagnosis.py", "test_partial.py", "test_suggestions.py"
+SERVING, EXPORT = "test_serving.py", "test_export.py"
 
 MUTANTS = [
     *of(
@@ -1325,5 +1326,36 @@ MUTANTS = [
         "suggestions/recipe.py",
         ("1) * processes", "1)", f"{SUGGEST} -k settings_of_a_run"),
         ('"save_strategy": "no"', '"save_strategy": "epoch"', f"{SUGGEST} -k settings_of_a_run"),
+    ),
+    *of(
+        "serving/batches.py",
+        ("self._waiting[0].job.size <= room", "self._waiting[0].job.size < room", SERVING),
+        ("self._waiting.remove(waiting)", "pass", SERVING),
+        ("if not one.answer.done():", "if True:", SERVING),
+    ),
+    *of(
+        "serving/gate.py",
+        ("self.metrics.open >= self.limits.queue", "self.metrics.open > self.limits.queue", SERVING),
+        ("if size > limits.size:", "if False:", SERVING),
+        ("self.metrics.open -= 1", "pass", SERVING),
+    ),
+    *of(
+        "serving/metrics.py",
+        ("bisect_left(_BOUNDS, seconds)", "bisect_left(_BOUNDS, seconds + 1e-9)", SERVING),
+        ("list(accumulate(self._durations))", "self._durations", SERVING),
+    ),
+    *of(
+        "serving/taggers.py",
+        ("alike[job.options].append(index)", "alike[()].append(index)", SERVING),
+        ("range(1, len(job.texts) + 1)", "range(len(job.texts))", SERVING),
+    ),
+    *of(
+        "export/numpy_crf.py",
+        ("np.where(np.isneginf(self.move_scores), -np.inf, 0.0)", "np.zeros_like(self.move_scores)", EXPORT),
+    ),
+    *of(
+        "export/runtime.py",
+        ("mask = mask & (paths != UNKNOWN)", "mask = mask & True", EXPORT),
+        ("max(threshold, 0.0 if by_word", "max(0.0, 0.0 if by_word", EXPORT),
     ),
 ]
