@@ -11,7 +11,7 @@ import typer
 
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, say, verb
 from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
-from .tag import Format, Input, Output, OutputFormat, Column, _input_format, _output_format, _write
+from .tag import Column, Format, Input, Output, OutputFormat, _input_format, _output_format, _write
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline

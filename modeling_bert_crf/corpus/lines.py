@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from ..readers.sentences import DataError
 from .places import Place
@@ -100,7 +100,7 @@ def first_rows(place: Place, kind: str, count: int) -> list[dict[str, Any]]:
     """Return the first rows of a file, without those that cannot be read."""
     rows, size = [], 0
     with _opened(place) as file:
-        if file.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        if cast(io.BufferedReader, file).peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
             raise DataError(f"{place.name}: must be UTF-8, got UTF-16: convert it, as with iconv -f UTF-16 -t UTF-8")
         for number, row, length in _ROWS[kind](file, place.name, 0):
             if isinstance(row, dict):

@@ -120,8 +120,8 @@ class JsonShard:
         faults: list[Bad | None] = []
         for index, entities in enumerate(found):
             try:
-                row = rows.columns[index : index + 1]
-                row = row.to_pylist()[0] if isinstance(row, pa.RecordBatch) else row[0]
+                one: Any = rows.columns[index : index + 1]
+                row = one.to_pylist()[0] if isinstance(one, pa.RecordBatch) else one[0]
             except UnicodeDecodeError as error:
                 faults.append(Bad(f"must be UTF-8 in each column, got byte 0x{error.object[error.start]:02x}"))
                 continue
