@@ -5,7 +5,7 @@
 #
 FROM python:3.12-slim
 COPY exported/requirements.txt /source/
-RUN pip install --no-cache-dir -r /source/requirements.txt "fastapi>=0.130" "uvicorn>=0.40" "typer>=0.20"
+RUN pip install --no-cache-dir -r /source/requirements.txt "fastapi>=0.130" "pydantic>=2.9" "uvicorn>=0.40" "typer>=0.20"
 COPY pyproject.toml README.md LICENSE /source/
 COPY modeling_bert_crf /source/modeling_bert_crf
 COPY bert_crf_command /source/bert_crf_command
