@@ -90,7 +90,6 @@ def serve(
             listener = listen(host, port)
         except OSError as error:
             raise CommandError(f"--host {host} --port {port}: {reason(error)}") from error
-        steps = _open_export(model, int8, threads) if is_export else _open_tagger(model, revision, threads)
         limits = Limits(
             queue=max_queue,
             size=max_bytes,
@@ -99,8 +98,10 @@ def serve(
             batch_wait=batch_wait,
         )
         name = Path(model).resolve().name if Path(model).is_dir() else model
-        app = build_app(name, answers_to(steps), limits)
-        serve_app(app, listener, timeout, lambda address: say(f"{name} is served at {address}", err=True))
+        with listener:
+            steps = _open_export(model, int8, threads) if is_export else _open_tagger(model, revision, threads)
+            app = build_app(name, answers_to(steps), limits)
+            serve_app(app, listener, timeout, lambda address: say(f"{name} is served at {address}", err=True))
 
 
 def _spare_torch() -> None:
