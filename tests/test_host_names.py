@@ -34,7 +34,7 @@ TREES = {place_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in
 
 def own_names(node):
     """Yield the names that a piece of our code defines: functions, classes, parameters, variables, attributes."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         yield node.name
     elif isinstance(node, ast.arg):
         yield node.arg

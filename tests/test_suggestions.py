@@ -274,7 +274,7 @@ def rows(text):
 
 
 def test_texts_come_most_uncertain_first_with_near_copies_behind(suggest, tagger_folder, tmp_path):
-    texts = ["Ada visited Paris.", "the rain in Paris, yesterday", "The rain in Paris yesterday.", "in the rain"]
+    texts = ["Ada visited Paris.", "the rain in Paris, yesterday", "The rain in Paris yesterday.", "b c"]
     file = tmp_path / "texts.txt"
     file.write_text("\n".join(texts))
     tagger = open_tagger(str(tagger_folder))

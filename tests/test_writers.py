@@ -43,7 +43,7 @@ def written(name, *documents, **options):
 
 
 def test_the_command_offers_every_format():
-    assert {form.value for form in OutputFormat} == {*FORMATS, "terminal", "html"}
+    assert {form.value for form in OutputFormat} == {*FORMATS, "terminal", "html", "parquet"}
 
 
 def test_json_lines_have_entities_as_bert_crf_tag_writes_them():

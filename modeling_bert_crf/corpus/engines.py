@@ -5,6 +5,7 @@ An engine is given a job and its shards, and yields what came of each, in any or
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -71,7 +72,7 @@ def _begin(job: Job, threads: int) -> None:
 def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
         parent.join()
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _make(shard: Shard) -> Done:

@@ -32,7 +32,7 @@ class Steps(NamedTuple):
 
 def steps_of_pipeline(pipeline: Any) -> Steps:
     """Return the steps of a `BiLSTMCRFPipeline`."""
-    return Steps(pipeline.preprocess, pipeline._forward, pipeline._given, pipeline.postprocess)
+    return Steps(pipeline.preprocess, pipeline.forward, pipeline._given, pipeline.postprocess)
 
 
 def steps_of_export(tagger: Any) -> Steps:
