@@ -103,7 +103,9 @@ async def opened(port, texts, rate, seconds, memory):
     began = time.perf_counter()
 
     async def go():
-        client = idle.pop() if idle else await Client().connect(port)
+        client = idle.pop() if idle else None
+        if client is None or client.reader.at_eof():  # the server closes what has been idle for seconds
+            client = await Client().connect(port)
         statuses[await client.post(draw.choice(texts))] += 1
         idle.append(client)
 
