@@ -22,6 +22,7 @@ from bert_crf_command.suggest import _chains
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
 from modeling_bert_crf.readers.conversion import first_violation
+from modeling_bert_crf.readers.partial import UNKNOWN_TAG
 from modeling_bert_crf.readers.sentences import Sentence
 from modeling_bert_crf.schemes import tags_to_spans
 from modeling_bert_crf.suggestions import folds
@@ -114,6 +115,21 @@ def test_an_entity_of_a_type_that_the_tagger_does_not_know_is_impossible():
 
     assert (found[0].gold, found[0].probability) == ((1, 3, "NEW"), 0.0)
     assert {one.gold for one in found} >= {(0, 1, "X")}
+
+
+def test_where_nobody_knows_a_tag_nothing_is_doubted():
+    crf = crf_of("IOB2")
+    known, unknown = ["O", "B-X", "O"], [UNKNOWN_TAG, "B-X", "O"]
+    emissions = torch.zeros(3, 5).double()
+    emissions[0, 1] = emissions[2, 1] = 20  # the tagger is sure of three entities, each of one word
+    emissions[1, 1] = 20
+    found = []
+    for tags in (known, unknown):
+        sentence = Sentence(["a", "b", "c"], tags, "file", [1, 2, 3])
+        chain = Chain(sentence, [0, 1, 2], tags, emissions, torch.tensor([0 if tags is known else -100, 1, 0]))
+        found.append({(one.gold, one.other) for one in judge(model_of("IOB2", crf), [chain])[0].doubts})
+    assert (None, (0, 1, "X")) in found[0]
+    assert found[1] == found[0] - {(None, (0, 1, "X"))}
 
 
 def test_a_doubt_over_sub_tokens_is_told_in_words():

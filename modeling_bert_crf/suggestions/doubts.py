@@ -4,7 +4,7 @@ Labels say something wherever they name an entity, and wherever the tagger finds
 these places two probabilities are exact sums over all taggings: that what the labels say is right, and that the most
 probable other thing is. An entity has the place of its words; the other thing is an entity that has a word in common
 with it, one of those on the most probable taggings, or that none of the words is in an entity. Where the labels name
-nothing, they say that none of the words is in an entity.
+nothing, they say that none of the words is in an entity; where nobody knows a word's tag, they say nothing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,8 @@ from ..crf import UNKNOWN, LinearChainCRF
 from ..entities import read_entities
 from ..fitting.likelihood import chain_of, unfitted
 from ..pipeline_crf import pad
-from ..schemes import OUTSIDE, Span, tags_to_spans
+from ..readers.partial import are_known, known_spans
+from ..schemes import OUTSIDE, Span
 from ..text_layout import join_given_words
 from .reading import Chain
 
@@ -123,10 +124,10 @@ def _judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
     by_tagger = [{span: p for own in chain for span, p in own.items()} for chain in zip(*found, strict=True)]
     # An entity of a type that the tagger has no label for has probability 0.
     gold = [
-        {span: known.get(span, 0.0) for span in tags_to_spans(chain.gold, scheme)}
+        {span: known.get(span, 0.0) for span in known_spans(chain.gold, scheme)}
         for chain, known in zip(chains, by_labels, strict=True)
     ]
-    others = [_others(own, there) for own, there in zip(by_tagger, gold, strict=True)]
+    others = [_others(own, there) for own, there in zip(map(_judged, by_tagger, chains), gold, strict=True)]
     places = [[*there, *new] for there, (_, new) in zip(gold, others, strict=True)]
     empty = _without_entities(model.crf, grid, mask, places, outside)
     return [
@@ -141,6 +142,11 @@ def _probabilities(model: Any, grid: Tensor, mask: Tensor, paths: Tensor) -> lis
     for one in read_entities(model, grid, mask, paths.masked_fill(~mask, UNKNOWN)):
         found[one.row][one.start, one.end, one.name] = one.score
     return found
+
+
+def _judged(found: Mapping[Span, float], chain: Chain) -> dict[Span, float]:
+    """Leave out what holds a word of which nobody knows whether it is in an entity: there the labels say nothing."""
+    return {span: p for span, p in found.items() if are_known(chain.gold[span[0] : span[1]])}
 
 
 def _others(found: Mapping[Span, float], gold: Mapping[Span, float]) -> tuple[dict[Span, float], dict[Span, float]]:
