@@ -22,6 +22,8 @@ from .frame import CommandError, reason
 __all__ = ["STDIN", "Item", "check_readable", "opened", "read_items"]
 
 STDIN = "-"
+KNOWN = "known"
+"""The column of JSON lines that says what is known."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Item:
     columns: dict[str, Any] | None = None
     gold: Sequence[str] = ()
     document: tuple[int, int] = (0, 0)
+
+    @property
+    def known(self) -> list[Any]:
+        """What a JSON line says is known of the text, as the pipeline's `known` takes it."""
+        return (self.columns or {}).get(KNOWN) or []
 
     @property
     def is_split(self) -> bool:
@@ -168,6 +175,8 @@ def _read_rows(
     for line, row in rows:
         place = f"{name}:{line}"
         try:
+            if not isinstance(row.get(KNOWN) or [], list):
+                raise DataError(f"{place}: {KNOWN!r} must be a list of [start, end, type], got {row[KNOWN]!r:.60}")
             yield Item(_content(row, column, place), place, row, document=(file, 0))
         except DataError as error:
             if skip is None:

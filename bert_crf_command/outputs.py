@@ -17,6 +17,7 @@ from modeling_bert_crf.doors.terminal import Screen, Writable
 from modeling_bert_crf.readers.columns import write_rows
 from modeling_bert_crf.readers.conversion import spans_to_tags
 from modeling_bert_crf.readers.documents import Annotation, Document
+from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.readers.units import over_words
 from modeling_bert_crf.schemes import OUTSIDE, entity_types
 from modeling_bert_crf.splitters import split_sentences, split_text
@@ -56,14 +57,39 @@ def find_entities(tagger: BiLSTMCRFPipeline, items: Iterable[Item], **options: A
         if is_split and tagger.model.config.context_size:
             documents = (list(document) for _, document in groupby(group, key=lambda item: item.document))
             while block := list(islice(documents, BLOCK)):
+                _refuse_known(block)
                 sentences = [[item.content for item in document] for document in block]
                 found = tagger(sentences, is_split_into_words=True, **options)
                 for document, entities in zip(block, found, strict=True):
                     yield from _by_sentence(document, entities)
         else:
             while block := list(islice(group, BLOCK)):
-                found = tagger([item.content for item in block], is_split_into_words=is_split, **options)
-                yield from zip(block, found, strict=True)
+                yield from zip(block, _find(tagger, block, is_split, options), strict=True)
+
+
+def _find(tagger: BiLSTMCRFPipeline, block: Sequence[Item], is_split: bool, options: dict[str, Any]) -> list[Any]:
+    """Tag some items, given what is known of each.
+
+    Raises:
+        DataError: if what is known of one contradicts itself, the words, or the tags.
+    """
+    contents, known = [item.content for item in block], [item.known for item in block]
+    if not any(known):
+        return tagger(contents, is_split_into_words=is_split, **options)
+    try:
+        return tagger(contents, is_split_into_words=is_split, known=known, **options)
+    except ValueError:
+        for item in block:  # one by one, to say which it is
+            try:
+                tagger([item.content], is_split_into_words=is_split, known=[item.known], **options)
+            except ValueError as error:
+                raise DataError(f"{item.place}: {str(error).removeprefix('text 1: ')}") from None
+        raise
+
+
+def _refuse_known(documents: Iterable[Sequence[Item]]) -> None:
+    if one := next((item for document in documents for item in document if item.known), None):
+        raise DataError(f"{one.place}: 'known' is for texts, or for a model that reads no context, got words for one")
 
 
 def _by_sentence(document: Sequence[Item], entities: Sequence[dict[str, Any]]) -> Iterator[Result]:

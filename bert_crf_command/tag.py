@@ -153,6 +153,8 @@ The model runs on this package's own code: Python files beside the weights are n
 [cyan].txt[/cyan], and standard input: a text a line.
 [cyan].jsonl .json[/cyan]: an object a line, or an array of objects, with a text or a list of words;
 or what Label Studio, Argilla, spaCy, GLiNER and BioC write. Their annotations are not read.
+[cyan]known[/cyan] in an object says what is certain, a list of \\[start, end, type], of \\[start, end, \\[types]]
+of which one is right, and of \\[start, end, "O"] where no entity is: the rest is found given that.
 [cyan].ann .xml .spacy .pubtator .parquet[/cyan], and folders of brat's: their texts.
 [cyan].conll .tsv .conllu[/cyan]: a word a line, an empty line after a sentence,
 `-DOCSTART-` between documents. A last column of tags is not read, and

@@ -130,6 +130,31 @@ def test_texts_are_read_from_what_annotation_tools_write(run, tagger, tmp_path):
     assert rows_of(run("-i", "words.json"))[0]["entities"] == split
 
 
+def test_what_a_json_line_says_is_known_holds(run, tagger, tmp_path):
+    texts, known = ["Ada visited Paris.", "the rain"], [[0, 3, "LOC"], [12, 17, ["PER", "LOC"]]]
+    lines = [{"text": texts[0], "known": known}, {"text": texts[1]}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    rows = rows_of(run("--input", "a.jsonl"))
+    assert [row["known"] for row in rows[:1]] == [known]
+    assert [rounded(row["entities"]) for row in rows] == [rounded(found) for found in tagger(texts, known=[known, []])]
+    assert rounded(rows[0]["entities"]) != rounded(tagger(texts[0]))
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ("PER", "'known' must be a list of [start, end, type], got 'PER'"),
+        ([[0, 2, "PER"]], "a known entity must begin and end where words do, as (0, 3) does"),
+        ([[0, 3, "CITY"]], "something known must be (start, end, type), with a type or several of "),
+    ],
+)
+def test_what_cannot_be_known_is_refused_with_its_line(run, tmp_path, known, sentence):
+    lines = [{"text": "the rain"}, {"text": "Ada visited Paris.", "known": known}]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+    said = run("--input", "a.jsonl", code=1)
+    assert f"a.jsonl:2: {sentence}" in said
+
+
 def test_what_can_be_read_can_be_named():
     assert {one.value for one in InputFormat} - {"txt"} <= set(FORMATS)
 
