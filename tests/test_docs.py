@@ -1,6 +1,6 @@
 """What the docs show is what happens: each block of a page runs, in order, and prints what the page says it prints.
 
-A page's blocks run in one folder, where `bert-crf train demo` has run before; `train.conll`, `dev.conll` and
+A page's blocks run in a folder of its own, where `bert-crf train demo` has run before; `train.conll`, `dev.conll` and
 `test.conll` are the demo's files there:
 
     ```console      commands behind `$ `, each with what it prints below; `...` stands for any lines
@@ -146,8 +146,10 @@ def commands_of(body: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_what_a_page_shows_happens(page, demo, monkeypatch):
-    monkeypatch.chdir(demo)
+def test_what_a_page_shows_happens(page, demo, tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    shutil.copytree(demo, folder)  # what one page leaves is not there for the next
+    monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(str(ROOT))
     logging.disable_progress_bar()
     names: dict[str, object] = {"__name__": "__main__"}
@@ -158,10 +160,10 @@ def test_what_a_page_shows_happens(page, demo, monkeypatch):
             continue
         if block.kind == "console":
             for command, expected in commands_of(block.body):
-                printed = run(command, demo)
+                printed = run(command, folder)
                 assert matches(expected, printed), f"{place}: {command}\nprinted\n{printed}"
         elif block.kind == "bash":
-            run(block.body, demo)
+            run(block.body, folder)
         elif block.kind == "python":
             out = io.StringIO()
             with contextlib.redirect_stdout(out):
