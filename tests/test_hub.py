@@ -224,6 +224,7 @@ def stranger(remote, tmp_path_factory):
     stranger.start("said", "tester/by-program@dev", "tester/by-pipeline@dev", "tester/by-trainer@v1")
     yield stranger
     stranger.process.kill()
+    stranger.process.communicate()  # closes its pipes
 
 
 def test_each_way_to_push_leaves_a_whole_repository(remote, stranger, trained):
@@ -634,7 +635,6 @@ def test_options_that_cannot_be(encoder_folder, tmp_path, error_of):
         push_folder(tmp_path, "mine")
 
 
-@pytest.mark.process
 def test_a_stranger_loads_and_pushes_on_what_was_pushed(remote, stranger):
     """By three auto classes and as a pipeline, by branch and tag; then the same without a network.
 
