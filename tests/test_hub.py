@@ -224,7 +224,8 @@ def stranger(remote, tmp_path_factory):
     stranger.start("said", "tester/by-program@dev", "tester/by-pipeline@dev", "tester/by-trainer@v1")
     yield stranger
     stranger.process.kill()
-    stranger.process.communicate()  # closes its pipes
+    for pipe in filter(None, (stranger.process.stdout, stranger.process.stderr)):
+        pipe.close()
 
 
 def test_each_way_to_push_leaves_a_whole_repository(remote, stranger, trained):
