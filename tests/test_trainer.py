@@ -26,6 +26,7 @@ from modeling_bert_crf.scores.metrics import for_paths, make_compute_metrics
 from modeling_bert_crf.training.batch_order import EpochLengthSampler
 from modeling_bert_crf.training.crf_statistics import crf_statistics, scores_of
 from modeling_bert_crf.training.dataset import TaggingCollator, TaggingDataset
+from modeling_bert_crf.training.log_lines import LogLines
 from modeling_bert_crf.training.overview import group_table
 from modeling_bert_crf.training.recipe import recipe_for
 from modeling_bert_crf.training.settings import apply_recipe
@@ -721,3 +722,34 @@ def test_an_encoder_does_not_wait_for_a_bilstm_that_has_learnt(make_model, make_
 
     assert {group["name"]: group["lr"] for group in trainer.create_optimizer().param_groups}["head"] == 1e-3
     assert trainer.args.frozen_steps == 0
+
+
+def test_a_line_says_whether_the_tagger_was_never_better(capsys):
+    lines = LogLines()
+    args = SimpleNamespace(log_health=False, metric_for_best_model="f1", greater_is_better=True, eval_strategy="epoch")
+
+    def said(best, **logs):
+        state = SimpleNamespace(best_metric=best, epoch=2.0, is_world_process_zero=True)
+        lines.on_log(args, state, None, logs)
+        return capsys.readouterr().out
+
+    assert said(None, loss=0.5, crf_norm=1.25) == ""
+    assert said(None, eval_loss=0.25, eval_f1=0.5) == (
+        "epoch 2: loss 0.5, validation loss 0.25, F1 50.0, the best so far\n"
+    )
+    assert (
+        said(0.5, eval_loss=0.125, eval_f1=0.625)
+        == "epoch 2: validation loss 0.125, F1 62.5, +12.5, the best so far\n"
+    )
+    assert said(0.625, eval_loss=2.0, eval_f1=0.5) == "epoch 2: validation loss 2, F1 50.0\n"  # as after a resumption
+    args.metric_for_best_model, args.greater_is_better = "loss", False
+    assert said(2.0, eval_loss=1.0, eval_f1=0.5) == "epoch 2: validation loss 1\n"
+    args.log_health = True
+    assert said(None, loss=0.5, crf_norm=1.25, epoch=2.0) == "epoch 2: crf_norm 1.25\n"
+
+
+def test_rows_that_are_not_ours_are_padded_as_the_host_pads_them(make_trainer, arguments):
+    ours = make_trainer()
+    assert isinstance(ours.data_collator, TaggingCollator)
+    other = CRFTrainer(ours.model, arguments(), train_dataset=[{"input_ids": [1, 2], "odd": 3}])
+    assert not isinstance(other.data_collator, TaggingCollator)

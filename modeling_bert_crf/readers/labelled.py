@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..dataset_columns import is_data_set
 from .datasets import read_dataset
 from .files import read_file
 from .sentences import Sentence
@@ -68,7 +69,7 @@ def read_labelled(
     """
     if isinstance(source, str | Path):
         sentences: Iterable[Sentence] = read_file(source, **columns)
-    elif hasattr(source, "features"):
+    elif is_data_set(source):
         sentences = read_dataset(source, "the data set", **columns)
     else:
         sentences = source

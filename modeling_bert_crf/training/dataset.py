@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..crf import UNKNOWN
+from ..dataset_columns import is_data_set
 from ..modeling_crf import SEVERAL
 from ..readers.labelled import read_labelled
 from ..readers.partial import UNKNOWN_TAG, PartialTag, find_partial, is_known
@@ -186,7 +187,7 @@ class TaggingDataset(Dataset):
         chain_unit: str = "word",
     ):
         maker = RowMaker(tokenizer, labels, max_length, context_size, scheme, chain_unit)
-        if isinstance(sentences, str | Path) or hasattr(sentences, "features"):
+        if isinstance(sentences, str | Path) or is_data_set(sentences):
             sentences = read_labelled(sentences, maker.scheme)
         self.sentences = [_with_partial_tags(one, labels) for one in sentences]
         places = tag_places(self.sentences)

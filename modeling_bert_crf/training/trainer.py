@@ -20,7 +20,7 @@ from ..weights import HEAD
 from .batch_order import EpochLengthSampler, LongestFirst, parts
 from .calibration import entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
-from .dataset import TaggingCollator, TaggingDataset
+from .dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from .hub_trainer import HubTrainer
 from .log_lines import Bar, LogLines
 from .reading import Reading, read
@@ -41,8 +41,8 @@ with them, and more of them are hardly faster there."""
 class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
     """`Trainer` for `BiLSTMCRFForTokenClassification`, on `TaggingDataset`s.
 
-    Its arguments are those of `Trainer`. Without a `data_collator` rows are padded by a `TaggingCollator`, as the
-    `processing_class` pads, if there is one.
+    Its arguments are those of `Trainer`. Without a `data_collator` the rows of these are padded by a
+    `TaggingCollator`, as the `processing_class` pads, if there is one.
     """
 
     args: CRFTrainingArguments
@@ -52,19 +52,24 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        if len(args) < 3 and kwargs.get("data_collator") is None:
+        if len(args) < 3 and kwargs.get("data_collator") is None and self._has_own_rows():
             tokenizer = self.processing_class
             fill = getattr(tokenizer, "pad_token_id", None)
             self.data_collator = TaggingCollator(fill or 0, getattr(tokenizer, "padding_side", "right"))
-        for callback, own in ((ProgressCallback, Bar), (PrinterCallback, None)):
-            if self.pop_callback(callback) is not None and own is not None:
-                self.add_callback(own)
-        if isinstance(self.args, CRFTrainingArguments):
-            self.add_callback(LogLines)
+        if self.pop_callback(ProgressCallback) is not None:
+            self.add_callback(Bar)
+        self.remove_callback(PrinterCallback)
+        self.add_callback(LogLines)
         if self.args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(self.args.early_stopping_patience))
         if (tagger := self.tagger()) is not None:
             self._crf_before = scores_of(tagger)  # of the model that was given, not of a checkpoint to go on from
+
+    def _has_own_rows(self) -> bool:
+        """Say whether the data are all of this package's kinds, whose rows its collator knows."""
+        held_out = self.eval_dataset
+        given = [self.train_dataset, *(held_out.values() if isinstance(held_out, dict) else [held_out])]
+        return all(one is None or isinstance(one, TaggingDataset | StreamingTaggingDataset) for one in given)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train as the Trainer does. Before that, warn of parts of a new head that will not be trained.
