@@ -136,9 +136,8 @@ def _scores(crf: LinearChainCRF, chain: Chain, judgement: Judgement) -> dict[str
     grid, mask = pad([chain.emissions])
     with torch.inference_mode():
         nll = crf(grid, chain.tags[None], mask).item()
-        best = (crf.decode(grid, mask)[1] - crf.log_partition(grid, mask)).item()
     return {
-        "improbability": judgement.improbability,
+        "the least probable place": max((1 - one.probability for one in doubts), default=0.0),
         "the other thing": max((one.other_probability for one in doubts), default=0.0),
         "difference": max((one.other_probability - one.probability for one in doubts), default=-1.0),
         "odds": max(
@@ -146,7 +145,7 @@ def _scores(crf: LinearChainCRF, chain: Chain, judgement: Judgement) -> dict[str
         ),
         "-log P(labels)": nll,
         "-log P(labels) by word": nll / max(1, len(chain.tags)),
-        "log P(best) - log P(labels)": best + nll,
+        "log P(best) - log P(labels)": judgement.improbability,
     }
 
 

@@ -8,6 +8,7 @@ options.py      its command line, help and files of options, read by `options.js
 program.py      what it then does, step by step
 diagnose.py     the verb `diagnose`, which looks at labelled data before a run
 tag.py          the verb `tag`: inputs.py reads for it; outputs.py, page.py and terminal.py write
+formats.py      what it and others like it read and write: the options, and which format a file's ending names
 labelled.py     labelled data of `wrap`, `threshold`, `export`, `suggest` and the next ones
 judged.py       such data with what a tagger finds in them, for `evaluate.py`, `errors.py` and `compare.py`
 suggest.py      the verb `suggest`, which ranks what `tag` or `labelled.py` reads

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .formats import Consistent, OutputFormat
 from .frame import CommandError, in_one_sentence, say, verb
 from .labelled import Annotator, DataFormat, Overlap, check_format
-from .tag import Consistent, OutputFormat
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf.readers.documents import Document

@@ -13,7 +13,7 @@ from modeling_bert_crf.readers.files import read_objects
 from modeling_bert_crf.readers.formats import find_format, read_documents
 from modeling_bert_crf.readers.json_files import read_values
 from modeling_bert_crf.readers.marks import Ask
-from modeling_bert_crf.readers.rows import WORD_COLUMNS
+from modeling_bert_crf.readers.rows import KNOWN, content_fault, text_column
 from modeling_bert_crf.readers.sentences import DataError
 from modeling_bert_crf.words import unicode_fault
 
@@ -22,8 +22,6 @@ from .frame import CommandError, reason
 __all__ = ["STDIN", "Item", "check_readable", "opened", "read_items"]
 
 STDIN = "-"
-KNOWN = "known"
-"""The column of JSON lines that says what is known."""
 
 
 @dataclass(frozen=True)
@@ -186,21 +184,9 @@ def _read_rows(
 
 def _content(row: dict[str, Any], column: str | None, place: str) -> str | list[str]:
     """Return the text of a row, or its words."""
-    candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
-    found = next((candidate for candidate in candidates if candidate in row), None)
-    if found is None:
-        raise DataError(
-            f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(row) or 'none'}; "
-            "name it with --column"
-        )
-    content = row[found]
-    is_words = isinstance(content, list) and all(isinstance(word, str) and word for word in content)
-    if not is_words and not isinstance(content, str):
-        shown = "null" if content is None else repr(str(content)[:60])
-        raise DataError(
-            f"{place}: {found!r} must be a text or a list of words, got {shown}; --on_error skip leaves it out"
-        )
-    _checked(content if isinstance(content, str) else " ".join(content), place)
+    content = row[found := text_column(row, column, place)]
+    if fault := content_fault(content, found):
+        raise DataError(f"{place}: {fault}; --on_error skip leaves it out")
     return content
 
 

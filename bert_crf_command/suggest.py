@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .formats import (
+    Column,
+    Format,
+    Input,
+    Output,
+    OutputFormat,
+    format_of_input,
+    format_of_output,
+    write_found,
+)
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, say, verb
 from .labelled import Annotator, Asked, DataFormat, Misaligned, OnMisaligned, OnOverlap, Overlap, read_for
-from .tag import Column, Format, Input, Output, OutputFormat, _input_format, _output_format, _write
 
 if TYPE_CHECKING:  # since importing these takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
@@ -127,10 +136,10 @@ def suggest(
     if labelled and (input_format is not None or column is not None):
         raise typer.BadParameter("--labelled data are described by --data_format, not by --input_format")
     path = None if output is None else Path(output)
-    form = _output_format(path, output_format)
+    form = format_of_output(path, output_format)
     if labelled and form in (OutputFormat.HTML, OutputFormat.REDACTED):
         raise typer.BadParameter(f"--labelled sentences cannot be written as {form}")
-    inputs = [] if labelled else [(file, _input_format(file, input_format)) for file in files]
+    inputs = [] if labelled else [(file, format_of_input(file, input_format)) for file in files]
 
     from modeling_bert_crf.opening.tagger import OpeningError, open_tagger
     from modeling_bert_crf.readers.sentences import DataError
@@ -145,7 +154,7 @@ def suggest(
         if not labelled:
             tagger = open_tagger(model, revision)
             results = _ranked(tagger, list(read_items([], inputs, column)), by, most, form)
-            _write(iter(results), tagger, form, path, False)
+            write_found(iter(results), tagger, form, path, False)
             return
         asked = Asked(data_format, on_misaligned, on_overlap, annotator)
         try:

@@ -109,6 +109,7 @@ def make_model(encoder_folder):
     """Make a tagger in evaluation mode, its head's scores scattered as if it had been trained."""
 
     def make(labels=LABELS, **config):
+        torch.manual_seed(2)  # of what is new and not drawn below
         model = BertBiLSTMCRFForTokenClassification.from_encoder(str(encoder_folder), labels, **config)
         torch.manual_seed(2)
         with torch.no_grad():

@@ -22,10 +22,10 @@ from typer.testing import CliRunner
 
 from bert_crf_command import inputs
 from bert_crf_command.app import app
+from bert_crf_command.formats import InputFormat
 from bert_crf_command.frame import CommandError
 from bert_crf_command.inputs import Item
 from bert_crf_command.outputs import BLOCK, find_entities, output_file
-from bert_crf_command.tag import InputFormat
 from bert_crf_command.terminal import write_terminal
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.files import read_conll
@@ -316,7 +316,7 @@ BAD_FILES = {
         (["list.jsonl"], "list.jsonl:2: must hold one JSON object a line, got '[1]'"),
         (["column.jsonl"], "column.jsonl:1: must have a column named text or tokens or words, got txt; name it with"),
         (["number.jsonl"], "number.jsonl:1: 'text' must be a text or a list of words, got '7'"),
-        (["half.jsonl"], "half.jsonl:1: must be Unicode text, got half a character, '\\ud800'"),
+        (["half.jsonl"], "half.jsonl:1: 'text' must be Unicode text, got half a character, '\\ud800'"),
         (["deep.jsonl"], "deep.jsonl:1: must hold one JSON object a line, got maximum recursion depth"),
         (["ragged.conll"], "ragged.conll:2: must have 2 columns as line 1, got 1: 'Paris'"),
         (

@@ -327,6 +327,15 @@ class tagger_changed:
         self.bias -= 1
 
 
+def test_a_job_says_that_it_does_not_use_what_is_known(run, tagger, tmp_path, caplog):
+    (tmp_path / "a.jsonl").write_text(jsonl({"text": "Ada sang", "known": [[0, 3, "LOC"]]}))
+    run("a.jsonl")
+    assert "a.jsonl: the column 'known' is kept like the others; a job finds entities without it" in caplog.text
+    (row,) = written()
+    assert row["known"] == [[0, 3, "LOC"]]
+    assert rounded(row["entities"]) == rounded(tagger("Ada sang"))
+
+
 def test_a_folder_of_something_else_and_one_in_use_are_refused(run, tmp_path):
     (tmp_path / "a.txt").write_text("Ada\n")
     (tmp_path / "mine").mkdir()

@@ -6,6 +6,7 @@ import random
 from statistics import NormalDist
 
 import pytest
+import torch
 from conftest import LABELS
 from oracle import Chain
 from typer.testing import CliRunner
@@ -91,6 +92,23 @@ def test_the_probability_of_a_missed_and_of_a_wrong_entity_is_the_share_of_the_t
         for span, parts in shares.items():
             assert one.probability(span) == pytest.approx(math.fsum(parts), abs=1e-5)
             assert (one.probability(span) > 0) == (span[2] != "WORK")
+
+
+def test_a_gold_entity_is_written_as_a_classifier_of_iob1_writes_it(make_model, tokenizer):
+    """There it begins with `I-`. Every word's tag is drawn by itself here, so that the probability is a product."""
+    model = make_model(tag_scheme=None)
+    with torch.no_grad():
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([1.0, -9, -9, -9, 2.0]))  # O, and I-PER
+        for parameter in model.crf.parameters():
+            parameter.zero_()
+    pipe = BertBiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+
+    (one,) = judge(pipe, [sentence("Ada Lovelace sang", "B-PER O O")])
+
+    assert list(one.predicted) == [(0, 3, "PER")]
+    inside = math.exp(2) / (math.exp(2) + math.exp(1))
+    assert one.probability((0, 1, "PER")) == pytest.approx(inside * (1 - inside), abs=1e-3)
 
 
 @pytest.mark.parametrize("unit", ["word", "token"])

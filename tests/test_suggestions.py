@@ -91,18 +91,19 @@ def test_the_doubts_of_a_sentence_are_those_that_enumeration_finds(scheme):
         sentence = Sentence(["w"] * length, tags, "file", list(range(length)))
         chains.append(Chain(sentence, list(range(length)), tags, emissions, torch.tensor(gold)))
         best = tags_to_spans([labels[tag] for tag in max(probabilities, key=probabilities.get)], scheme)
-        expected.append((doubts_by_enumeration(tags_to_spans(tags, scheme), probabilities, scheme), best))
+        gap = math.log(max(probabilities.values()) / probabilities[gold])
+        expected.append((doubts_by_enumeration(tags_to_spans(tags, scheme), probabilities, scheme), best, gap))
 
     found = judge(model_of(scheme, crf), chains)
 
     assert sum(len(one.doubts) for one in found) > 20
-    for judgement, (other, best) in zip(found, expected, strict=True):
+    for judgement, (other, best, gap) in zip(found, expected, strict=True):
         own = judgement.doubts
         assert [(one.gold, one.other) for one in own] == [(gold, rival) for gold, _, rival, _ in other]
         assert sorted(judgement.found) == sorted(best)
         figures = [figure for one in own for figure in (one.probability, one.other_probability)]
         assert figures == pytest.approx([p for _, one, _, two in other for p in (one, two)], abs=1e-9)
-        assert judgement.improbability == pytest.approx(max([1 - one for _, one, _, _ in other], default=0), abs=1e-9)
+        assert judgement.improbability == pytest.approx(gap, abs=1e-9)
 
 
 def test_an_entity_of_a_type_that_the_tagger_does_not_know_is_impossible():
@@ -162,7 +163,7 @@ def test_doubts_are_written_for_people_and_for_programs():
         "rather_probability": 0.5,
     }
     agreed = Doubt((1, 2, "LOC"), 0.75, None, 0.25)
-    assert Judgement([agreed, agreed, longer], {}).gravest == [agreed, longer]
+    assert Judgement([agreed, agreed, longer], {}, 0.0).gravest == [agreed, longer]
 
 
 def test_the_uncertainty_of_a_text_is_that_of_all_taggings_of_its_chains():
@@ -382,7 +383,7 @@ def test_labelled_sentences_come_most_improbable_first(suggest, labelled, tagger
         }
     ]
     assert [(one["word"], one["entity_group"]) for one in alone["predicted"]] in ([], [("Paris", max(of, key=of.get))])
-    assert alone["improbability"] == pytest.approx(1 - of["PER"], abs=1e-5)
+    assert alone["improbability"] == pytest.approx(math.log(max(of.values()) / of["PER"]), abs=1e-4)
     assert len(rows(suggest(labelled, "--labelled", "--most", 1))) == 1
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from bert_crf_command.app import app
-from bert_crf_command.tag import OutputFormat
+from bert_crf_command.formats import OutputFormat
 from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.readers.documents import Annotation, Document
 from modeling_bert_crf.readers.files import read_conll

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from ..words import unicode_fault
+from ..readers.rows import content_fault
 
 __all__ = ["BLOCK_BYTES", "BLOCK_ROWS", "Bad", "Rows", "checked", "columns_of"]
 
@@ -51,15 +51,12 @@ def checked(value: Any, column: str, longest: int) -> Any:
     """
     if isinstance(value, Bad):
         return value
-    is_words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
-    if not is_words and not isinstance(value, str):
-        shown = "null" if value is None else repr(str(value)[:60])
-        return Bad(f"{column!r} must be a text or a list of words, got {shown}")
-    text = value if isinstance(value, str) else " ".join(value)
-    if len(text) > longest:
-        return Bad(f"{column!r} must have at most {longest:,} characters (--longest), got {len(text):,}")
-    fault = unicode_fault(text)
-    return Bad(f"{column!r} {fault}") if fault else value
+    if fault := content_fault(value, column):
+        return Bad(fault)
+    length = len(value) if isinstance(value, str) else len(" ".join(value))
+    if length > longest:
+        return Bad(f"{column!r} must have at most {longest:,} characters (--longest), got {length:,}")
+    return value
 
 
 def columns_of(batch: pa.RecordBatch, column: str) -> list[Any]:

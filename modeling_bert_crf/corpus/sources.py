@@ -1,5 +1,6 @@
 """Inputs, by their names, as sources of rows."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
-from ..readers.rows import WORD_COLUMNS
+from ..readers.rows import KNOWN, text_column
 from ..readers.sentences import DataError
 from .lines import COMPRESSIONS, count_rows, first_rows, header_of, read_lines
 from .places import Place, find_files, place_of
@@ -24,6 +25,8 @@ from .tables import (
 )
 
 __all__ = ["FOUND", "TYPED", "Source", "find_sources", "read_rows", "reason"]
+
+logger = logging.getLogger(__name__)
 
 FOUND = "entities"
 """The name of the column that is added."""
@@ -150,15 +153,11 @@ def _typed_column(name: str, schema: pa.Schema, column: str | None) -> str:
 
 def _chosen(name: str, names: Sequence[str], column: str | None) -> str:
     """Name the column to tag among those of a source."""
-    candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
-    found = next((one for one in candidates if one in names), None)
-    if found is None:
-        raise DataError(
-            f"{name}: must have a column named {' or '.join(candidates)}, got {', '.join(names) or 'none'}; "
-            "name it with --column"
-        )
+    found = text_column(names, column, name)
     if FOUND in names:
         raise DataError(f"{name}: must not have a column {FOUND!r} yet: rename it")
+    if KNOWN in names:
+        logger.warning(f"{name}: the column {KNOWN!r} is kept like the others; a job finds entities without it")
     return found
 
 

@@ -1,7 +1,7 @@
 """What a chain needs of labelled sentences: emissions and tags, each sentence read by the encoder once."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -54,17 +54,16 @@ def read_sentences(
     scored = cast(list[Tensor], pipeline.forward(texts))
     emissions = [scores.double().cpu() for scores in scored]
     labels = config.labels
-    tags = [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]
+    tags = _best_tags(labels, emissions)
     converted = [convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences]
     gold = [sentence.tags for sentence in converted]
     if config.chain_unit == "token":
         pairs = zip(join_given_words(words, " "), texts, strict=True)
         units = [Units.of(given.text, given.words, text.words) for given, text in pairs]
         gold = [own.spread(one, config.span_scheme) for own, one in zip(units, gold, strict=True)]
-    writes_iob1 = config.span_scheme == "IOB2" and opens_inside(tags)
-    if writes_iob1 and finds_scheme:
+    if finds_scheme and config.span_scheme == "IOB2" and opens_inside(tags):
         config.tag_scheme = None
-    written = list(map(_in_iob1, gold)) if writes_iob1 and config.scheme is None else gold
+    written = list(map(in_iob1, gold)) if writes_iob1(config, emissions) else gold
     places = [GoldPlaces([one], config.span_scheme) for one in converted]
     rows = zip(texts, pipeline.postprocess(texts, scored), places, strict=True)
     found = [
@@ -78,7 +77,23 @@ def read_sentences(
     return Reading(converted, gold, chains, tags, config.chain_unit, counts)
 
 
-def _in_iob1(tags: Sequence[str]) -> list[str]:
+def _best_tags(labels: list[str], emissions: Iterable[Tensor]) -> list[list[str]]:
+    return [[labels[tag] for tag in scores.argmax(1).tolist()] for scores in emissions]
+
+
+def writes_iob1(config: Any, emissions: Iterable[Tensor]) -> bool:
+    """Say whether a tagger without rules begins most entities with `I-`, as a classifier does that has learnt IOB1.
+
+    Args:
+        config: the tagger's.
+        emissions: float (n, K) of each chain.
+    """
+    return (
+        config.scheme is None and config.span_scheme == "IOB2" and opens_inside(_best_tags(config.labels, emissions))
+    )
+
+
+def in_iob1(tags: Sequence[str]) -> list[str]:
     """Write tags of IOB2 in IOB1; of a word that is known in part, nothing is known there."""
     whole = convert(known_tags(tags, "IOB2"), "IOB2", "IOB1")
     return [
@@ -136,4 +151,12 @@ def read_in_better_unit(
     return readings
 
 
-__all__ = ["Reading", "opens_inside", "read_in_better_unit", "read_sentences", "tags_or_sets"]
+__all__ = [
+    "Reading",
+    "in_iob1",
+    "opens_inside",
+    "read_in_better_unit",
+    "read_sentences",
+    "tags_or_sets",
+    "writes_iob1",
+]

@@ -21,6 +21,7 @@ from ..scores.judged import Judged, known_spans
 from ..scores.known import verdicts
 from ..scores.mistakes import Form
 from ..text_layout import Text, join_given_words
+from .chains import in_iob1, writes_iob1
 from .evidence import documents_of
 
 BLOCK = 256
@@ -54,11 +55,11 @@ def judge(
         texts = pipeline.preprocess([[one.words for one in document] for document in group], True)
         emissions = cast(list[Tensor], pipeline.forward(texts))
         found = pipeline.postprocess(texts, emissions, operating_point=operating_point)
-        scores = iter(emissions)
+        scores, is_iob1 = iter(emissions), writes_iob1(pipeline.model.config, emissions)
         for document, text, entities in zip(group, texts, found, strict=True):
             own = list(islice(scores, len(text.chains)))
             gold = [certain_spans(one.tags, scheme) for one in document]
-            probabilities = _gold_probabilities(pipeline, text, document, gold, own)
+            probabilities = _gold_probabilities(pipeline, text, document, gold, own, is_iob1)
             judged += _judged(document, gold, entities, seen, probabilities, scheme)
     return judged
 
@@ -130,10 +131,12 @@ def _gold_probabilities(
     document: Sequence[Sentence],
     gold: Sequence[list[Span]],
     emissions: Sequence[Tensor],
+    is_iob1: bool,
 ) -> list[dict[Span, float]]:
     """Return of each sentence the probabilities of its gold entities; one that the tagger cannot write has none.
 
-    They are read off the path that holds all of them, as those of found entities are read off the best one.
+    Where the tagger `is_iob1`, and writes entities as IOB1 does, so are they written. They are read off the path that
+    holds all of them, as those of found entities are read off the best one.
     """
     config = pipeline.model.config
     labels, scheme = config.labels, config.span_scheme
@@ -142,7 +145,7 @@ def _gold_probabilities(
     units = list(_in_units(text, document, gold, types))
     paths = []
     for own, size in zip(units, map(len, emissions), strict=True):
-        tags = spans_to_tags(own, size, scheme)
+        tags = in_iob1(spans_to_tags(own, size, scheme)) if is_iob1 else spans_to_tags(own, size, scheme)
         numbers = [labels.index(tag if tag in labels else outside) for tag in tags]
         paths.append(torch.tensor(numbers, dtype=torch.int64))
     probabilities: list[dict[Span, float]] = [{} for _ in document]

@@ -1,7 +1,7 @@
 """A row of a data set, or the JSON object of a line, as a sentence."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -9,10 +9,47 @@ from ..words import unicode_fault
 from .partial import MARKS, UNKNOWN_TAG, PartialTag
 from .sentences import DataError, Sentence
 
-__all__ = ["TAG_COLUMNS", "WORD_COLUMNS", "find_columns", "sentence_of", "with_names"]
+__all__ = [
+    "KNOWN",
+    "TAG_COLUMNS",
+    "WORD_COLUMNS",
+    "content_fault",
+    "find_columns",
+    "sentence_of",
+    "text_column",
+    "with_names",
+]
 
 WORD_COLUMNS = ("tokens", "words")
 TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner")
+KNOWN = "known"
+"""The column of texts to tag that says what is known of them."""
+
+
+def text_column(names: Iterable[str], column: str | None, place: str) -> str:
+    """Name the column that is to be tagged, of a text or of its words: the one asked for, else one that is called so.
+
+    Raises:
+        DataError: if there is no such column at `place`.
+    """
+    candidates = ("text", *WORD_COLUMNS) if column is None else (column,)
+    found = next((one for one in candidates if one in names), None)
+    if found is None:
+        raise DataError(
+            f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(names) or 'none'}; "
+            "name it with --column"
+        )
+    return found
+
+
+def content_fault(value: Any, column: str) -> str | None:
+    """Say why what stands in a column cannot be tagged; None if it is a text, or a list of words."""
+    is_words = isinstance(value, list) and all(isinstance(word, str) and word for word in value)
+    if not is_words and not isinstance(value, str):
+        shown = "null" if value is None else repr(str(value)[:60])
+        return f"{column!r} must be a text or a list of words, got {shown}"
+    fault = unicode_fault(value if isinstance(value, str) else " ".join(value))
+    return f"{column!r} {fault}" if fault else None
 
 
 def find_columns(

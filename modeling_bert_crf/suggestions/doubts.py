@@ -1,4 +1,4 @@
-"""Labelled sentences by how improbable their labels are, entity by entity.
+"""Labelled sentences by how improbable their labels are, and where.
 
 Labels say something wherever they name an entity, and wherever the tagger finds one that they do not name. At each of
 these places two probabilities are exact sums over all taggings: that what the labels say is right, and that the most
@@ -28,6 +28,8 @@ __all__ = ["Doubt", "Judgement", "judge"]
 
 PATHS = 5
 """So many of the most probable taggings are searched for what else a sentence may hold."""
+MOST = 1000.0
+"""The improbability of labels that no tagging agrees with."""
 WORDS, ROWS = 2**12, 256
 """Words, padding included, and chains that are read at once."""
 
@@ -81,15 +83,13 @@ class Judgement(NamedTuple):
     Attributes:
         doubts: at all places where an entity is, or may be, the least probable label first.
         found: the entities of the best tagging, with their probabilities.
+        improbability: log P(best tagging) - log P(labels), in nats, at least 0 and at most `MOST`: how far the labels
+            are behind. Words of unknown tags, or of types that the tagger does not know, have any.
     """
 
     doubts: list[Doubt]
     found: dict[Span, float]
-
-    @property
-    def improbability(self) -> float:
-        """How improbable the labels are at the most doubtful place; 0 if there is no place."""
-        return max((1 - one.probability for one in self.doubts), default=0.0)
+    improbability: float
 
     @property
     def gravest(self) -> list[Doubt]:
@@ -119,8 +119,10 @@ def _judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
     grid, mask = pad([chain.emissions for chain in chains])
     filled = [chain.tags.masked_fill(chain.tags == UNKNOWN, outside or 0) for chain in chains]
     by_labels = _probabilities(model, grid, mask, pad(filled)[0])
-    paths = model.crf.nbest(grid, mask, PATHS)[0].unbind(1)
-    found = [_probabilities(model, grid, mask, path) for path in paths]
+    paths, scores = model.crf.nbest(grid, mask, PATHS)
+    found = [_probabilities(model, grid, mask, path) for path in paths.unbind(1)]
+    nll = model.crf(grid, pad([chain.tags for chain in chains])[0], mask)
+    behind = (scores[:, 0] - model.crf.log_partition(grid, mask) + nll).clamp(0, MOST).tolist()
     by_tagger = [{span: p for own in chain for span, p in own.items()} for chain in zip(*found, strict=True)]
     # An entity of a type that the tagger has no label for has probability 0.
     gold = [
@@ -131,8 +133,8 @@ def _judge(model: Any, chains: Sequence[Chain]) -> list[Judgement]:
     places = [[*there, *new] for there, (_, new) in zip(gold, others, strict=True)]
     empty = _without_entities(model.crf, grid, mask, places, outside)
     return [
-        Judgement(sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability), _best(chain, best))
-        for chain, best, row in zip(chains, found[0], zip(gold, others, empty, strict=True), strict=True)
+        Judgement(sorted(_in_words(chain, _places(*row)), key=lambda one: one.probability), _best(chain, best), gap)
+        for chain, best, gap, row in zip(chains, found[0], behind, zip(gold, others, empty, strict=True), strict=True)
     ]
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from .. import BiLSTMCRFPipeline
 from ..crf import UNKNOWN
-from ..fitting.chains import opens_inside
+from ..fitting.chains import in_iob1, writes_iob1
 from ..fitting.evidence import documents_of
-from ..readers.conversion import convert
 from ..readers.sentences import Sentence
 from ..readers.tags import convert_tags
 from ..readers.units import Units
@@ -48,13 +47,12 @@ def read_chains(pipeline: BiLSTMCRFPipeline, sentences: Sequence[Sentence], sche
     documents = documents_of(convert_tags(sentence, scheme, config.span_scheme) for sentence in sentences)
     while block := list(islice(documents, BLOCK)):
         read += _read_block(pipeline, block)
-    best = [[config.labels[tag] for tag in emissions.argmax(1).tolist()] for _, _, emissions in read]
-    in_iob1 = config.scheme is None and config.span_scheme == "IOB2" and opens_inside(best)
+    is_iob1 = writes_iob1(config, [emissions for _, _, emissions in read])
     ids = {label: index for index, label in enumerate(config.labels)}
     chains = []
     for sentence, units, emissions in read:
         tags = sentence.tags if units is None else units.spread(sentence.tags, config.span_scheme)
-        written = convert(tags, "IOB2", "IOB1") if in_iob1 else tags
+        written = in_iob1(tags) if is_iob1 else tags
         known = torch.tensor([ids.get(tag, UNKNOWN) for tag in written], dtype=torch.int64)
         word_of: list[int | None] = list(range(len(tags))) if units is None else list(units.word_of)
         chains.append(Chain(sentence, word_of, list(tags), emissions, known))
