@@ -1,17 +1,19 @@
 """How fast texts with spans are read, and in how much memory: each format beside `json.loads` and the splitter.
 
-    python benchmarks/reading.py [--documents 100000]
+    python benchmarks/reading.py [--documents 100000] [--only REGEX]
 
 writes invented documents of 1 kB in each format into a temporary folder, reads them as a run does (to words, tags and
 sentences, with the splitter of Unicode's words), and prints a line for each: documents a second; the share of the
 speed at which the same texts are read by `json.loads` from JSON lines and split into words and sentences; and by how
-many MB the most memory of the process grows. The formats are read one after the other in one process.
+many MB the most memory of the process grows. The formats are read one after the other in one process; --only reads
+those whose names match.
 """
 
 import argparse
 import json
 import multiprocessing
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -71,7 +73,9 @@ def main() -> None:
     """Write, read and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--documents", type=int, default=100_000)
-    count = parser.parse_args().documents
+    parser.add_argument("--only", default="", help="regular expression on the names of the formats")
+    given = parser.parse_args()
+    count = given.documents
     alone = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as temporary:
         data, folder = list(documents(count)), Path(temporary)
@@ -84,6 +88,8 @@ def main() -> None:
             base, _ = pool.apply(read, (paths["plain"], True))
             print(f"{'json.loads and the splitter':28} {count / base:8,.0f} documents a second")
             for name, path in paths.items():
+                if not re.search(given.only, name):
+                    continue
                 seconds, memory = pool.apply(read, (path, False))
                 print(f"{name:28} {count / seconds:8,.0f} {base / seconds:6.2f} of that {memory:8.1f} MB")
 
