@@ -18,7 +18,8 @@ import onnxruntime
 import pytest
 import torch
 from conftest import LABELS, WORDS
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from oracle import Chain, log_sum
 from oracle import marginals as true_marginals
 from typer.testing import CliRunner
@@ -196,6 +197,14 @@ def test_eight_bits_give_a_sentence_one_result_in_every_batch(exported):
     assert_same(tagger(SENTENCES * 3, is_split_into_words=True), alone * 3)
 
 
+WINDOWS = [[2, 5, 6, 7, 8, 9, 3], [2, 10, 11, 3], [2, 12, 13, 14, 15, 16, 17, 18, 3]]
+
+
+def run_graph(model, feed):
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, feed)[0]
+
+
 def test_smoothing_evens_out_channels_and_changes_no_output(exported, tmp_path):
     encoder = onnx.load(exported[0] / "encoder.onnx")
     norms = [node.input[1] for node in encoder.graph.node if node.op_type == "LayerNormalization"]
@@ -203,19 +212,91 @@ def test_smoothing_evens_out_channels_and_changes_no_output(exported, tmp_path):
         if constant.name in norms:
             gain = numpy_helper.to_array(constant) * np.where(np.arange(36) % 7, 1, 40).astype(np.float32)
             constant.CopyFrom(numpy_helper.from_array(gain, constant.name))
-    smoothed = smooth(onnx.ModelProto.FromString(encoder.SerializeToString()))
-    smoothed_products = [node for node in smoothed.graph.node if node.input[0].endswith("_smoothed")]
-    assert len(smoothed_products) == 8  # query, key, value and the way up, in both layers
-    factors = [numpy_helper.to_array(one) for one in smoothed.graph.initializer if one.name.endswith("_smoothed_by")]
+    smoothed = onnx.ModelProto.FromString(encoder.SerializeToString())
+    assert sorted(map(len, smooth(smoothed, WINDOWS))) == [1] * 12  # six in each of two layers
+    read_norms = [
+        node.input[0]
+        for node in smoothed.graph.node
+        if node.op_type == "Mul" and node.output[0].endswith("_smoothed") and node.input[0].startswith("layer_norm")
+    ]
+    assert len(read_norms) == 8  # query, key, value and the way up, in both layers
+    norm_factors = {
+        node.input[1] for node in smoothed.graph.node if node.op_type == "Mul" and node.input[0] in set(read_norms)
+    }
+    factors = [numpy_helper.to_array(one) for one in smoothed.graph.initializer if one.name in norm_factors]
     large = np.arange(36) % 7 == 0
     assert all(np.median(factor[large]) < np.median(factor[~large]) / 4 for factor in factors)
 
     feed = {"input_ids": np.arange(14).reshape(2, 7), "attention_mask": np.ones((2, 7), np.int64)}
-    outputs = []
-    for model in (encoder, smoothed):
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-        outputs.append(session.run(None, feed)[0])
-    assert np.allclose(*outputs, rtol=1e-4, atol=1e-4)
+    exact = run_graph(encoder, feed)
+    assert np.allclose(run_graph(smoothed, feed), exact, rtol=1e-4, atol=1e-4)
+    errors = []
+    for name, model in (("plain", encoder), ("smoothed", smoothed)):
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        options = {"per_channel": True, "weight_type": QuantType.QInt8, "op_types_to_quantize": ["MatMul"]}
+        quantize_dynamic(tmp_path / f"{name}.onnx", tmp_path / f"{name}.int8.onnx", **options)
+        errors.append(np.abs(run_graph(onnx.load(tmp_path / f"{name}.int8.onnx"), feed) - exact).mean())
+    assert errors[1] < errors[0] / 2
+
+
+def test_a_matrix_that_two_products_share_is_smoothed_once():
+    """As in ALBERT, all of whose layers have the same weights."""
+    rng = np.random.default_rng(3)
+    large = np.where(np.arange(5) == 1, 50, 1).astype(np.float32)
+    weights = rng.standard_normal((5, 5)).astype(np.float32)
+    tables = {"embeddings": rng.standard_normal((20, 5)).astype(np.float32) * large, "shared": weights}
+    nodes = [
+        helper.make_node("Gather", ["embeddings", "input_ids"], ["embedded"]),
+        helper.make_node("MatMul", ["embedded", "shared"], ["first"], name="one"),
+        helper.make_node("MatMul", ["first", "shared"], ["second"], name="two"),
+        helper.make_node("Add", ["second", "embedded"], ["hidden"]),
+    ]
+    ids = [helper.make_tensor_value_info(name, 7, ["B", "S"]) for name in ("input_ids", "attention_mask")]
+    hidden = helper.make_tensor_value_info("hidden", 1, ["B", "S", 5])
+    constants = [numpy_helper.from_array(value, name) for name, value in tables.items()]
+    graph = helper.make_graph(nodes, "shared", ids, [hidden], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    feed = {"input_ids": np.array([[3, 8, 15]]), "attention_mask": np.ones((1, 3), np.int64)}
+    exact = run_graph(model, feed)
+    assert smooth(model, WINDOWS) == [["one", "two"]]
+    assert sum(node.op_type == "Mul" for node in model.graph.node) == 2
+    assert np.allclose(run_graph(model, feed), exact, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("quick", "exact", "kept"),
+    [(990, 1000, "quick"), (989, 1000, "exact"), (989, 989, "quick"), (700, 650, "quick"), (600, 650, "exact")],
+)
+def test_the_slower_encoder_of_eight_bits_is_kept_where_the_quick_one_is_not_good_enough(
+    quick, exact, kept, tmp_path, monkeypatch
+):
+    """Good enough is 99 % of the paths."""
+    found = {"quick": quick, "exact": exact}
+
+    class Compared:
+        windows = ((2, 3),)
+
+        def of(self, tagger):
+            return {"equal_paths": found[tagger]}
+
+        def is_equal(self, result, share):
+            return result["equal_paths"] >= share * 1000
+
+    def variants(encoder, folder, windows):
+        for name in found:
+            (folder / name).write_text(name)
+        return {f"{name} said": folder / name for name in found}
+
+    monkeypatch.setattr(writing, "quantize", variants)
+    monkeypatch.setattr(writing, "OnnxTagger", lambda folder, int8: (folder / "encoder.int8.onnx").read_text())
+    parity = writing._write_int8(Compared(), tmp_path)
+    other = ({"quick", "exact"} - {kept}).pop()
+    assert parity == {
+        "variant": f"{kept} said",
+        "equal_paths": found[kept],
+        "other": {"variant": f"{other} said", "equal_paths": found[other]},
+    }
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"encoder.int8.onnx": kept}
 
 
 def test_a_stream_is_read_as_it_is_asked_for(tagger):
@@ -304,7 +385,11 @@ def test_the_parity_counts_what_it_compares(exported):
     assert 0 < found["largest_emission_difference"] < 1e-4
     assert found["f1"] == parity["f1"]
     assert parity["int8"]["largest_emission_difference"] > 1e-3
-    assert len(parity["int8"]["differences"]) == 4 - parity["int8"]["equal_paths"]
+    for found in (parity["int8"], parity["int8"]["other"]):
+        assert len(found["differences"]) == 4 - found["equal_paths"]
+    variants = {parity["int8"]["variant"], parity["int8"]["other"]["variant"]}
+    assert variants == {"all matrices in 8 bits", "3 of 12 matrices in 32 bits"}
+    assert sorted(path.name for path in folder.glob("*.onnx")) == ["encoder.int8.onnx", "encoder.onnx", "head.onnx"]
 
 
 def test_the_bilstm_is_one_operator_a_layer(exported):

@@ -15,7 +15,7 @@ from ..scores.metrics import flat_scores, score_tags
 from ..words import Window
 from .runtime import OnnxTagger
 
-__all__ = ["EQUAL", "TIE", "Parity", "compare", "parity_lines"]
+__all__ = ["EQUAL", "TIE", "Comparison", "Parity", "parity_lines"]
 
 EQUAL = 0.999
 """The share of paths that must be equal in float32."""
@@ -25,61 +25,80 @@ make such a difference."""
 
 Parity = dict[str, Any]
 """The result of a comparison: `sentences` and `words`, how many were compared; `f1` of the model, where gold tags are
-known; and under `float32`, and `int8`, what `_agreement` returns."""
+known; and under `float32`, and `int8`, what `Comparison.of` returns. Of the encoder in 8 bits `variant` says which
+matrices are in 8 bits, and `other` is the variant that was not kept."""
 
 
-def compare(
-    model: Any,
-    tokenizer: Any,
-    folder: Path,
-    sentences: Sequence[str] | Sequence[Sequence[str]],
-    gold: Sequence[Sequence[str]] | None,
-    int8: bool,
-) -> Parity:
-    """Tag sentences with a model in float32 on the CPU, and with its export.
+class Comparison:
+    """Sentences as a model in float32 on the CPU tags them, to compare exports with.
+
+    Attributes:
+        windows: sub-tokens of the sentences, as the encoder reads them.
+        parity: how many sentences and words there are, and the model's F1 where gold tags are known.
 
     Raises:
-        ValueError: if there is no sentence, if the export splits a sentence otherwise than the model, or if too few of
-            its paths in float32 are the model's.
+        ValueError: if there is no sentence, or if the export splits a sentence otherwise than the model.
     """
-    by_words = not isinstance(next(iter(sentences), ""), str)
-    sentences = list(sentences)
-    pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
-    texts = pipeline.preprocess(sentences, is_split_into_words=by_words)
-    exported_texts = OnnxTagger(folder).split(sentences, by_words)
-    for index, (own, text) in enumerate(zip(texts, exported_texts, strict=True)):
-        if text != own:
-            raise ValueError(f"the export must split sentence {index} as the model does: {own.text[:60]!r}")
-    chains = [chain for text in texts for chain in text.chains if any(window.words for window in chain)]
-    if not chains:
-        raise ValueError("sentences must hold at least one word, got none")
-    reference = [_emit(model, chain) for chain in chains]
-    paths = [_decode(model, emissions) for emissions in reference]
-    entities = pipeline(sentences, is_split_into_words=by_words)
 
-    parity: Parity = {"sentences": len(chains), "words": sum(map(len, paths)), **_f1(model, gold, paths)}
-    for name in ("float32", "int8")[: 1 + int8]:
-        tagger = OnnxTagger(folder, int8=name == "int8")
-        exported = _exported(tagger, chains)
-        parity[name] = _agreement(model, reference, paths, exported)
-        parity[name] |= _f1(model, gold, [path for _, path in exported])
-        parity[name] |= _entity_agreement(entities, tagger(sentences, is_split_into_words=by_words))
-    found = parity["float32"]
-    if found["equal_paths"] + found["ties"] < EQUAL * len(chains):
-        raise ValueError(
-            f"the export must find at least {EQUAL:.1%} of the model's paths, got {found['equal_paths']} of "
-            f"{len(chains)}, and {found['ties']} ties"
-        )
-    return parity
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        folder: Path,
+        sentences: Sequence[str] | Sequence[Sequence[str]],
+        gold: Sequence[Sequence[str]] | None,
+    ):
+        self._model, self._gold, self._sentences = model, gold, list(sentences)
+        self._by_words = not isinstance(next(iter(sentences), ""), str)
+        pipeline = BiLSTMCRFPipeline(model=model, tokenizer=tokenizer)
+        texts = pipeline.preprocess(self._sentences, is_split_into_words=self._by_words)
+        exported_texts = OnnxTagger(folder).split(self._sentences, self._by_words)
+        for index, (own, text) in enumerate(zip(texts, exported_texts, strict=True)):
+            if text != own:
+                raise ValueError(f"the export must split sentence {index} as the model does: {own.text[:60]!r}")
+        chains = [chain for text in texts for chain in text.chains if any(window.words for window in chain)]
+        if not chains:
+            raise ValueError("sentences must hold at least one word, got none")
+        self._chains = chains
+        self._emissions = [_emit(model, chain) for chain in chains]
+        self._paths = [_decode(model, emissions) for emissions in self._emissions]
+        self._entities = pipeline(self._sentences, is_split_into_words=self._by_words)
+        self.windows = [window.input_ids for chain in chains for window in chain]
+        counts = {"sentences": len(chains), "words": sum(map(len, self._paths))}
+        self.parity: Parity = {**counts, **_f1(model, gold, self._paths)}
+
+    def of(self, tagger: OnnxTagger) -> dict[str, Any]:
+        """Tag the sentences with an export, and say how far it agrees with the model."""
+        exported = _exported(tagger, self._chains)
+        entities = tagger(self._sentences, is_split_into_words=self._by_words)
+        return {
+            **_agreement(self._model, self._emissions, self._paths, exported),
+            **_f1(self._model, self._gold, [path for _, path in exported]),
+            **_entity_agreement(self._entities, entities),
+        }
+
+    def is_equal(self, found: dict[str, Any], share: float) -> bool:
+        """Say whether so large a share of an export's paths are the model's own, or ties with them."""
+        return found["equal_paths"] + found["ties"] >= share * len(self._chains)
+
+    def checked(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Return what was found of an export in float32, if it agrees with the model.
+
+        Raises:
+            ValueError: if fewer than 99.9 % of the paths are the model's own or ties with them.
+        """
+        if not self.is_equal(found, EQUAL):
+            raise ValueError(
+                f"the export must find at least {EQUAL:.1%} of the model's paths, got {found['equal_paths']} of "
+                f"{len(self._chains)}, and {found['ties']} ties"
+            )
+        return found
 
 
 def parity_lines(parity: Parity) -> Iterator[str]:
     """Write the result of a comparison as lines for a reader."""
     yield f"{parity['sentences']:,} sentences, {parity['words']:,} words"
-    for name in ("float32", "int8"):
-        if name not in parity:
-            continue
-        found = parity[name]
+    for name, found in _compared(parity):
         yield (
             f"{name}: {found['equal_paths']:,} paths are equal ({found['equal_paths'] / parity['sentences']:.2%}), "
             f"{found['ties']} of the others are ties; entities are equal in {found['equal_entities']:,} of "
@@ -87,7 +106,15 @@ def parity_lines(parity: Parity) -> Iterator[str]:
             f"probabilities of equal entities by {found['largest_score_difference']:.1e}"
         )
         if "f1" in parity:
-            yield f"{name}: F1 {100 * found['f1']:.2f}, the model's {100 * parity['f1']:.2f}"
+            change = 100 * (found["f1"] - parity["f1"])
+            yield f"{name}: F1 {100 * found['f1']:.2f}, the model's {100 * parity['f1']:.2f} ({change:+.2f})"
+
+
+def _compared(parity: Parity) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "float32", parity["float32"]
+    if kept := parity.get("int8"):
+        yield f"int8, {kept['variant']}", kept
+        yield f"not kept: int8, {kept['other']['variant']}", kept["other"]
 
 
 @torch.inference_mode()
