@@ -1,6 +1,6 @@
 """Whether labelling what `bert-crf suggest` asks for is worth more than labelling at random.
 
-    python benchmarks/active_learning.py DATA_SET ENCODER
+    python benchmarks/active_learning.py DATA_SET ENCODER [--by entropy probability margin]
 
 DATA_SET is a folder with train.conll and test.conll; ENCODER a pretrained encoder. A pool of 1,500 training
 sentences is drawn. In the first round 200 of them, drawn at random, are labelled, the same for all strategies; in each
@@ -142,19 +142,19 @@ def main(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("encoder")
+    parser.add_argument("--by", nargs="+", default=[BY[0]], choices=BY, help="rankings to try beside random choice")
     given = parser.parse_args(argv)
     torch.set_num_threads(1)
     train, test = (read_conll(given.data / f"{name}.conll") for name in ("train", "test"))
-    for strategies in (("random", BY[0]), BY[1:]):  # first what matters most
-        for seed, strategy in product(SEEDS, strategies):
-            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
-            own = results["runs"].setdefault(strategy, {})
-            if str(seed) in own:
-                continue
-            own[str(seed)] = run(strategy, seed, train, test, given.encoder)
-            results |= {"pool": POOL, "round": ROUND, "options": OPTIONS, "mean_f1": summary(results["runs"])}
-            RESULTS.with_suffix(".new").write_text(json.dumps(results, indent=1) + "\n")
-            os.replace(RESULTS.with_suffix(".new"), RESULTS)
+    for seed, strategy in product(SEEDS, ("random", *given.by)):
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"runs": {}}
+        own = results["runs"].setdefault(strategy, {})
+        if str(seed) in own:
+            continue
+        own[str(seed)] = run(strategy, seed, train, test, given.encoder)
+        results |= {"pool": POOL, "round": ROUND, "options": OPTIONS, "mean_f1": summary(results["runs"])}
+        RESULTS.with_suffix(".new").write_text(json.dumps(results, indent=1) + "\n")
+        os.replace(RESULTS.with_suffix(".new"), RESULTS)
     runs = json.loads(RESULTS.read_text())["runs"]
     print(*table(summary(runs)), sep="\n")
     draw(runs, RESULTS.parent.parent / "docs/images/active_learning.svg")
