@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand
 
 from .frame import CommandError, in_one_sentence, reason, say
 
 if TYPE_CHECKING:  # since importing it takes seconds
     from modeling_bert_crf import BiLSTMCRFPipeline
+    from modeling_bert_crf.corpus.job import Engine
 
-__all__ = ["JobOptions", "Longest", "OnBadRow", "OnError", "Processes", "ShardRows", "StartOver"]
+__all__ = ["JobOptions", "Longest", "OnBadRow", "OnError", "Processes", "Ray", "ShardRows", "StartOver", "WithRay"]
 
 
 class OnBadRow(StrEnum):
@@ -45,11 +48,36 @@ ShardRows = Annotated[
 ]
 Processes = Annotated[
     int | None,
-    typer.Option("--processes", min=1, help="Of a job: how many processes tag; 1 if not given."),
+    typer.Option(
+        "--processes",
+        min=1,
+        help="Of a job: how many processes tag; 1 if not given, with --ray all that fit.",
+    ),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[ADDRESS]",
+        help="Of a job: let a Ray cluster tag; without ADDRESS, one on this machine that ends with the job. `auto` is "
+        "the cluster that this machine belongs to. Needs the extra `ray`.",
+    ),
 ]
 StartOver = Annotated[
     bool, typer.Option("--start_over", help="Of a job: remove the shards that are there, also those of another job.")
 ]
+
+
+class WithRay(TyperCommand):
+    """A command whose option `--ray` may stand without a value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        if "--ray" in args:
+            after = args.index("--ray") + 1
+            if after == len(args) or args[after].startswith("-"):
+                args = [*args[:after], "local", *args[after:]]
+        return super().parse_args(ctx, args)
 
 
 class JobOptions(NamedTuple):
@@ -58,6 +86,7 @@ class JobOptions(NamedTuple):
     longest: int | None
     shard_rows: int | None
     processes: int | None
+    ray: str | None
     start_over: bool
 
     def is_meant(
@@ -90,6 +119,14 @@ class JobOptions(NamedTuple):
             raise typer.BadParameter(f"--{given[0]} is for a job, whose output is a folder: --output NAME/")
         return False
 
+    def _engine(self) -> "Engine | None":
+        """Return who tags, unless it is this machine's own processes."""
+        if self.ray is None:
+            return None
+        from modeling_bert_crf.corpus.on_ray import on_ray
+
+        return partial(on_ray, address=self.ray, count=self.processes)
+
     def run(
         self,
         model: tuple[str, str | None, str | None],
@@ -118,7 +155,7 @@ class JobOptions(NamedTuple):
         order = Order(*model, files, output, form, column, options, *limits, fails, self.start_over)
         with in_one_sentence("tag", DataError, OpeningError, FolderInUseError, verbose=verbose):
             try:
-                done = run_job(order, opened(), None, self.processes or 1)
+                done = run_job(order, opened(), self._engine(), self.processes or 1)
             except OSError as error:
                 raise CommandError(f"{output}: cannot be written: {reason(error)}") from None
         say(f"{done.rows:,} rows in {done.shards:,} shards, {done.made:,} of them made now: {output}", err=True)

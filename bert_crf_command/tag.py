@@ -21,7 +21,7 @@ from .formats import (
     write_found,
 )
 from .frame import CommandError, Model, Revision, Verbose, in_one_sentence, reason, say, verb
-from .job import JobOptions, Longest, OnBadRow, OnError, Processes, ShardRows, StartOver
+from .job import JobOptions, Longest, OnBadRow, OnError, Processes, Ray, ShardRows, StartOver, WithRay
 
 if TYPE_CHECKING:  # since importing these takes seconds
     import torch
@@ -150,12 +150,13 @@ def tag(
     longest: Longest = None,
     shard_rows: ShardRows = None,
     processes: Processes = None,
+    ray: Ray = None,
     start_over: StartOver = False,
     revision: Revision = None,
     verbose: Verbose = False,
 ) -> None:
     """Find the entities of texts, as `HELP` says."""
-    job = JobOptions(longest, shard_rows, processes, start_over)
+    job = JobOptions(longest, shard_rows, processes, ray, start_over)
     options = {"threshold": threshold, "decoding": decoding.value, "operating_point": operating_point}
     options |= {"batch_size": batch_size}
     if job.is_meant(output, output_format, texts or [], files or [], input_format):
@@ -251,4 +252,4 @@ def _device(name: str) -> "torch.device":
     return device
 
 
-COMMAND = verb(tag, HELP)
+COMMAND = verb(tag, HELP, WithRay)

@@ -5,6 +5,7 @@ import json
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,9 +20,11 @@ from modeling_bert_crf import BertBiLSTMCRFPipeline
 from modeling_bert_crf.corpus import lines, rows
 from modeling_bert_crf.corpus.engines import here
 from modeling_bert_crf.corpus.job import Order, run_job
+from modeling_bert_crf.corpus.on_ray import on_ray
+from modeling_bert_crf.corpus.places import place_of
 from modeling_bert_crf.corpus.progress import watched
-from modeling_bert_crf.corpus.shards import Done
-from modeling_bert_crf.corpus.sources import find_sources, read_rows
+from modeling_bert_crf.corpus.shards import Done, Job
+from modeling_bert_crf.corpus.sources import Source, find_sources, read_rows
 from modeling_bert_crf.doors.lock import FolderInUseError, locked
 from modeling_bert_crf.readers.sentences import DataError
 
@@ -488,6 +491,78 @@ def test_the_command_tags_a_corpus_and_goes_on_with_it(command, tmp_path):
     assert said == "bert-crf tag: error: a.parquet:2: 'body' must be a text or a list of words, got null\n"
 
 
+def test_shards_that_are_made_somewhere_else_are_missed(run, tmp_path):
+    (tmp_path / "a.txt").write_text("Ada\n" * 5)
+    elsewhere = lambda job, shards, tagger: (Done(shard.number, shard.rows, 0) for shard in shards)  # noqa: E731
+
+    with pytest.raises(
+        DataError, match=r"^out: must be where all machines write, got 2 shards of 2 that .*, such as out/part-00000"
+    ):
+        run("a.txt", engine=elsewhere)
+
+    assert not Path("out/_job/errors.jsonl").exists()
+    assert run("a.txt").made == 2
+
+
+def test_what_a_killed_worker_left_half_written_is_swept_up(run, tmp_path):
+    (tmp_path / "a.txt").write_text("Ada\n")
+
+    def killed(job, shards, tagger):
+        Path("out/.saving-1-part-00000.jsonl").write_text("half")
+        yield from here(job, shards, tagger)
+
+    run("a.txt", engine=killed)
+
+    assert sorted(os.listdir("out")) == ["_job", "part-00000.jsonl"]
+
+
+def test_the_order_of_the_names_of_shards_is_that_of_the_rows(tmp_path):
+    place = place_of(str(tmp_path))
+    for count, last in ((100_000, "part-99999.jsonl"), (100_002, "part-100001.jsonl")):
+        sizes = {"a": 25, "b": 10 * count - 30}  # the first ends in a shard of five rows
+        sources = [Source("jsonl", name, "text", (), size, None, place) for name, size in sizes.items()]
+        job = Job("mine", None, None, {}, sources, place, "jsonl", 10, 9, False)
+        numbers = [0, 7, 99_999, count - 1]
+        for of in (job.file_of, job.errors_of):
+            names = [of(number).name for number in numbers]
+            assert names == sorted(names)
+        assert job.file_of(count - 1).name == f"{tmp_path}/{last}"
+
+
+def test_messages_name_no_key_of_an_address():
+    place = place_of("s3://key:secret@store/docs/?region=us-east-1&endpoint_override=localhost:1")
+    assert (place.name, place.path) == ("s3://store/docs/", "store/docs")
+    with pytest.raises(DataError, match=r"^abc://store/x: cannot be reached: "):
+        place_of("abc://key:secret@store/x")
+
+
+def test_ray_may_stand_without_an_address(command, tmp_path, monkeypatch):
+    asked = []
+
+    def engine(job, shards, tagger, address, count):
+        asked.append((address, count))
+        yield from here(job, shards, tagger)
+
+    monkeypatch.setattr("modeling_bert_crf.corpus.on_ray.on_ray", engine)
+    (tmp_path / "a.txt").write_text("Ada\n")
+    for words in (
+        ["--ray", "-i", "a.txt"],
+        ["--processes", 3, "-i", "a.txt", "--ray"],
+        ["--ray", "auto", "-i", "a.txt"],
+    ):
+        command("-o", "out/", "--start_over", *words)
+    command("-o", "out/", "--start_over", "-i", "a.txt", "--ray=other:6379")
+
+    assert asked == [("local", None), ("local", 3), ("auto", None), ("other:6379", None)]
+
+
+def test_ray_that_is_not_there_is_asked_for(run, tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("Ada\n")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(DataError, match=r"^--ray needs Ray: pip install 'modeling-bert-crf\[ray\]'$"):
+        run("a.txt", engine=on_ray)
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
@@ -495,6 +570,7 @@ def test_the_command_tags_a_corpus_and_goes_on_with_it(command, tmp_path):
         (["-o", "out/"], "a job reads what --input names"),
         (["-i", "a.txt", "-o", "out/", "--input_format", "txt"], "--input_format is not for a job"),
         (["Ada", "--format", "parquet"], "--format parquet needs a folder, --output NAME/, got none"),
+        (["Ada", "--ray"], "--ray is for a job, whose output is a folder: --output NAME/"),
         (["Ada", "--shard_rows", "3"], "--shard_rows is for a job, whose output is a folder: --output NAME/"),
         (["-i", "*.gone"], "*.gone: must match at least one file, got none"),
     ],

@@ -183,6 +183,16 @@ def test_blocks_are_of_kinds_that_are_looked_at():
             )
 
 
+def test_each_test_that_the_docs_name_is_there():
+    known = {
+        name for file in (ROOT / "tests").glob("*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    files = {file.stem for file in (ROOT / "tests").glob("*.py")}
+    named = {name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8"))}
+    assert len(named) > 15
+    assert named <= {*known, *files}
+
+
 def test_each_page_is_in_the_navigation():
     contents = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert {page.name for page in DOCS} == set(re.findall(r"(\S+\.md)", contents))

@@ -15,7 +15,12 @@ import modeling_bert_crf
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PACKAGES = ("modeling_bert_crf", "bert_crf_command")
-EXTRAS = {"modeling_bert_crf/demo": "demo", "modeling_bert_crf/export": "onnx", "modeling_bert_crf/serving": "serve"}
+EXTRAS = {
+    "modeling_bert_crf/corpus": "ray",
+    "modeling_bert_crf/demo": "demo",
+    "modeling_bert_crf/export": "onnx",
+    "modeling_bert_crf/serving": "serve",
+}
 """Folders that may import what an extra brings."""
 NEVER_IMPORTED = {"onnxscript": "torch.onnx asks for it"}
 

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -499,3 +500,16 @@ def test_marginal_decoding_obeys_the_scheme(tagger, model):
     assert sum(entry["score"] for entry in result) >= sum(entry["score"] for entry in best) - 1e-6
     with pytest.raises(ValueError, match="decoding must be 'viterbi' or 'marginal', got 'greedy'"):
         tagger("a", decoding="greedy")
+
+
+def test_several_threads_may_share_a_pipeline_each_with_its_own_options(tagger):
+    texts = ["Ada Lovelace visited Paris , in the rain .", "rain", "", "Paris in Ada . yesterday", "Lovelace , " * 40]
+    asked = [{"threshold": 0.3}, {"decoding": "marginal"}, {"num_paths": 2}, {"aggregation_strategy": "none"}, {}]
+    calls = [(text, options) for text in texts for options in asked]
+
+    def tag(call):
+        return tagger(call[0], **call[1])
+
+    alone = [tag(call) for call in calls]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(tag, calls * 4)) == alone * 4

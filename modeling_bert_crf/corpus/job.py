@@ -19,7 +19,7 @@ from .progress import watched
 from .shards import Done, Job, Shard
 from .sources import TYPED, Source, find_sources
 
-__all__ = ["LONGEST", "SHARD_ROWS", "Order", "Summary", "run_job"]
+__all__ = ["LONGEST", "SHARD_ROWS", "Engine", "Order", "Summary", "run_job"]
 
 SHARD_ROWS, LONGEST = 10_000, 1_000_000
 
@@ -108,6 +108,12 @@ def run_job(order: Order, tagger: BiLSTMCRFPipeline, engine: Engine | None = Non
             for one in watched(chosen(job, left, tagger), done, total):
                 if one.failure:
                     raise DataError(one.failure)
+            ledger.sweep()  # an engine may go on when one of its workers is killed
+            if lost := ledger.left(job, shards):
+                raise DataError(
+                    f"{folder.name}: must be where all machines write, got {len(lost):,} shards of {len(left):,} that "
+                    f"were made and are not there, such as {job.file_of(lost[0].number).name}"
+                )
         return Summary(
             sum(shard.rows for shard in shards), len(shards), len(left), ledger.finish(), ledger.errors.name
         )

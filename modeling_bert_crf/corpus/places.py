@@ -74,7 +74,7 @@ class Place:
         """Return what this file holds; None if it is not there."""
         if not self.info.is_file:
             return None
-        with self.system.open_input_stream(self.path) as file:
+        with self.system.open_input_stream(self.path, compression=None) as file:
             return file.read()
 
     @contextmanager
@@ -87,7 +87,7 @@ class Place:
         folder, _, name = self.path.rpartition("/")
         staging = f"{folder}/{STAGING}{uuid.uuid4().hex}-{name}"
         try:
-            with self.system.open_output_stream(staging) as file:
+            with self.system.open_output_stream(staging, compression=None) as file:
                 yield file
             self.system.move(staging, self.path)
         except BaseException:
@@ -113,8 +113,13 @@ def place_of(name: str) -> Place:
             known, path = url_to_fs(name)
             system = fs.PyFileSystem(fs.FSSpecHandler(known))
     except (OSError, ValueError, ImportError) as error:
-        raise DataError(f"{name}: cannot be reached: {str(error).splitlines()[0]}") from None
-    return Place(system, path.rstrip("/"), name.partition("?")[0])
+        raise DataError(f"{_shown(name)}: cannot be reached: {str(error).splitlines()[0]}") from None
+    return Place(system, path.rstrip("/"), _shown(name))
+
+
+def _shown(name: str) -> str:
+    """Return what may be said of an address: no keys, and no options."""
+    return re.sub(r"(?<=://)[^/@]*@", "", name.partition("?")[0])
 
 
 def find_files(pattern: str) -> list[Place]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -72,11 +73,17 @@ class Job:
 
     def file_of(self, number: int) -> Place:
         """Return the place of a shard."""
-        return self.folder.inside(f"part-{number:05d}.{self.form}")
+        return self.folder.inside(f"part-{number:0{self._digits}d}.{self.form}")
 
     def errors_of(self, number: int) -> Place:
         """Return the place where a shard's bad rows are named until the job is finished."""
-        return self.folder.inside(f"_job/errors/{number:05d}.jsonl")
+        return self.folder.inside(f"_job/errors/{number:0{self._digits}d}.jsonl")
+
+    @cached_property
+    def _digits(self) -> int:
+        """How wide numbers are, so that the order of the names is that of the rows."""
+        last = sum(-(-source.rows // self.every) for source in self.sources) - 1
+        return max(5, len(str(last)))
 
 
 def cut(rows: Sequence[int], every: int) -> list[Shard]:

@@ -1,6 +1,7 @@
 """Inputs, by their names, as sources of rows."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from .tables import (
     splits_of,
 )
 
-__all__ = ["FOUND", "TYPED", "Source", "find_sources", "read_rows", "reason"]
+__all__ = ["FOUND", "TYPED", "Source", "find_sources", "read_rows", "reason", "typed_column"]
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def find_sources(
             sources += [_file_source(place, column, every, typed, counted) for place in files]
         else:
             sources += _data_set_sources(name, column)
-    if twice := {one.name for one in sources if sum(one.name == other.name for other in sources) > 1}:
+    counts = Counter(one.name for one in sources)
+    if twice := [name for name, count in counts.items() if count > 1]:
         raise DataError(f"{min(twice)}: must be among the inputs once, got it twice")
     return sources
 
@@ -106,7 +108,7 @@ def _file_source(place: Place, column: str | None, every: int, typed: bool, coun
         identity = (Path(place.path).name, info.size or 0, info.mtime_ns or 0)
         if kind == "parquet":
             rows, schema = parquet_facts(place)
-            return Source(kind, place.name, _typed_column(place.name, schema, column), identity, rows, schema, place)
+            return Source(kind, place.name, typed_column(place.name, schema, column), identity, rows, schema, place)
         column, schema = _columns(place, kind, column, typed)
         rows, offsets = counted.get(str(identity)) or count_rows(place, kind, every)
     except (OSError, pa.ArrowException) as error:
@@ -139,12 +141,17 @@ def _data_set_sources(name: str, column: str | None) -> list[Source]:
         schema = rows.features.arrow_schema
         files = [Path(file["filename"]) for file in rows.cache_files]
         identity = [value for file in files for value in (file.name, file.stat().st_size, file.stat().st_mtime_ns)]
-        chosen = _typed_column(called, schema, column)
+        chosen = typed_column(called, schema, column)
         sources.append(Source("data set", called, chosen, (split, *identity), len(rows), schema, place, split))
     return sources
 
 
-def _typed_column(name: str, schema: pa.Schema, column: str | None) -> str:
+def typed_column(name: str, schema: pa.Schema, column: str | None) -> str:
+    """Name the column to tag among typed ones: the given one, or else `text`, or that of words.
+
+    Raises:
+        DataError: if it is not there, holds something else, or the new column is there already.
+    """
     found = _chosen(name, schema.names, column)
     if not is_text(schema.field(found).type):
         raise DataError(f"{name}: {found!r} must hold texts or lists of words, got {schema.field(found).type}")
