@@ -14,7 +14,7 @@ from .crf import LinearChainCRF
 from .modeling_crf import BiLSTMCRFForTokenClassification, BiLSTMCRFOutput
 from .pipeline_crf import BiLSTMCRFPipeline
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 FAMILIES = {
     "albert": "Albert",

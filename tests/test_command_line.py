@@ -561,7 +561,7 @@ def test_help_and_version():
     assert shown.exit_code == 0
     for promise in ("Exit codes", "130", "Python files beside the weights are not executed", "a text a line"):
         assert promise in " ".join(shown.stdout.split())
-    assert CliRunner().invoke(app, ["--version"]).stdout == "bert-crf 0.1.0\n"
+    assert CliRunner().invoke(app, ["--version"]).stdout == "bert-crf 0.2.0\n"
 
 
 def test_ctrl_c_ends_quietly_and_leaves_nothing(run, tmp_path, monkeypatch):
