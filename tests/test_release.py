@@ -106,12 +106,18 @@ def test_what_is_installed_as_the_docs_say_trains_tags_and_reports(built, comman
     uv = command.startswith("uv ")
     subprocess.run([sys.executable, "-m", "venv", *(["--without-pip"] if uv else []), tmp_path / "env"], check=True)
     environment |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(built), "PIP_NO_DEPS": "1", "UV_OFFLINE": "1"}
-    environment |= {"UV_FIND_LINKS": str(built), "UV_NO_INDEX": "1", "UV_NO_DEPS": "1", "HF_HUB_OFFLINE": "1"}
+    environment |= {
+        "UV_FIND_LINKS": str(built),
+        "UV_NO_INDEX": "1",
+        "UV_CONFIG_FILE": str(tmp_path / "uv.toml"),
+        "HF_HUB_OFFLINE": "1",
+    }
     environment |= {"VIRTUAL_ENV": str(tmp_path / "env"), "OMP_NUM_THREADS": "1"}
     environment["PATH"] = os.pathsep.join(
         [str(tmp_path / "env/bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
     )
     (tmp_path / "here").mkdir()
+    (tmp_path / "uv.toml").write_text("[pip]\nno-deps = true\n")
 
     def run(*words):
         done = subprocess.run(words, cwd=tmp_path / "here", env=environment, capture_output=True, text=True)
