@@ -33,8 +33,9 @@ def demo(
             say(_push(model, revision, push_to_space, private))
             return
         from modeling_bert_crf.demo.app import build_demo, serve
+        from modeling_bert_crf.demo.examples import examples_of
 
-        serve(build_demo(tagger), port)
+        serve(build_demo(tagger, examples_of(model, revision)), port)
 
 
 def _push(model: str, revision: str | None, space: str, private: bool) -> str:

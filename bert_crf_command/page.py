@@ -5,13 +5,12 @@ from collections.abc import Iterable
 
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.terminal import Writable
+from modeling_bert_crf.pages.palette import HUES
 from modeling_bert_crf.pages.render import render
 
 from .outputs import Result, colours, pieces
 
 __all__ = ["write_page"]
-
-HUES = (255, 60, 150, 350, 300, 100, 200, 25)  # of the colour space oklch, in which all hues are equally bright
 
 
 def write_page(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: Writable) -> None:

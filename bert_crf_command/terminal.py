@@ -10,6 +10,7 @@ from rich.text import Text
 
 from modeling_bert_crf import BiLSTMCRFPipeline
 from modeling_bert_crf.doors.terminal import visible
+from modeling_bert_crf.pages.palette import probability
 
 from .outputs import Result, colours, pieces
 
@@ -54,7 +55,7 @@ def write_terminal(results: Iterable[Result], tagger: BiLSTMCRFPipeline, file: T
 
 
 def _append(line: Text, words: str, kind: str, score: float, style: Style, coloured: bool) -> None:
-    figure = f"{score:.2f}"
+    figure = probability(score)
     if coloured:
         line.append(f" {words}", style + Style(bold=True)).append(f" {kind} {figure} ", style)
     else:

@@ -290,9 +290,16 @@ def test_the_report_is_one_file_that_a_browser_shows(tmp_path, metrics, browser)
     assert len(widths) == len(PLOTS)
     assert min(widths) > 500
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    assert page.inner_text("p.score").startswith("test: strict F1 47.6, 95 % interval 44.2 to 50.8")
+    assert page.inner_text("p.score").split("\n") == ["47.6", "strict F1, test", "95 % interval 44.2 to 50.8"]
+    titles = page.locator("h2").evaluate_all("all => all.map(one => [one.id, one.innerText.split(':')[0]])")
+    links = page.locator("nav a").evaluate_all("all => all.map(one => one.getAttribute('href').slice(1))")
+    assert links == [name for name, _ in titles]  # every section can be reached, in its order
+    assert links[:4] == ["test", "mistakes", "calibration", "validation"]
+    assert page.locator("details", has_text="learning_rate").get_attribute("open") is None
+    assert page.inner_text(".verdict").startswith("Of 100 entities that it finds ")
+    assert not re.search(r"[a-z)][.][A-Z0-9]|\)[.]?\d", page.inner_text("body"))  # no blank is missing
     assert "Not in this run" not in page.inner_text("body")
-    assert "The commonest mistakes: person missed (1). In sentences" in page.inner_text("body")
+    assert "The commonest mistake, 1 of 1: person missed." in page.inner_text("body")
     page.set_viewport_size({"width": 390, "height": 600})
     hidden = "all => all.map(one => one.scrollWidth - one.clientWidth)"
     assert set(page.locator("html, div.wide").evaluate_all(hidden)) == {0}  # no column is cut
@@ -308,7 +315,7 @@ def test_a_report_of_less_says_what_is_missing(tmp_path, metrics):
     assert report(tmp_path, "--output", tmp_path / "page.html").exit_code == 0
 
     text = (tmp_path / "page.html").read_text()
-    assert "<strong>47.6</strong>" in text
+    assert "<strong>47.6</strong> strict F1" in text
     missing = text.split("Not in this run")[1]
     for name in (
         "learning curve",

@@ -19,10 +19,12 @@ from typer.testing import CliRunner
 import modeling_bert_crf
 from bert_crf_command.app import app
 from modeling_bert_crf import BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
+from modeling_bert_crf.demo.examples import examples_of
 from modeling_bert_crf.demo.space import push_space, write_space
 from modeling_bert_crf.hub.folders import files_to_push
 from modeling_bert_crf.pages.render import render
 
+EXAMPLES = ["Ada Lovelace visited Paris.", "the rain, yesterday"]
 TEXT = "Ada Lovelace visited Paris.\n<b onclick=alert(1)>rain</b> & ${1+1} {{2+2}} <script>alert(2)</script>"
 
 
@@ -52,6 +54,9 @@ def tagger(encoder_folder, tokenizer):
 def space(tagger, tmp_path_factory):
     folder = tmp_path_factory.mktemp("space")
     tagger.save_pretrained(folder / "saved")
+    (folder / "saved" / "README.md").write_text(
+        yaml.dump({"widget": [{"text": one} for one in EXAMPLES]}).join(["---\n"] * 2)
+    )
     write_space(folder / "space", str(folder / "saved"), None, "A tagger: tried")
     return folder / "space"
 
@@ -69,7 +74,7 @@ def address(space):
     with open(space.parent / "log", "w") as log:
         process = subprocess.Popen([sys.executable, "app.py"], cwd=space, env=environment, stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while not answers(port):
                 assert process.poll() is None, (space.parent / "log").read_text()
                 assert time.monotonic() < deadline
@@ -93,14 +98,20 @@ def page(browser, address):
     page.asked = []
     page.on("request", lambda request: page.asked.append(request.url))
     page.goto(address)
+    page.locator("#entities mark").first.wait_for(timeout=120_000)  # it opens with an example
     yield page
     context.close()
 
 
 def marks(page, place="#entities"):
     return page.locator(f"{place} mark").evaluate_all(
-        "marks => marks.map(mark => [mark.firstChild.data, mark.querySelector('.type').innerText])"
+        "marks => marks.map(mark => [mark.innerText, mark.dataset.type])"
     )
+
+
+def tagged(page, text):
+    """Wait until a text is what is shown."""
+    page.wait_for_function("text => document.querySelector('#entities .marked')?.innerText === text", arg=text)
 
 
 def test_a_text_is_tagged_in_the_browser(page, address, space, tagger):
@@ -113,13 +124,12 @@ def test_a_text_is_tagged_in_the_browser(page, address, space, tagger):
 
     page.get_by_label("Text", exact=True).fill(TEXT)
     page.get_by_role("button", name="Find entities").click()
-    page.locator("#entities mark").first.wait_for()
+    tagged(page, TEXT)
     assert marks(page) == [[entity["word"], entity["entity_group"]] for entity in entities]
-    shown = page.locator("#entities mark .probability").all_inner_texts()
-    assert shown == ["<1\u202f%" if one["score"] < 0.005 else f"{100 * one['score']:.0f}\u202f%" for one in entities]
-    page.locator("#entities").evaluate("node => node.querySelectorAll('.type, .probability').forEach(n => n.remove())")
+    shown = page.locator("#entities mark").evaluate_all("all => all.map(one => one.dataset.score)")
+    assert shown == ["<0.01" if one["score"] < 0.005 else f"{one['score']:.2f}" for one in entities]
     assert page.locator("#entities .marked").inner_text() == TEXT
-    assert page.title() == "Named entities"
+    assert page.title() == page.locator("h1").inner_text() == "Find LOC and PER"
 
     page.get_by_label("number input for Least probability").fill(str(threshold))
     page.get_by_label("number input for Least probability").press("Enter")
@@ -154,11 +164,52 @@ def test_markup_is_text_before_in_and_after_an_entity():
     paths = [{"probability": 0.5, "entities": [entity]}]
     readings = [{"start": 0, "end": 75, "entropy": 0.7, "paths": paths}]
     found = {"text": 3 * attack, "entities": [entity], "readings": readings}
-    values = {"types": [attack], "found": found, "entities": [entity], "model": attack}
-    for template, times in (("entities", 4), ("readings", 4), ("heading", 2)):
+    values = {
+        "hues": {attack: 255},
+        "found": found,
+        "entities": [entity],
+        "model": attack,
+        "title": "Find",
+        "examples": 0,
+    }
+    for template, times in (("entities", 5), ("readings", 5), ("heading", 2)):
         page = render(f"demo/{template}.html", **values)
         assert page.count("&lt;script&gt;") == times
         assert "<script" not in page
+
+
+def test_the_page_opens_with_the_examples_of_the_card(page, tagger):
+    text = page.get_by_label("Text", exact=True)
+    assert text.input_value() == EXAMPLES[0]
+    assert text.get_attribute("placeholder") == "A text in which there may be LOC or PER."
+    assert marks(page) == [[one["word"], one["entity_group"]] for one in tagger(EXAMPLES[0])]
+    page.get_by_role("button", name=EXAMPLES[1]).click()
+    expect = [[one["word"], one["entity_group"]] for one in tagger(EXAMPLES[1])]
+    tagged(page, EXAMPLES[1])
+    assert marks(page) == expect
+
+
+def test_an_empty_text_is_answered_by_what_to_do(page):
+    page.get_by_label("Text", exact=True).fill("  ")
+    page.get_by_role("button", name="Find entities").click()
+    page.get_by_text("There is no text yet. Write one, or choose an example; its entities are shown here.").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("card", "texts"),
+    [
+        (None, []),
+        ("no metadata", []),
+        ("---\nwidget: [\n---\n", []),
+        ("---\nwidget: Ada\n---\n", []),
+        ("---\nwidget: [{text: Ada}, {text: ' '}, {src: a.png}, 3, {text: 5}]\n---\n", ["Ada"]),
+    ],
+    ids=["none", "bare", "broken", "no list", "odd rows"],
+)
+def test_a_card_that_names_no_texts_is_no_fault(tmp_path, card, texts):
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    assert examples_of(str(tmp_path)) == texts
 
 
 def test_a_text_that_is_too_long_is_refused(page):
@@ -183,7 +234,7 @@ def test_a_space_holds_all_that_it_needs(space):
 
 def test_a_space_for_a_model_of_the_hub_loads_it_by_the_commit(tmp_path):
     write_space(tmp_path / "space", "owner/model", "c0ffee", "model")
-    assert "open_tagger('owner/model', revision='c0ffee')" in (tmp_path / "space" / "app.py").read_text()
+    assert "open_tagger('owner/model', revision='c0ffee'), [])" in (tmp_path / "space" / "app.py").read_text()
     assert yaml.safe_load((tmp_path / "space" / "README.md").read_text().split("---")[1])["models"] == ["owner/model"]
     assert not (tmp_path / "space" / "model").exists()
 

@@ -28,7 +28,7 @@ ROOMS = {
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
     "suggestions": ["core", "fitting", "opening", "readers", "training"],
     "export": ["core", "doors", "scores"],
-    "demo": ["core", "pages"],
+    "demo": ["core", "doors", "hub", "pages"],
     "serving": ["core"],
     "command": [
         "core",

@@ -1,7 +1,7 @@
 """A Space on the Hub: a folder that holds all that the demo needs, and its upload.
 
 The folder carries this package's own files, so that it works whether or not the package can be installed by name, and
-runs none of the model's code.
+runs none of the model's code. It opens with the examples of the model's card.
 """
 
 import json
@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from huggingface_hub import HfApi
+
+from .examples import examples_of
 
 __all__ = ["push_space", "write_space"]
 
@@ -21,7 +23,7 @@ _APP = '''"""A tagger to try out; made by `bert-crf demo MODEL --push_to_space O
 from modeling_bert_crf.demo.app import build_demo, serve
 from modeling_bert_crf.opening.tagger import open_tagger
 
-serve(build_demo(open_tagger({name!r}, revision={revision!r})))
+serve(build_demo(open_tagger({name!r}, revision={revision!r}), {examples!r}))
 '''
 _README = """---
 title: {title}
@@ -54,12 +56,13 @@ def write_space(folder: Path, model: str, revision: str | None, title: str) -> N
         for path in sorted(path for pattern in _MODEL_FILES for path in Path(model).glob(pattern)):
             shutil.copy(path, folder / "model")
     package = folder / PACKAGE.name
-    parts = ("demo/*", "doors/*.py", "hub/*.py", "opening/*.py", "pages/*.py", "pages/demo/*")
+    parts = ("demo/*", "doors/*.py", "hub/*.py", "opening/*.py", "pages/*.py", "pages/*.css", "pages/demo/*")
     for pattern in ("*.py", *parts):
         for path in (path for path in PACKAGE.glob(pattern) if path.is_file()):
             (package / path.relative_to(PACKAGE)).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, package / path.relative_to(PACKAGE))
-    app = _APP.format(name="model" if own else model, revision=None if own else revision)
+    origin = {"name": "model", "revision": None} if own else {"name": model, "revision": revision}
+    app = _APP.format(**origin, examples=examples_of(model, revision))
     models = "" if own else f"models: [{model}]\n"
     readme = _README.format(title=json.dumps(title), gradio=version("gradio"), models=models)
     pins = "".join(f"{name}=={version(name).partition('+')[0]}\n" for name in ("torch", "transformers", "jinja2"))

@@ -54,6 +54,7 @@ def card_data(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]])
         datasets=[hub["dataset"]] if hub.get("dataset") else None,
         language=facts.get("language"),
         license=facts.get("license"),
+        widget=[{"text": text} for text in facts.get("examples") or []] or None,
         library_name="transformers",
         metrics=sorted({result.metric_type for result in results}) or None,
         pipeline_tag="token-classification",

@@ -6,6 +6,7 @@ from typing import Any
 __all__ = ["shown_split", "template_values"]
 
 _OPTIONAL = (
+    "base_license",
     "base_model",
     "best_by",
     "best_step",
@@ -13,6 +14,7 @@ _OPTIONAL = (
     "data",
     "dataset",
     "dataset_license",
+    "examples",
     "hardware",
     "hub",
     "language",

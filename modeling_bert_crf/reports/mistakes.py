@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from ..pages.palette import probability
 from ..pages.render import render
 from ..schemes import Span
 from ..scores.judged import Group, Judged, Mistake, groups
@@ -47,8 +48,8 @@ def describe(judged: Judged, mistake: Mistake) -> str:
 def _said(judged: Judged, span: Span | None, word: str) -> str:
     if span is None:
         return ""
-    probability = judged.probability(span)
-    figure = "" if probability is None else f" ({probability:.2g})" if probability < 0.01 else f" ({probability:.2f})"
+    value = judged.probability(span)
+    figure = "" if value is None else f" ({probability(value)})"
     return f'"{judged.text(span)}" {word} {span[2]}{figure}'
 
 
@@ -159,6 +160,6 @@ def _parts(judged: Judged) -> list[dict[str, str]]:
 
 
 def _label(judged: Judged, span: Span, name: str) -> str:
-    probability = None if name == "gold" else judged.probability(span)
-    figure = "" if probability is None else f" {probability:.2f}"
+    value = None if name == "gold" else judged.probability(span)
+    figure = "" if value is None else f" {probability(value)}"
     return ("" if name == "right" else f"{name} ") + span[2] + figure

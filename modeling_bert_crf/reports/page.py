@@ -16,7 +16,7 @@ from .mistakes import mistakes_section
 from .plots import draw_plots
 from .runs import METRICS
 
-__all__ = ["make_report"]
+__all__ = ["make_report", "verdict"]
 
 _PLOTS = {
     "learning": "the learning curve (of runs with --do_train)",
@@ -38,19 +38,58 @@ def make_report(metrics: Mapping[str, Any], judged: Sequence[Judged] | None = No
     """
     try:
         plots = draw_plots(metrics, metrics["scores"])
+        section = None if judged is None else mistakes_section(choose(judged), len(judged))
         return render(
             "report.html",
             **template_values(metrics, metrics["scores"]),
+            verdict=verdict(metrics["scores"].get(shown_split(metrics["scores"]) or "", {}), section),
+            sections=_sections(metrics["scores"], plots, section),
             title=f"Report: {metrics.get('model_name', 'a run')}",
             plots={name: "data:image/png;base64," + b64encode(image).decode() for name, image in plots.items()},
             missing=_missing(metrics, plots, judged),
-            mistakes=None if judged is None else mistakes_section(choose(judged), len(judged)),
+            mistakes=section,
             kinds=KINDS,
             percent=percent,
         )
     except (UndefinedError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         said = " ".join(str(error).split())
         raise ReportError(f"{METRICS} does not hold what bert-crf train writes: {said}") from error
+
+
+def verdict(figures: Mapping[str, Any], section: Mapping[str, Any] | None = None) -> str:
+    """Say in sentences how good a tagger is; nothing where that was not measured.
+
+    Args:
+        figures: the scores of a split.
+        section: its mistakes, as `mistakes_section` lays them out.
+
+    >>> scores = {"precision": 0.949, "recall": 0.8, "f1": 0.868}
+    >>> verdict({"strict": scores})
+    'Of 100 entities that it finds 95 are right, and of 100 that are there it finds 80.'
+    """
+    if not figures.get("strict"):
+        return ""
+    right, found = (f"{100 * figures['strict'][name]:.0f}" for name in ("precision", "recall"))
+    said = [f"Of 100 entities that it finds {right} are right, and of 100 that are there it finds {found}."]
+    if section and section["groups"]:
+        first = section["groups"][0]
+        said.append(f"The commonest mistake, {first['count']:,} of {section['mistakes']:,}: {first['title']}.")
+    if calibration := figures.get("calibration"):
+        said.append(f"Its probabilities are {percent(calibration['error'])} points off on average.")
+    return " ".join(said)
+
+
+def _sections(
+    scores: Mapping[str, Any], plots: Collection[str], section: Mapping[str, Any] | None
+) -> list[tuple[str, str]]:
+    """List the sections of the page in its order: their names in addresses, and their titles."""
+    shown = shown_split(scores)
+    results = [(split, f"Results: {split}") for split in sorted(scores, key=lambda split: split != shown)]
+    drawn = {"calibration": "Calibration", "learning": "Learning curve", "transitions": "Transitions"}
+    plotted = [(name, text) for name, text in drawn.items() if name in plots]
+    mistakes = [] if section is None else [("mistakes", "Mistakes in sentences")]
+    calibration = plotted[: "calibration" in plots]
+    return [*results[:1], *mistakes, *calibration, *results[1:], *plotted[len(calibration) :], ("run", "The run")]
 
 
 def _missing(metrics: Mapping[str, Any], plots: Collection[str], judged: Sequence[Judged] | None) -> list[str]:

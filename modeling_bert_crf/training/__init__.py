@@ -31,6 +31,7 @@ checkpoints.py          whether training can go on from a checkpoint
 
 output_folder.py        what a run leaves, and how far it has come
 evaluation.py           everything that is measured on a split
+origins.py              what it starts from: the encoder's name, and the licences that cards state
 facts.py                what `metrics.json` says of the run beside the scores
 stock_results.py        the same as the host's example script writes it
 push_step.py            the last step

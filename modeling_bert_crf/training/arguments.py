@@ -100,6 +100,11 @@ class ModelArguments:
         default=None, metadata={"help": "Languages of the data, for the card, as ISO 639 codes: en, da, ..."}
     )
 
+    card_examples: list[str] | None = field(
+        default=None,
+        metadata={"help": "Texts to try the model on, for its card and `bert-crf demo`; the card publishes them."},
+    )
+
     @property
     def hub(self) -> dict[str, str]:
         """Where and how to read from the Hub, in the words of the host's functions."""
@@ -237,7 +242,10 @@ class DataArguments:
         },
     )
     dataset_license: str | None = field(
-        default=None, metadata={"help": "Licence of the data set, for the model card."}
+        default=None,
+        metadata={
+            "help": "Licence of the data set, for the model card; if not given, what the data set's card states."
+        },
     )
 
     def types_annotated_in(self) -> dict[str, tuple[str, ...]]:

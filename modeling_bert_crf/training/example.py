@@ -22,6 +22,9 @@ __all__ = ["SPLITS", "example_arguments", "write_example"]
 SPLITS = {"train": 500, "validation": 150, "test": 300}
 """How many sentences each split has."""
 
+EXAMPLES = ["Brond Tair moved from Port Kest to Zask last spring .", "Brond hired Tair ."]
+"""Texts to try the demo's tagger on: it is sure of one, and cannot be of the other."""
+
 # Names of all types are made of the same stems, and some words that look like names are none. So only the context
 # tells what a word is, and sometimes it does not: in "Brond hired Tair" either may be a firm or a person.
 _TEMPLATES = """
@@ -84,8 +87,10 @@ def example_arguments(folder: Path, start: str) -> list[str]:
     places = write_example(folder / "input")
     options: dict[str, object] = {"model_name_or_path": places["encoder"], "output_dir": folder}
     options |= {f"{split}_file": places[split] for split in SPLITS}
+    options["card_examples"] = EXAMPLES
     options |= {"num_train_epochs": 10, "learning_rate": 1e-3, "head_learning_rate": 3e-3}
-    command = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    values = {name: value if isinstance(value, list) else [str(value)] for name, value in options.items()}
+    command = [word for name, words in values.items() for word in (f"--{name}", *words)]
     command += ["--do_train", "--do_eval", "--do_predict"]
     show(f"The demo runs: {start}", *command, "\n")
     return command

@@ -22,6 +22,7 @@ from ..schemes import entity_types
 from .arguments import SHAPE, Arguments, DataArguments
 from .crf_statistics import transition_table
 from .dataset import StreamingTaggingDataset, TaggingDataset
+from .origins import encoder_name, stated_licence
 from .split_datasets import Datasets
 from .trainer import CRFTrainer
 
@@ -92,12 +93,13 @@ def _origin(arguments: Arguments, trainer: CRFTrainer) -> dict[str, Any]:
     model, data, training = arguments
     base, source = Path(model.starts_from), _source(data)
     base_is_here, source_is_here = base.exists(), Path(source).exists()
+    reading = model.hub | {"repo_type": "dataset"}
     settings = {name: getattr(trainer.config, name) for name in SHAPE}
     settings |= {name: getattr(training, name) for name in _RECIPE}
     settings |= {name: getattr(data, name) for name in _DATA}
     return {
         "model_name": training.repo_id,
-        "base_model": base.name if base_is_here else str(base),
+        "base_model": encoder_name(model.starts_from),
         "encoder_family": trainer.config.host_config().model_type,
         "dataset": Path(source).name if source_is_here else source,
         "settings": {name: getattr(value, "value", value) for name, value in settings.items()},
@@ -107,7 +109,9 @@ def _origin(arguments: Arguments, trainer: CRFTrainer) -> dict[str, Any]:
         },
         "license": model.card_license,
         "language": model.card_language,
-        "dataset_license": data.dataset_license,
+        "examples": model.card_examples,
+        "base_license": stated_licence(base, revision=model.revision, **model.hub),
+        "dataset_license": data.dataset_license or stated_licence(source, **reading),
     }
 
 
