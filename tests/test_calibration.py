@@ -64,6 +64,27 @@ def test_the_temperature_undoes_a_wrong_scale(sampled, scale):
         assert errors[1.0] > 1.5 * errors[temperature]
 
 
+def test_on_the_data_that_a_temperature_was_fitted_to_each_half_is_measured_with_that_of_the_other(
+    sampled, tokenizer, tmp_path
+):
+    model, dataset = sampled
+    halves = [
+        TaggingDataset(dataset.sentences[parity::2], tokenizer, LABELS) for parity in (0, 1)
+    ]  # a row is a sentence here
+    readings = [read(model, half) for half in halves]
+    fits = [fit_temperature(model, reading) for reading in readings]
+    assert fits[0] != pytest.approx(fits[1], rel=1e-3)
+    pairs = zip(readings, reversed(fits), strict=True)
+    expected = [one for reading, other in pairs for one in entity_confidences(model, reading, other)[0]]
+
+    trainer = CRFTrainer(model, CRFTrainingArguments(str(tmp_path), report_to=[]), processing_class=tokenizer)
+    found = trainer.calibration(dataset, fitted=True)
+
+    assert found["error"] == pytest.approx(calibration_error(expected), abs=1e-6)
+    assert found["error"] != pytest.approx(trainer.calibration(dataset)["error"], abs=1e-6)
+    assert sum(one["count"] for one in found["bins"]) == len(expected)
+
+
 def test_a_temperature_scales_all_scores_and_survives_saving(sampled, tokenizer, tmp_path):
     model, dataset = sampled
     batch = TaggingCollator(tokenizer.pad_token_id)([dataset[index] for index in range(9)])

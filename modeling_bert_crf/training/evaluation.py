@@ -70,7 +70,8 @@ def evaluate(
     tags, scores = trainer.tag(dataset, split, reading)
     elapsed = took + time.perf_counter() - began
     speed = sum(map(len, tags)) / elapsed if elapsed > 0 else None
-    scores["calibration"] = {} if reading is None else trainer.calibration(dataset, reading)
+    was_fitted = split == "validation" and any("temperature" in one for one in trainer.state.log_history)
+    scores["calibration"] = {} if reading is None else trainer.calibration(dataset, reading, was_fitted)
     words = [one.words for one in dataset.sentences]
     scores |= measures(words, dataset.gold, tags, dataset.scheme, seen)
     return Evaluation(tags, scores, speed, _judged(trainer, dataset, tags, seen, reading))

@@ -53,6 +53,14 @@ class Reading(NamedTuple):
         """Return the reading of a model whose emissions are smaller by a factor."""
         return self._replace(batches=[batch._replace(emissions=batch.emissions / by) for batch in self.batches])
 
+    def half(self, parity: int) -> "Reading":
+        """Return the reading of the rows with even numbers (0), or with odd ones (1)."""
+        halves = []
+        for batch in self.batches:
+            own = [index for index, row in enumerate(batch.rows) if row % 2 == parity]
+            halves.append(Batch([batch.rows[index] for index in own], batch.emissions[own], batch.mask[own]))
+        return self._replace(batches=[batch for batch in halves if batch.rows])
+
     @torch.inference_mode()
     def tags(self, model: BiLSTMCRFForTokenClassification) -> list[list[str]]:
         """Return the tags of each sentence on the paths that the model takes, one per word."""

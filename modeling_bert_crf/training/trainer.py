@@ -18,7 +18,7 @@ from ..scores.calibration import calibration_error, reliability_bins
 from ..scores.metrics import flat_scores, for_paths, score_tags
 from ..weights import HEAD
 from .batch_order import EpochLengthSampler, LongestFirst, parts
-from .calibration import entity_confidences, fit_temperature, fold_temperature
+from .calibration import cross_fitted, entity_confidences, fit_temperature, fold_temperature
 from .crf_statistics import crf_statistics, scores_of
 from .dataset import StreamingTaggingDataset, TaggingCollator, TaggingDataset
 from .hub_trainer import HubTrainer
@@ -243,12 +243,16 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
         self.state.log_history = list(facts.get("log_history", []))
         self.state.best_model_checkpoint = facts.get("best_model_checkpoint")
 
-    def calibration(self, dataset: TaggingDataset, reading: Reading | None = None) -> dict[str, Any]:
+    def calibration(
+        self, dataset: TaggingDataset, reading: Reading | None = None, fitted: bool = False
+    ) -> dict[str, Any]:
         """Measure how far the probabilities of the entities can be believed.
 
         Args:
             dataset: whose gold tags say which entities are right.
             reading: what `read` returned of it, if it has been read already.
+            fitted: whether the temperature was fitted to these very data. Each half is then measured with a
+                temperature that is fitted to the other one, so that nothing is measured on what it was fitted to.
 
         Returns:
             Their `calibration_error` as they are (`error`), and as they would be without the `temperature`
@@ -260,6 +264,8 @@ class CRFTrainer(RestartableTrainer, StagedTrainer, HubTrainer):
             return {}
         now = model.config.temperature
         found, without = entity_confidences(model, reading, now, now / self.temperature)
+        if fitted:
+            found = cross_fitted(model, reading)
         return {
             "error": calibration_error(found),
             "error_at_1": calibration_error(without),
