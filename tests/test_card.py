@@ -76,9 +76,16 @@ def test_the_metadata_survive_the_hubs_own_classes(metrics, card_of):
 def test_what_nobody_said_is_not_invented(metrics, card_of):
     metrics |= {"language": None}
     card = card_of(metrics)
-    assert card.count("not stated") == 3
+    assert card.count("not stated") == 4
     data = ModelCard(card).data.to_dict()
     assert not {"license", "language", "datasets", "base_model"} & set(data)
+
+
+def test_examples_and_the_encoders_licence_stand_in_the_card(metrics, card_of):
+    card = card_of(metrics | {"examples": ['Ada "sang".', "The rain"], "base_license": "cc-by-4.0"})
+    assert ModelCard(card).data.to_dict()["widget"] == [{"text": 'Ada "sang".'}, {"text": "The rain"}]
+    assert 'for entity in tagger("Ada \\"sang\\"."):' in card
+    assert "- Licence of the encoder: cc-by-4.0" in card
 
 
 def leaves(value, path=()):

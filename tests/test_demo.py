@@ -127,7 +127,7 @@ def test_a_text_is_tagged_in_the_browser(page, address, space, tagger):
     tagged(page, TEXT)
     assert marks(page) == [[entity["word"], entity["entity_group"]] for entity in entities]
     shown = page.locator("#entities mark").evaluate_all("all => all.map(one => one.dataset.score)")
-    assert shown == ["<0.01" if one["score"] < 0.005 else f"{one['score']:.2f}" for one in entities]
+    assert shown == ["<0.01" if one["score"] < 0.01 else f"{one['score']:.2f}" for one in entities]
     assert page.locator("#entities .marked").inner_text() == TEXT
     assert page.title() == page.locator("h1").inner_text() == "Find LOC and PER"
 

@@ -9,7 +9,7 @@ HUES = (255, 60, 150, 350, 300, 100, 200, 25)
 def probability(value: float) -> str:
     """Return a probability as it is written everywhere.
 
-    >>> [probability(one) for one in (0.954, 0.0049, 0.999)]
+    >>> [probability(one) for one in (0.954, 0.0099, 0.999)]
     ['0.95', '<0.01', '1.00']
     """
-    return "<0.01" if value < 0.005 else f"{value:.2f}"
+    return "<0.01" if value < 0.01 else f"{value:.2f}"
