@@ -7,7 +7,7 @@ whole or absent, is the job's affair as everywhere. Inputs and outputs must be w
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -69,7 +69,7 @@ def on_ray(
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[tuple[dict[str, float], Any]]:
+def _cluster(address: str) -> Iterator[tuple[Mapping[str, float], Any]]:
     """Join a cluster, or begin one; give what it has, and Ray Data."""
     try:
         import ray
@@ -81,7 +81,7 @@ def _cluster(address: str) -> Iterator[tuple[dict[str, float], Any]]:
     try:
         if not is_joined:
             _check_answer(address)
-            dashboard = {"include_dashboard": False} if address == LOCAL else {}
+            dashboard: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **dashboard)
     except Exception as error:  # Ray raises a bare one if its processes are slow to start
         raise DataError(f"--ray {address}: there is no cluster that can be reached: {_last_line(error)}") from None

@@ -13,7 +13,7 @@ References:
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import onnx
@@ -132,7 +132,7 @@ def _activations(
     found: dict[str, list[_Activations]] = {name: [] for name in names}
     for window in windows:
         ids = np.array([window], dtype=np.int64)
-        values = session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        values = cast(list[Floats], session.run(names, {"input_ids": ids, "attention_mask": np.ones_like(ids)}))
         for name, value in zip(names, values, strict=True):
             rows = value.reshape(-1, value.shape[-1])
             some = rows[:: -(-len(rows) // ROWS)].copy()
