@@ -2,6 +2,7 @@
 
 import random
 import re
+import shlex
 import shutil
 import string
 from collections import Counter
@@ -92,7 +93,7 @@ def example_arguments(folder: Path, start: str) -> list[str]:
     values = {name: value if isinstance(value, list) else [str(value)] for name, value in options.items()}
     command = [word for name, words in values.items() for word in (f"--{name}", *words)]
     command += ["--do_train", "--do_eval", "--do_predict"]
-    show(f"The demo runs: {start}", *command, "\n")
+    show(f"The demo runs: {start}", shlex.join(command), "\n")
     return command
 
 
