@@ -36,7 +36,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [ROOT / "README.md", *DOCS]
 FENCE = re.compile(
-    r"^(?P<mark><!-- not run: .+ -->\n)?(?P<dent> *)```(?P<kind>\w+)\n(?P<body>.*?)^ *```$", re.M | re.S
+    r"^(?P<mark><!-- not run: [^\n]+ -->\n)?(?P<dent> *)```(?P<kind>\w+)\n(?P<body>.*?)^ *```$", re.M | re.S
 )
 STAND_INS = {"google-bert/bert-base-cased": "runs/demo/input/encoder", "dslim/bert-base-NER": "stock"}
 """Checkpoints of the Hub, and what is tried in their place."""
