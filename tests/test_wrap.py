@@ -166,7 +166,7 @@ def test_every_door_to_a_tagger_takes_a_stock_classifier(stock, tmp_path, monkey
         assert (tmp_path / "out" / "parity.json").is_file()
     if find_spec("gradio"):
         shown = []
-        monkeypatch.setattr("modeling_bert_crf.demo.app.build_demo", shown.append)
+        monkeypatch.setattr("modeling_bert_crf.demo.app.build_demo", lambda tagger, examples: shown.append(tagger))
         monkeypatch.setattr("modeling_bert_crf.demo.app.serve", lambda page, port: None)
         assert CliRunner().invoke(app, ["demo", str(stock)]).exit_code == 0
         assert shown[0](TEXT) == expected

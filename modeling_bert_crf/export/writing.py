@@ -19,6 +19,7 @@ import copy
 import json
 import logging
 import re
+import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -111,14 +112,14 @@ def _write_int8(comparison: Comparison, folder: Path) -> dict[str, Any]:
     tried: list[tuple[Path, dict[str, Any]]] = []
     target = folder / "encoder.int8.onnx"
     for said, variant in quantize(folder / "encoder.onnx", folder, windows).items():
-        variant.rename(target)
+        shutil.copyfile(variant, target)
         tried.append((variant, {"variant": said, **comparison.of(OnnxTagger(folder, int8=True))}))
-        target.rename(variant)
     quick, exact = (found for _, found in tried)
     is_quick_enough = comparison.is_equal(quick, ENOUGH) or quick["equal_paths"] >= exact["equal_paths"]
-    (kept, found), (left, other) = tried if is_quick_enough else reversed(tried)
-    kept.rename(target)
-    left.unlink()
+    (kept, found), (_, other) = tried if is_quick_enough else reversed(tried)
+    shutil.copyfile(kept, target)
+    for variant, _ in tried:
+        variant.unlink()
     return found | {"other": other}
 
 
