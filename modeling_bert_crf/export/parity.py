@@ -77,9 +77,13 @@ class Comparison:
             **_entity_agreement(self._entities, entities),
         }
 
+    def different(self, found: dict[str, Any]) -> int:
+        """Return how many of an export's paths are neither the model's own nor ties with them."""
+        return len(self._chains) - found["equal_paths"] - found["ties"]
+
     def is_equal(self, found: dict[str, Any], share: float) -> bool:
         """Say whether so large a share of an export's paths are the model's own, or ties with them."""
-        return found["equal_paths"] + found["ties"] >= share * len(self._chains)
+        return self.different(found) <= (1 - share) * len(self._chains)
 
     def checked(self, found: dict[str, Any]) -> dict[str, Any]:
         """Return what was found of an export in float32, if it agrees with the model.
