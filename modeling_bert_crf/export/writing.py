@@ -53,8 +53,8 @@ MODULES = (
 CALIBRATION_WINDOWS = 64
 """How many windows of the sentences the encoder in 8 bits is calibrated on."""
 ENOUGH, SPARED = 0.99, 2 / 3
-"""The slower encoder in 8 bits is kept if the quick one has fewer than `ENOUGH` of the model's paths, and the slower one
-at most `SPARED` of its different paths."""
+"""The slower encoder in 8 bits is kept if the quick one has fewer than `ENOUGH` of the model's paths, and the slower
+one at most `SPARED` of its different paths."""
 
 
 def export(
