@@ -26,7 +26,7 @@ ROOMS = {
     "diagnosis": ["core", "pages", "readers"],
     "reports": ["core", "doors", "pages", "readers", "scores"],
     "training": ["core", "doors", "hub", "opening", "readers", "scores"],
-    "suggestions": ["core", "fitting", "opening", "readers", "training"],
+    "suggestions": ["core", "fitting", "opening", "pages", "readers", "training"],
     "export": ["core", "doors", "scores"],
     "demo": ["core", "doors", "hub", "pages"],
     "serving": ["core"],

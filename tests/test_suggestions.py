@@ -151,14 +151,14 @@ def test_a_doubt_over_sub_tokens_is_told_in_words():
 def test_doubts_are_written_for_people_and_for_programs():
     words = ["in", "New", "York"]
     longer = Doubt((2, 3, "LOC"), 0.125, (1, 3, "LOC"), 0.75)
-    missing = Doubt(None, 0.25, (1, 3, "LOC"), 0.5)
+    missing = Doubt(None, 0.004, (1, 3, "LOC"), 0.5)
 
     assert longer.described(words) == "'York' is labelled LOC (0.12), rather 'New York' LOC (0.75)"
-    assert missing.described(words) == "'New York' is not labelled (0.25), rather LOC (0.50)"
+    assert missing.described(words) == "'New York' is not labelled (<0.01), rather LOC (0.50)"
     assert missing.as_row(words) == {
-        "says": "'New York' is not labelled (0.25), rather LOC (0.50)",
+        "says": "'New York' is not labelled (<0.01), rather LOC (0.50)",
         "labelled": None,
-        "probability": 0.25,
+        "probability": 0.004,
         "rather": {"entity_group": "LOC", "start": 3, "end": 11},
         "rather_probability": 0.5,
     }
