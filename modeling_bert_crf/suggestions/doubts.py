@@ -18,7 +18,7 @@ from ..batching import run_by_length
 from ..crf import UNKNOWN, LinearChainCRF
 from ..entities import read_entities
 from ..fitting.likelihood import chain_of, unfitted
-from ..pages.palette import probability
+from ..pages.palette import probability as written
 from ..pipeline_crf import pad
 from ..readers.partial import are_known, known_spans
 from ..schemes import OUTSIDE, Span
@@ -65,7 +65,7 @@ class Doubt(NamedTuple):
         said = f"{gold!r} is labelled {self.gold[2]}" if self.gold else f"{other!r} is not labelled"
         rather = "no entity" if self.other is None else self.other[2]
         rather = f"{other!r} {rather}" if self.other and self.gold and other != gold else rather
-        return f"{said} ({probability(self.probability)}), rather {rather} ({probability(self.other_probability)})"
+        return f"{said} ({written(self.probability)}), rather {rather} ({written(self.other_probability)})"
 
     def as_row(self, words: Sequence[str]) -> dict[str, Any]:
         """Write it for people and for programs, entities by the characters of the words joined by blanks."""
