@@ -13,6 +13,7 @@ from .sentences import DataError
 __all__ = ["is_ann", "read_brat", "texts_of"]
 
 _LINE = re.compile(r"[TREAMN*#][^\t]*\t")
+_ONE_PART = re.compile(r"T[^\t]*\t(\S+) (\d+) (\d+)(?:\t(.*))?", re.S)
 _SPANS = re.compile(r"(\S+) (\d+ \d+(?:;\d+ \d+)*)")
 
 
@@ -86,6 +87,9 @@ def _read_pair(file: Path, folder: Path, ask: Ask) -> Document:
 
 def _marks(lines: Iterable[tuple[int, str]], text: str, source: str, ask: Ask) -> Iterator[Mark]:
     for number, line in lines:
+        if match := _ONE_PART.fullmatch(line):  # nearly all lines
+            yield Mark(int(match[2]), int(match[3]), match[1], match[4])
+            continue
         where = f"{source}:{number}"
         if not _LINE.match(line):
             raise DataError(f"{where}: must be like T1, tab, PER 0 3, tab, Ada, got {line!r:.60}")
