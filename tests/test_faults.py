@@ -465,7 +465,15 @@ def test_a_loss_that_is_no_number_stops_the_run(files, short, error_of, monkeypa
     assert not (out / "config.json").exists()
 
 
-def test_ctrl_c_ends_in_one_sentence(files, short, at_step, capsys):
+@pytest.fixture
+def heard():
+    """Let Ctrl-C be heard, also where the tests are started in the background, which makes processes deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_in_one_sentence(files, short, at_step, capsys, heard):
     at_step(10, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as info:
         run_ner.main(short())
@@ -475,7 +483,7 @@ def test_ctrl_c_ends_in_one_sentence(files, short, at_step, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"run_ner.py: stopped: {way_on}"
 
 
-def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
+def test_ctrl_c_after_training(files, command, monkeypatch, capsys, heard):
     monkeypatch.setattr(program, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(SystemExit) as info:
         run_ner.main(command())
@@ -484,7 +492,7 @@ def test_ctrl_c_after_training(files, command, monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == f"run_ner.py: stopped: {way_on}"
 
 
-def test_ctrl_c_where_nothing_is_trained(files, command, monkeypatch, capsys):
+def test_ctrl_c_where_nothing_is_trained(files, command, monkeypatch, capsys, heard):
     run_ner.main(command(do_eval=None, do_predict=None, max_steps=1))
     monkeypatch.setattr(program, "evaluate", lambda *_: signal.raise_signal(signal.SIGINT))
     again = {"do_train": None, "train_file": None, "model_name_or_path": str(files / "out")}
