@@ -6,7 +6,7 @@ from typing import Any
 
 from .documents import Annotation, Document
 from .marks import Ask, Mark, annotations_of, checked_text, one_annotator
-from .sentences import DataError
+from .sentences import DataError, shown_names
 
 __all__ = ["is_row", "is_task", "label_studio"]
 
@@ -106,9 +106,8 @@ def _text_name(data: Mapping[str, Any], results: Sequence[Mapping[str, Any]], wh
     else:
         names = [name for name, value in data.items() if isinstance(value, str) and name not in _OF_ROWS]
     if len(names) != 1:
-        got = ", ".join(map(str, names or data)) or "none"
         rule = f"must have a field {ask.text_column!r}" if ask.text_column else "must have one field with a text"
-        raise DataError(f"{where}: {rule}, got {got}; name it with --text_column_name")
+        raise DataError(f"{where}: {rule}, got {shown_names(names or data)}; name it with --text_column_name")
     return names[0]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..words import unicode_fault
 from .account import Account
 from .documents import Annotation
-from .sentences import DataError
+from .sentences import DataError, shown_names
 
 __all__ = ["Ask", "Mark", "annotations_of", "checked_text", "one_annotator"]
 
@@ -196,7 +196,7 @@ def one_annotator(
     if ask.annotator != "error":
         return next((annotations for name, annotations in given if name == ask.annotator), None)
     if any(set(annotations) != set(given[0][1]) for _, annotations in given):
-        names = ", ".join(dict.fromkeys(name for name, _ in given))
+        names = shown_names(dict.fromkeys(name for name, _ in given))
         raise DataError(
             f"{where}: must be annotated by one, got {len(given)} annotations that differ, by {names}: choose with "
             "--annotator first, last, or a name"

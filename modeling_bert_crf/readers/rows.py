@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ..words import unicode_fault
 from .partial import MARKS, UNKNOWN_TAG, PartialTag
-from .sentences import DataError, Sentence
+from .sentences import DataError, Sentence, shown_names
 
 __all__ = [
     "KNOWN",
@@ -36,7 +36,7 @@ def text_column(names: Iterable[str], column: str | None, place: str) -> str:
     found = next((one for one in candidates if one in names), None)
     if found is None:
         raise DataError(
-            f"{place}: must have a column named {' or '.join(candidates)}, got {', '.join(names) or 'none'}; "
+            f"{place}: must have a column named {' or '.join(candidates)}, got {shown_names(names)}; "
             "name it with --column"
         )
     return found
@@ -72,7 +72,7 @@ def _find_column(source: str, row: Mapping[str, Any], what: str, known: Sequence
     names = [name for name in known if name in row]
     if not names:
         raise DataError(
-            f"{source}: must have a column of {what} named {' or '.join(known)}, got {', '.join(row)}; name it with "
+            f"{source}: must have a column of {what} named {' or '.join(known)}, got {shown_names(row)}; name it with "
             f"{option}"
         )
     lists = [name for name in names if isinstance(row[name], list)]
@@ -110,7 +110,7 @@ def sentence_of(
     if fault := next(filter(None, map(unicode_fault, [*words, *tags])), ""):
         raise DataError(f"{where}: {fault}")
     if document_column is not None and document_column not in row:
-        raise DataError(f"{where}: must have a column of documents named {document_column}, got {', '.join(row)}")
+        raise DataError(f"{where}: must have a column of documents named {document_column}, got {shown_names(row)}")
     document = "" if document_column is None else str(row[document_column])
     return with_names(Sentence(words, tags, source, [number] * len(words), document), names)
 

@@ -1,9 +1,10 @@
 """A labelled sentence, and the error that says why data cannot be read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["DataError", "Reader", "Sentence"]
+__all__ = ["DataError", "Reader", "Sentence", "shown_names"]
 
 
 class DataError(ValueError):
@@ -12,6 +13,16 @@ class DataError(ValueError):
     def __init__(self, message: str):
         # A worker of a DataLoader makes this error anew out of a traceback, of which the message is the last line.
         super().__init__(message.rsplit("DataError: ", 1)[-1].strip() if "Original Traceback" in message else message)
+
+
+def shown_names(names: Iterable[Any]) -> str:
+    """Write the names of fields for the line of an error, however long they are and whatever they hold.
+
+    >>> shown_names(["id", "a\\nb"]), shown_names([])
+    ("id, 'a\\\\nb'", 'none')
+    """
+    written = map(str, names)
+    return ", ".join(name if name.isprintable() and len(name) < 60 else f"{name!r:.60}" for name in written) or "none"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .documents import Annotation, Document
 from .marks import Ask, Mark, annotations_of, checked_text, one_annotator
-from .sentences import DataError
+from .sentences import DataError, shown_names
 
 __all__ = ["LISTS", "argilla", "gliner", "has_spans", "is_span", "prodigy", "spacy", "spans"]
 
@@ -48,7 +48,7 @@ def spans(record: Any, source: str, number: int, ask: Ask) -> Document:
     if len(filled) != 1:
         rule = f"must have one list of annotations named {' or '.join(lists)}"
         raise DataError(
-            f"{where}: {rule}, got {' and '.join(filled) or ', '.join(record)}; name it with --label_column_name"
+            f"{where}: {rule}, got {' and '.join(filled) or shown_names(record)}; name it with --label_column_name"
         )
     if record.get("relations"):
         ask.account.notes["relations ignored"] += len(record["relations"])
@@ -236,7 +236,7 @@ def _object(record: Any, where: str) -> Mapping[str, Any]:
 def _field(record: Mapping[str, Any], name: str, where: str, option: str = "") -> Any:
     if name not in record:
         cure = f"; name it with {option}" if option else ""
-        raise DataError(f"{where}: must have a field {name!r}, got {', '.join(map(str, record)) or 'none'}{cure}")
+        raise DataError(f"{where}: must have a field {name!r}, got {shown_names(record)}{cure}")
     return record[name]
 
 
