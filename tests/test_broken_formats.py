@@ -95,6 +95,7 @@ def test_a_file_in_another_encoding_is_refused(name, encoding, tmp_path):
     ("record", "rule"),
     [
         ({"text": 3, "entities": []}, "must have a column of words"),
+        ({"text": "a", "entities": [[0, 7, "a\nb"]]}, r"has 1 characters, got 'a\\nb' at \[0, 7\)"),
         ({"text": "a", "entities": 1, "a\nb": 1}, r"must have a column of words .*, got text, entities, 'a\\nb'"),
         ({"text": "a", "entities": [["0", 1, "X"]], "label": [[0, 1, "X"]]}, "must have one list of annotations"),
         (

@@ -159,16 +159,14 @@ def _refuse(mark: Mark, where: str) -> None:
     checked_text(mark.kind, where, "the type")
 
 
-def _shown(mark: Mark) -> str:
-    return f"{mark.kind} at [{mark.start}, {mark.end})"
+def _shown(mark: Mark | Annotation) -> str:
+    return f"{shown_names([mark.kind])} at [{mark.start}, {mark.end})"
 
 
 def _refuse_twice(found: Sequence[Annotation], where: str) -> None:
     if len(set(found)) < len(found):
         twice = next(one for number, one in enumerate(found) if one in found[:number])
-        raise DataError(
-            f"{where}: an annotation must stand there once, got {twice.kind} at [{twice.start}, {twice.end}) twice"
-        )
+        raise DataError(f"{where}: an annotation must stand there once, got {_shown(twice)} twice")
 
 
 def one_annotator(

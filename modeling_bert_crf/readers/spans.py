@@ -20,7 +20,7 @@ from .account import Account
 from .conversion import join_tag
 from .documents import Annotation, Document
 from .partial import UNKNOWN_TAG, PartialTag
-from .sentences import DataError, Sentence
+from .sentences import DataError, Sentence, shown_names
 
 __all__ = ["ON_MISALIGNED", "ON_OVERLAP", "SpanRules", "Splitter", "sentences_of", "share_of_borders_kept"]
 
@@ -194,7 +194,10 @@ class _Alignment:
         return f"{self.document.where}, characters {one.start} to {one.end}"
 
     def _shown(self, one: Annotation) -> str:
-        return f"{one.kind} {self.document.text[one.start : one.end]!r:.60} at {self._place(one)}"
+        return f"{self._told(one)} at {self._place(one)}"
+
+    def _told(self, one: Annotation) -> str:
+        return f"{shown_names([one.kind])} {self.document.text[one.start : one.end]!r:.60}"
 
     def _without_overlaps(self, entities: list[_Entity]) -> list[_Entity]:
         """Leave one of entities that overlap, and return what is left in the order of the text."""
@@ -213,7 +216,7 @@ class _Alignment:
                 continue
             self.faults["overlap"].append(f"{self._shown(one.given)} with {self._shown(over.given)}")
             other = over.given
-            self._count(one, "dropped", f"overlaps {other.kind} {self.document.text[other.start : other.end]!r:.60}")
+            self._count(one, "dropped", f"overlaps {self._told(other)}")
         return kept
 
     def _on_borders(self, entities: list[_Entity]) -> list[_Entity]:
