@@ -505,7 +505,7 @@ def test_a_message_shows_what_it_quotes_and_steers_no_terminal(run, folder, tmp_
     monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "keys.jsonl").write_text(json.dumps({f"{OSC52}\u202ekey\nbert-crf: done": 1}), encoding="utf-8")
     said = run("--input", "keys.jsonl", code=1)
-    shown = "\u241b]52;c;cm0gLXJm\u2407\ufffdkey\u240abert-crf: done"
+    shown = r"'\x1b]52;c;cm0gLXJm\x07\u202ekey\nbert-crf: done'"
     assert f"keys.jsonl:1: must have a column named text or tokens or words, got {shown}; name it" in said
     assert said.count("\n") == 1
 

@@ -355,7 +355,7 @@ def test_what_the_program_refuses_steers_no_terminal(files, tagger_folder, comma
         run_ner.main([str(files / "options.json")])
     assert f"ambiguous option: --do_={shown} could match" in capsys.readouterr().err
     (files / "keys.jsonl").write_text(json.dumps({f"to{CLIPBOARD}\u202e\nkens": ["Ada"], "ner_tags": ["O"]}) + "\n")
-    assert f"to{shown}\u240akens" in error_of(command(train_file=str(files / "keys.jsonl")))
+    assert r"'to\x1b]52;c;cm0gLXJm\x07\u202e\nkens'" in error_of(command(train_file=str(files / "keys.jsonl")))
     change(tagger_folder / "config.json", model_type=f"bert{CLIPBOARD}\u202e")
     said = error_of(command(model_name_or_path=str(tagger_folder)))
     assert not {"\x1b", "\x07", "\u202e", "\n"} & {*said}
