@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..readers.sentences import DataError
+from .job import LONGEST
 from .rows import BLOCK_BYTES, BLOCK_ROWS, Bad, checked, columns_of
 from .shards import entities_of
 from .sources import FOUND, typed_column
@@ -21,7 +22,7 @@ SPARK_ENTITIES = (
 
 
 def tag_in_arrow(
-    model: str, column: str | None = None, longest: int = 1_000_000, fails: bool = False, **options: Any
+    model: str, column: str | None = None, longest: int = LONGEST, fails: bool = False, **options: Any
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Return a function for `mapInArrow` that gives a data frame the column `entities`.
 

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from .sentences import shown_names
+from .sentences import shown_name
 
 __all__ = ["FATES", "Account"]
 
@@ -40,7 +40,7 @@ class Account:
         """Count a span that is not kept, and take it as an example if it is among the first ones of its fate."""
         self.counts[kind][fate] += 1
         if len(shown := self.examples.setdefault(fate, [])) < SHOWN:
-            shown.append(f"{where}: {shown_names([kind])} {text!r:.80}" + (f" ({why})" if why else ""))
+            shown.append(f"{where}: {shown_name(kind)} {text!r:.80}" + (f" ({why})" if why else ""))
 
     def total(self, fate: str) -> int:
         """Count the spans of all types that met a fate."""
@@ -53,7 +53,7 @@ class Account:
             rows: list[tuple[str, ...]] = [("type", "spans", *FATES)]
             for kind, counts in sorted(self.counts.items()):
                 numbers = (f"{counts[fate]:,}" if fate else f"{counts.total():,}" for fate in ("", *FATES))
-                rows.append((shown_names([kind]), *numbers))
+                rows.append((shown_name(kind), *numbers))
             if len(self.counts) > 1:
                 every = sum((counts for counts in self.counts.values()), Counter())
                 rows.append(("all", f"{every.total():,}", *(f"{every[fate]:,}" for fate in FATES)))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ..words import unicode_fault
 from .account import Account
 from .documents import Annotation
-from .sentences import DataError, shown_names
+from .sentences import DataError, shown_name, shown_names
 
 __all__ = ["Ask", "Mark", "annotations_of", "checked_text", "one_annotator"]
 
@@ -160,7 +160,7 @@ def _refuse(mark: Mark, where: str) -> None:
 
 
 def _shown(mark: Mark | Annotation) -> str:
-    return f"{shown_names([mark.kind])} at [{mark.start}, {mark.end})"
+    return f"{shown_name(mark.kind)} at [{mark.start}, {mark.end})"
 
 
 def _refuse_twice(found: Sequence[Annotation], where: str) -> None:

@@ -1,7 +1,7 @@
 """A row of a data set, or the JSON object of a line, as a sentence."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,7 +26,7 @@ KNOWN = "known"
 """The column of texts to tag that says what is known of them."""
 
 
-def text_column(names: Iterable[str], column: str | None, place: str) -> str:
+def text_column(names: Collection[str], column: str | None, place: str) -> str:
     """Name the column that is to be tagged, of a text or of its words: the one asked for, else one that is called so.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DataError", "Reader", "Sentence", "shown_names"]
+__all__ = ["DataError", "Reader", "Sentence", "shown_name", "shown_names"]
 
 
 class DataError(ValueError):
@@ -15,14 +15,19 @@ class DataError(ValueError):
         super().__init__(message.rsplit("DataError: ", 1)[-1].strip() if "Original Traceback" in message else message)
 
 
-def shown_names(names: Iterable[Any]) -> str:
-    """Write the names of fields for the line of an error, however long they are and whatever they hold.
+def shown_name(name: Any) -> str:
+    """Write the name of a field or a type for the line of an error, however long it is and whatever it holds.
 
-    >>> shown_names(["id", "a\\nb"]), shown_names([])
-    ("id, 'a\\\\nb'", 'none')
+    >>> shown_name("id"), shown_name("a\\nb")
+    ('id', "'a\\\\nb'")
     """
-    written = map(str, names)
-    return ", ".join(name if name.isprintable() and len(name) < 60 else f"{name!r:.60}" for name in written) or "none"
+    written = str(name)
+    return written if written.isprintable() and len(written) < 60 else f"{written!r:.60}"
+
+
+def shown_names(names: Iterable[Any]) -> str:
+    """Write names as `shown_name` does; "none" if there are none."""
+    return ", ".join(map(shown_name, names)) or "none"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from .account import Account
 from .conversion import join_tag
 from .documents import Annotation, Document
 from .partial import UNKNOWN_TAG, PartialTag
-from .sentences import DataError, Sentence, shown_names
+from .sentences import DataError, Sentence, shown_name
 
 __all__ = ["ON_MISALIGNED", "ON_OVERLAP", "SpanRules", "Splitter", "sentences_of", "share_of_borders_kept"]
 
@@ -197,7 +197,7 @@ class _Alignment:
         return f"{self._told(one)} at {self._place(one)}"
 
     def _told(self, one: Annotation) -> str:
-        return f"{shown_names([one.kind])} {self.document.text[one.start : one.end]!r:.60}"
+        return f"{shown_name(one.kind)} {self.document.text[one.start : one.end]!r:.60}"
 
     def _without_overlaps(self, entities: list[_Entity]) -> list[_Entity]:
         """Leave one of entities that overlap, and return what is left in the order of the text."""
