@@ -217,6 +217,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=20)
     given = parser.parse_args(argv)
     device = torch.device(given.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error(f"--device {device} needs a GPU that torch can use; --device cpu --small tries the script")
     torch.manual_seed(0)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for part in given.part:
