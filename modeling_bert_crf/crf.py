@@ -51,7 +51,6 @@ from .crf_engine import (
     Draft,
     Sweep,
     Trellis,
-    Walk,
     add_up,
     draft_of,
     entropy,
@@ -66,6 +65,7 @@ from .crf_engine import (
     trellis_of,
     walk,
 )
+from .crf_kernels import kernels_run, run_expectation, run_sweep
 from .crf_tiers import LOG_TIER, Tier, precisions, widest
 
 __all__ = ["UNKNOWN", "LinearChainCRF"]
@@ -172,16 +172,20 @@ class LinearChainCRF(nn.Module):
         return nll
 
     @_fetched
-    def nll_and_log_marginals(self, emissions: Tensor, tags: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def nll_and_log_marginals(
+        self, emissions: Tensor, tags: Tensor, mask: Tensor, checked: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Return the results of `forward` and of `log_marginals`, for the price of one pass over the rows.
 
         Args:
             emissions, tags, mask: as for `forward`.
+            checked: is it known that the mask has no hole, and that each tag under it is in [0, K)? Nothing is looked
+                at then, so that a GPU need not be waited for. Other values have arbitrary results, or end the program.
 
         Returns:
             (B,) and (B, T, K).
         """
-        nll, reading = self._sum(emissions, mask, tags, formula=log_marginals)
+        nll, reading = self._sum(emissions, mask, tags, formula=log_marginals, checked=checked)
         return nll, reading
 
     @_fetched
@@ -414,12 +418,15 @@ class LinearChainCRF(nn.Module):
         """Name the arithmetic in which the sums over these rows are done, without doing them.
 
         Returns:
-            "float32 exp", "float64 exp", or "float64 log". The last one is slow, and needed only if scores are far
-            apart. All rows of a batch have the same one. Sums with tag sets may need a slower one, and so does a row
-            in which every path has a move that scores 1000 or more below the best move.
+            "float32 exp", "float64 exp", or "float64 log"; "float64 kernels" if kernels do them, which have no limits
+            of range. "float64 log" is slow, and needed only if scores are far apart. All rows of a batch have the same
+            one. Sums with tag sets may need a slower one, and so does a row in which every path has a move that scores
+            1000 or more below the best move.
         """
         check_shapes(emissions, mask, self.num_tags)
         emissions = _at_least_float32(emissions)
+        if kernels_run(emissions):
+            return "float64 kernels"
         with torch.no_grad():
             return str(self._drafted(emissions, mask, self._transition_scores)[1])
 
@@ -458,6 +465,7 @@ class LinearChainCRF(nn.Module):
         transition_scores: Sequence[Tensor],
         tags: Tensor | None = None,
         finite: bool = False,
+        checked: bool = False,
     ) -> tuple[Draft, Tier, Tensor | None]:
         """Check the values for a sum, and let the engine choose its tier, after one glance for both.
 
@@ -465,19 +473,47 @@ class LinearChainCRF(nn.Module):
             emissions, mask, tags: of shapes and dtypes that have been checked.
             transition_scores: as `_transition_scores`.
             finite: is a score of +inf or nan an error?
+            checked: are mask and tags known to keep the rules, and are all tags known?
 
         Returns:
             the batch and its tier, for `add_up`; and the tags as sets, bool (B, T, K), None if every tag is known.
         """
         draft = draft_of(emissions, mask, self._move_scores(*transition_scores))
+        if checked:
+            return draft, draft.tier(*glance(draft.facts()), choices=False), None
+        scores = (*transition_scores, draft.move_scores)
+        of_draft, choices, sets = self._checked(emissions, mask, scores, tags, finite, draft.facts())
+        return draft, draft.tier(of_draft, choices), sets
+
+    def _checked(
+        self,
+        emissions: Tensor,
+        mask: Tensor,
+        scores: Sequence[Tensor],
+        tags: Tensor | None,
+        finite: bool,
+        facts: Sequence[Tensor] = (),
+    ) -> tuple[list[float], bool, Tensor | None]:
+        """Check the values for a sum, and read other facts from the device in the same glance.
+
+        Args:
+            scores: `_transition_scores`, and the matrix of the moves.
+            emissions, mask, tags, finite: as for `_drafted`.
+            facts: the others.
+
+        Returns:
+            the other facts; whether a tag set leaves several tags, but not all; and the tags as sets, bool (B, T, K),
+            None if every tag is known.
+        """
+        *transition_scores, move_scores = scores
         path = tags if tags is not None and tags.dtype == torch.int64 else None
         sets = tags if tags is not None and tags.dtype == torch.bool else None
-        of_mask, of_scores, of_path, of_sets, of_draft = glance(
+        of_mask, of_scores, of_path, of_sets, others = glance(
             facts_of_mask(mask),
-            facts_of_scores(emissions, draft.move_scores) if finite else [],
+            facts_of_scores(emissions, move_scores) if finite else [],
             [] if path is None else facts_of_tags(path, mask),
             [] if sets is None else facts_of_sets(sets, mask),
-            draft.facts(),
+            facts,
         )
         check_mask(mask, of_mask)
         self._check_scores(emissions, mask, transition_scores, of_scores)
@@ -485,7 +521,7 @@ class LinearChainCRF(nn.Module):
             check_tags(path, mask, self.num_tags, of_path, may_be_unknown=True)
             if min(of_path) < 0:  # some tag is unknown
                 sets = _as_sets(path, self.num_tags)
-        return draft, draft.tier(of_draft, choices=any(of_sets)), sets
+        return others, any(of_sets), sets
 
     def _check_scores(
         self, emissions: Tensor, mask: Tensor, transition_scores: Sequence[Tensor], facts: Sequence[float]
@@ -513,6 +549,7 @@ class LinearChainCRF(nn.Module):
         formula: Formula | None = None,
         total: bool = True,
         finite: bool = False,
+        checked: bool = False,
     ) -> list[Tensor]:
         """Return what is asked for, from one pass over the rows; differentiable.
 
@@ -521,6 +558,7 @@ class LinearChainCRF(nn.Module):
             formula: what to read off the vectors that the recursions leave behind.
             total: is the sum itself asked for?
             finite: is a score of +inf or nan an error?
+            checked: as for `nll_and_log_marginals`.
 
         Returns:
             log Z, or the NLL if there are tags, if `total`; then what the formula reads, if there is one.
@@ -531,7 +569,7 @@ class LinearChainCRF(nn.Module):
         emissions = _at_least_float32(emissions)
         scores = self._transition_scores
         needs_gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (emissions, *scores))
-        asked = _Asked(formula, total, total and needs_gradient, finite)
+        asked = _Asked(formula, total, total and needs_gradient, finite, checked)
         again = None if formula is None else partial(self._read_in_logs, formula)
         # Nothing is differentiated in inference mode, where `apply` would cost a tenth of what a short sentence does.
         run = Sums.forward if torch.is_inference_mode_enabled() else Sums.apply
@@ -552,8 +590,10 @@ class LinearChainCRF(nn.Module):
         transition_scores: Sequence[Tensor],
     ) -> tuple[Tensor | None, ...]:
         """Compute what is asked for, without a graph: what a `Question` needs."""
-        draft, tier, sets = self._drafted(emissions, mask, transition_scores, tags, asked.finite)
-        trellis, swept = add_up(draft, tier, sets, both_directions=asked.counts or asked.formula is not None)
+        if kernels_run(emissions):
+            return self._answer_by_kernels(asked, emissions, mask, tags, transition_scores)
+        draft, tier, sets = self._drafted(emissions, mask, transition_scores, tags, asked.finite, asked.checked)
+        trellis, swept = add_up(draft, tier, sets, asked.both_directions)
         total = reading = None
         counts: list[Tensor] = []
         if asked.formula is not None:
@@ -561,16 +601,56 @@ class LinearChainCRF(nn.Module):
             reading = asked.formula(*rows)
             reading = reading.to(emissions) if swept.tier.plain else _narrowed(reading, emissions)
         if asked.total:
-            gold = None
+            gold = log_weight = None
             if tags is not None and sets is None:
                 device = swept.log_z.device
                 gold = walk(tags.to(device), ~mask.to(device), self.num_tags)
-            total, impossible = _total(trellis, swept.log_z, gold, halves=sets is not None)
+                log_weight = path_scores(trellis, gold)
+            total, impossible = _total(swept.log_z, trellis.offset, log_weight, halves=sets is not None)
             if asked.counts:
                 expected = expectation(trellis, swept, emissions.dtype, gold)
-                if sets is not None:
-                    expected = [torch.sub(*count.chunk(2)) for count in expected]
-                counts = [tensor.to(emissions.device) for tensor in (impossible, *expected)]
+                counts = _counts(impossible, expected, emissions.device, halves=sets is not None)
+            total = _narrowed(total, emissions)
+        return total, reading, *counts
+
+    def _answer_by_kernels(
+        self,
+        asked: "_Asked",
+        emissions: Tensor,
+        mask: Tensor,
+        tags: Tensor | None,
+        transition_scores: Sequence[Tensor],
+    ) -> tuple[Tensor | None, ...]:
+        """Compute the same in a few launches on a GPU."""
+        move_scores = self._move_scores(*transition_scores)
+        sets = None
+        if not asked.checked:
+            *_, sets = self._checked(emissions, mask, (*transition_scores, move_scores), tags, asked.finite)
+        rows, row_mask = emissions, mask
+        if sets is not None:
+            rows = torch.cat([emissions, emissions.masked_fill(~sets, -torch.inf)])
+            row_mask = torch.cat([mask, mask])
+        swept = run_sweep(rows, row_mask, move_scores, asked.both_directions)
+        found = run_expectation(
+            rows,
+            move_scores,
+            swept,
+            gold=tags if sets is None and asked.total else None,
+            counts=asked.counts,
+            logs=asked.formula is log_marginals,
+        )
+        total, reading, counts = None, found.log_marginals, []
+        if reading is not None:
+            reading = reading if sets is None else reading[: len(mask)].clone()
+        elif asked.formula is not None:
+            trellis = trellis_of(emissions, mask, move_scores, torch.float64)
+            vectors = Sweep(*swept.logs(), swept.log_z, LOG_TIER)
+            reading = _narrowed(asked.formula(*first_rows(trellis, vectors, len(mask))), emissions)
+        if asked.total:
+            total, impossible = _total(swept.log_z, lambda: swept.offset, found.gold_score, halves=sets is not None)
+            if found.tag_counts is not None and found.move_counts is not None:
+                expected = (found.tag_counts, found.move_counts)
+                counts = _counts(impossible, expected, emissions.device, halves=sets is not None)
             total = _narrowed(total, emissions)
         return total, reading, *counts
 
@@ -582,24 +662,38 @@ class _Asked(NamedTuple):
     total: bool
     counts: bool  # the gradient of the total
     finite: bool
+    checked: bool
+
+    @property
+    def both_directions(self) -> bool:
+        return self.counts or self.formula is not None
 
 
-def _total(trellis: Trellis, log_z: Tensor, gold: Walk | None, halves: bool) -> tuple[Tensor, Tensor]:
+def _total(
+    log_z: Tensor, offset: Callable[[], Tensor], log_weight: Tensor | None, halves: bool
+) -> tuple[Tensor, Tensor]:
     """Return log Z, or an NLL, and which rows have no path to sum over, (B,) both.
 
     Args:
-        gold: the path whose NLL it is.
+        log_z: (B,), less the offset.
+        offset: returns what was subtracted from the score of each path, (B,).
+        log_weight: the score of the path whose NLL it is, (B,), less the offset.
         halves: has the batch two halves, the second of them with tag sets? It is then the NLL of the sets.
     """
-    if gold is not None:
-        log_weight = path_scores(trellis, gold)
-    elif halves:
-        log_z, log_weight = (log_z + trellis.offset()).chunk(2)
-    else:
-        return log_z + trellis.offset(), log_z == -torch.inf
+    if halves:
+        log_z, log_weight = (log_z + offset()).chunk(2)
+    if log_weight is None:
+        return log_z + offset(), log_z == -torch.inf
     # If the weight is 0 the NLL is +inf, even if Z is 0 as well. What is nan stays nan.
     nll = log_z.clamp_min(torch.finfo(log_z.dtype).min) - log_weight
     return nll, nll == torch.inf
+
+
+def _counts(impossible: Tensor, expected: Sequence[Tensor], device: torch.device, halves: bool) -> list[Tensor]:
+    """Return what autograd keeps of a total: which rows have no gradient, and the expected counts."""
+    if halves:
+        expected = [torch.sub(*count.chunk(2)) for count in expected]
+    return [tensor.to(device) for tensor in (impossible, *expected)]
 
 
 def _as_sets(tags: Tensor, num_tags: int) -> Tensor:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from .crf_engine import peaks_of, tabulate, trellis_of, walk
+from .crf_kernels import kernels_run, run_search
 
 __all__ = ["UNKNOWN", "nbest", "viterbi"]
 
@@ -68,6 +69,8 @@ def viterbi(emissions: Tensor, mask: Tensor, move_scores: Tensor, dtype: torch.d
     In memory the middles of all rows stand at the same index, and not their beginnings. So the result for a row cannot
     depend on the length of other rows, even where several paths are equally good.
     """
+    if kernels_run(emissions):
+        return run_search(emissions, mask, move_scores, UNKNOWN)
     num_tags = emissions.shape[2]
     table = tabulate(emissions, dtype)
     if dtype == torch.float64:

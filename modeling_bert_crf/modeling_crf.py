@@ -367,7 +367,8 @@ class BiLSTMCRFForTokenClassification(PushesToHub, ChecksWeights):
         if tags is None or labels is None:
             log_marginals = self.crf.log_marginals(emissions, grid.mask)
         else:
-            nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask)  # (B,), (B, T, K)
+            checked = tags.dtype == torch.int64 and not some_unknown  # `_lay_out` has looked at all of them
+            nll, log_marginals = self.crf.nll_and_log_marginals(emissions, tags, grid.mask, checked)  # (B,), (B, T, K)
             # `_lay_out` has compared neighbours only; over a gap of unknown tags the CRF alone sees what can be.
             if some_unknown and self.training and nll.isinf().any():
                 row = int(nll.isinf().nonzero()[0])

@@ -12,6 +12,7 @@ from .crf_autograd import Sums  # noqa: F401
 from .crf_checks import check_shapes  # noqa: F401
 from .crf_decoding import viterbi  # noqa: F401
 from .crf_engine import sweep  # noqa: F401
+from .crf_kernels import Swept  # noqa: F401
 from .crf_tiers import Tier  # noqa: F401
 from .dataset_columns import tag_data_set  # noqa: F401
 from .entities import read_entities  # noqa: F401

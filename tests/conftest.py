@@ -13,6 +13,11 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-home-")
 
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # is read when Triton is imported, as Transformers does
+
+import device
 from transformers import BertConfig, BertJapaneseTokenizer, BertModel, BertTokenizer
 from transformers.utils import logging
 
@@ -39,7 +44,8 @@ def encode_document(tokenizer, sentences, max_length=None, stride=None, context_
 
 
 def pytest_collection_modifyitems(items):
-    """Mark the tests that look at a page in a browser."""
+    """Mark the tests that look at a page in a browser, and skip what is otherwise on another device."""
+    device.leave_out(items)
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.process)
@@ -49,6 +55,12 @@ def pytest_collection_modifyitems(items):
 def seed():
     torch.manual_seed(0)
     logging.warning_once.cache_clear()  # what is said once is said once a test
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch):
+    if device.DEVICE:
+        device.redirect(monkeypatch)
 
 
 @pytest.fixture

@@ -37,11 +37,17 @@ SCHEMES, SPLIT, DATA, FIT = (
 )
 
 DIAGNOSIS, PARTIAL, SUGGEST = "test_diagnosis.py", "test_partial.py", "test_suggestions.py"
+KERNELS = "test_kernels.py -k 'engine or tie or weight or number or digits or lowest'"
 SERVING, EXPORT = "test_serving.py", "test_export.py"
 
 MUTANTS = [
     *of(
         "modeling_crf.py",
+        (
+            "checked = tags.dtype == torch.int64 and not some_unknown",
+            "checked = tags.dtype == torch.int64",
+            "test_modeling.py -k unknown",
+        ),
         (
             "count = (labels != UNKNOWN).sum() if num_items",
             "count = grid.mask.sum() if num_items",
@@ -250,6 +256,9 @@ MUTANTS = [
     ),
     *of(
         "crf.py",
+        ("gold=tags if sets is None and asked.total else None", "gold=None", KERNELS),
+        ("reading[: len(mask)].clone()", "reading[-len(mask) :].clone()", KERNELS),
+        ("        if not asked.checked:\n", "        if True:\n", "test_kernels.py -k waits"),
         ("start = torch.where(self.allowed_starts, start, never)", "start = start + 0 * never.exp()", CRF),
         ("end = torch.where(self.allowed_ends, end, never)", "end = end + 0 * never.exp()", CRF),
         (
@@ -291,7 +300,7 @@ MUTANTS = [
         ),
         ("nll = log_z.clamp_min(torch.finfo(log_z.dtype).min) - log_weight", "nll = log_z - log_weight", CRF),
         ("    return nll, nll == torch.inf", "    return nll, nll != nll", CRF),
-        ("return log_z + trellis.offset(), log_z == -torch.inf", "return log_z, log_z == -torch.inf", CRF),
+        ("return log_z + offset(), log_z == -torch.inf", "return log_z, log_z == -torch.inf", CRF),
         (
             "emissions if emissions.dtype == torch.float64 else emissions.float()",
             "emissions",
@@ -415,6 +424,39 @@ MUTANTS = [
             "states.append((log_weights + noise).argmax(2))",
             "test_crf_inference.py -k samples",
         ),
+    ),
+    *of(
+        "crf_kernels.py",
+        ("tl.maximum(exponent, -1023.0) + 1023.0", "tl.maximum(exponent, -1023.0) + 1022.0", KERNELS),
+        ("tl.exp2(binary - exponent)", "tl.exp2(exponent - binary)", KERNELS),
+        ('is_zero, 0.0, float("nan")', "is_zero, 0.0, 1.0", KERNELS),
+        ("((bits >> 52) & 2047) - 1023", "((bits >> 52) & 2047) - 1022", KERNELS),
+        ("(word >= 0) & (word < length)\n    there", "(word >= 0) & (word <= length)\n    there", KERNELS),
+        ("return own - peak, peak", "return own, peak", KERNELS),
+        (
+            "tl.where(back == 1, after * states + before, before * states + after)",
+            "before * states + after",
+            KERNELS,
+        ),
+        ("tl.where(back == 1, positions - stop, stop - 1)", "stop - 1", KERNELS),
+        ("tl.store(log_z + rows + row, offset)", "tl.store(log_z + rows + row, 0.0)", KERNELS),
+        ("total = tl.where(total == 0.0, 1.0, total)", "total = total", KERNELS),
+        ('tl.where(share == 0.0, float("-inf"), log_p)', "log_p", KERNELS),
+        ("tl.where(log_p < LEAST, LEAST, log_p)", "tl.maximum(log_p, LEAST)", "test_kernels.py -k number"),
+        ("tl.where(word < length, log_p, 0.0)", "log_p", KERNELS),
+        ("(upto_e - top)[:, None]", "upto_e[:, None]", KERNELS),
+        ("word - 1, length, tags, gold_by_word", "word, length, tags, gold_by_word", KERNELS),
+        ("count -= tl.where(state == tag, 1.0, 0.0)", "count -= 0.0", KERNELS),
+        ("tl.minimum(chunk * CHUNK + CHUNK, positions + 1) + 1", "chunk * CHUNK + CHUNK", KERNELS),
+        ("(right_own[:, None] + backward)", "(right_own[:, None] + onward)", KERNELS),
+        ("(left_own[:, None] + onward) + left_best", "(left_own[:, None] + onward.T) + left_best", KERNELS),
+        ("0.0, scores - best), best", "0.0, scores), best", KERNELS),
+        ("(length + 1) * best_move, 0.0)", "length * best_move, 0.0)", KERNELS),
+        ("tl.minimum(tl.maximum(binary, -1.7976931348623157e308), 1.7976931348623157e308)", "binary", KERNELS),
+        ("middle = length // 2", "middle = (length + 1) // 2", KERNELS),
+        ("word = middle - 1 - back", "word = middle - back", KERNELS),
+        ("tl.where(before == left, meeting", "tl.where(after == left, meeting", KERNELS),
+        ("tl.minimum(right, tags - 1)", "right", KERNELS, "the state outside is best only where no path is allowed"),
     ),
     *of(
         "crf_tiers.py",

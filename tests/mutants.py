@@ -33,6 +33,7 @@ from typing import Any
 
 from mutant_table import MUTANTS, Mutant
 
+os.environ.setdefault("TRITON_INTERPRET", "1")  # as conftest.py does, before anything imports Triton
 TOP = Path(__file__).resolve().parent.parent
 COPIED = ("modeling_bert_crf", "bert_crf_command", "tests", "benchmarks", "run_ner.py", "pyproject.toml")
 IMPORTED = (

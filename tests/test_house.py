@@ -123,8 +123,10 @@ def test_no_circle_of_modules():
 
 
 LONGEST = 60
-# Longer ones, and why: a command's options are its signature, and `typer` reads their help there.
-LONG: dict[str, str] = {}
+# Longer ones, and why.
+LONG = {
+    "modeling_bert_crf/crf_kernels.py:_expectation_kernel": "its parameters are 22 lines: a kernel takes no tuples"
+}
 
 
 def functions() -> Iterator[tuple[str, int]]:

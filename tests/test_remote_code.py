@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from transformers import AutoModelForTokenClassification
+from transformers.dynamic_module_utils import get_imports
 
 import modeling_bert_crf
 from modeling_bert_crf import BertBiLSTMCRFConfig, BertBiLSTMCRFForTokenClassification, BertBiLSTMCRFPipeline
@@ -227,9 +228,16 @@ def test_a_subclass_can_be_saved_without_code(subclasses, model, tmp_path):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_files_import_only_what_every_user_has(name):
     """The standard library, torch, transformers, `regex`, which transformers requires, and siblings in the one form
-    that the host finds."""
+    that the host finds. It does not ask for what stands in a `try`."""
     source = (PACKAGE / name).read_text()
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    for attempt in [node for node in ast.walk(tree) if isinstance(node, ast.Try)]:
+        if any(
+            isinstance(handler.type, ast.Name) and handler.type.id == "ImportError" for handler in attempt.handlers
+        ):
+            attempt.body.clear()
+    assert "triton" not in get_imports(PACKAGE / name)
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name.split(".")[0] for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0:

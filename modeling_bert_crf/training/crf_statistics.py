@@ -11,7 +11,7 @@ from ..modeling_crf import BiLSTMCRFForTokenClassification
 
 __all__ = ["TIERS", "crf_statistics", "scores_of", "strongest_transitions", "transition_table"]
 
-TIERS = ("float32 exp", "float64 exp", "float64 log")
+TIERS = ("float32 exp", "float64 exp", "float64 log", "float64 kernels")
 """The arithmetics that `LinearChainCRF.tier` names, the fastest first."""
 
 
