@@ -378,7 +378,7 @@ def run_sweep(emissions: Tensor, mask: Tensor, move_scores: Tensor, both_directi
             emissions, lengths, move_scores, vectors, log_z,
             positions, tags, *emissions.stride(), **_options(tags),
         )  # fmt: skip
-    return Swept(vectors, *log_z, lengths)
+    return Swept(vectors, log_z[0], log_z[1], lengths)
 
 
 def run_expectation(
