@@ -341,8 +341,15 @@ class Expected(NamedTuple):
 
 
 def kernels_run(emissions: Tensor) -> bool:
-    """Say whether these kernels compute the results for emissions, (B, T, K): if they are on a GPU, and asked for."""
-    if os.environ.get(SWITCH) != "1" or not (emissions.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"):
+    """Say whether these kernels compute the results for emissions, (B, T, K): if they are on a GPU, and asked for.
+
+    Raises:
+        ValueError: if the environment variable is neither 0 nor 1.
+    """
+    switch = os.environ.get(SWITCH, "0")
+    if switch not in ("0", "1"):
+        raise ValueError(f"{SWITCH} must be 0 or 1, got {switch!r}")
+    if switch == "0" or not (emissions.is_cuda or os.environ.get("TRITON_INTERPRET") == "1"):
         return False
     if triton is None:
         _warn_of_engine()

@@ -8,14 +8,12 @@ import os
 import subprocess
 import sys
 import warnings
-from collections import Counter
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from test_crf_engine import Count
 from transformers.dynamic_module_utils import get_imports
 
 from modeling_bert_crf import LinearChainCRF, crf_kernels
@@ -217,73 +215,60 @@ def test_the_compiler_takes_the_kernels(tmp_path):
     assert max(int(line[4]) for line in made) <= 48 * 2**10  # the shared memory that every GPU has for a program
 
 
-class Launches(TorchDispatchMode):
-    """Counts what would be started on a GPU: each operation but views and new tensors, and each kernel."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = Counter()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function._schema.name.removeprefix("aten::")
-        self.names[name] += not function.is_view and "empty" not in name
-        return function(*args, **(kwargs or {}))
-
-
 class Uncalled:
-    """Stands for a kernel, and counts how often it is launched."""
+    """Stands for a kernel, and notes each launch of it."""
 
-    def __init__(self, name, launches):
-        self.name, self.launches = name, launches
+    def __init__(self, name, launched):
+        self.name, self.launched = name, launched
 
     def __getitem__(self, grid):
-        return lambda *args, **kwargs: self.launches.names.update([self.name])
+        return lambda *args, **kwargs: self.launched.append(self.name)
 
 
-def gradients(crf, inputs, tags, mask):
-    return torch.autograd.grad(crf(inputs[0], tags, mask).sum(), inputs)
+@pytest.fixture
+def launched(monkeypatch):
+    """The names of the kernels that a test launches; they compute nothing."""
+    names = []
+    for name in KERNELS:
+        monkeypatch.setattr(crf_kernels, name, Uncalled(name, names))
+    return names
 
 
 @needs_triton
-def test_the_number_of_launches_does_not_depend_on_the_length(monkeypatch):
+def test_the_number_of_launches_does_not_depend_on_the_length(launched, monkeypatch):
     crf = LinearChainCRF(9)
-    for name, value in INTERPRETED.items():
-        monkeypatch.setenv(name, value)
-    found = []
+    monkeypatch.setenv(SWITCH, "1")
     for positions in (3, 300):
         emissions = torch.randn(2, positions, 9, requires_grad=True)
         tags, mask = torch.zeros(2, positions, dtype=torch.int64), torch.ones(2, positions, dtype=torch.bool)
-        inputs = [emissions, *crf.parameters()]
-        calls = [partial(gradients, crf, inputs, tags, mask), partial(crf.decode, emissions, mask)]
-        for call in calls:
-            with Launches() as launches:
-                for name in KERNELS:
-                    monkeypatch.setattr(crf_kernels, name, Uncalled(name, launches))
-                call()
-            found.append(launches.names)
-    assert found[:2] == found[2:]
-    training, decoding = found[:2]
-    assert [training[name] for name in KERNELS] == [1, 1, 0]
-    assert [decoding[name] for name in KERNELS] == [0, 0, 1]
-    assert training.total() <= 34
-    assert decoding.total() <= 20
+        crf(emissions, tags, mask).sum().backward()  # makes the gradients; later ones are added to them
+        launched.clear()
+        with Count() as training:
+            crf(emissions, tags, mask).sum().backward()
+        assert launched == ["_sweep_kernel", "_expectation_kernel"]
+        assert training.operations + len(launched) == 36
+        launched.clear()
+        with Count() as decoding:
+            crf.decode(emissions, mask)
+        assert launched == ["_search_kernel"]
+        assert decoding.operations + len(launched) == 20
+        launched.clear()
 
 
 @needs_triton
 @pytest.mark.parametrize(("kernels", "most"), [(False, 2), (True, 1)], ids=["engine", "kernels"])
-def test_how_often_a_training_step_waits_for_the_device(kernels, most, make_model, monkeypatch):
+def test_how_often_a_training_step_waits_for_the_device(kernels, most, make_model, launched, monkeypatch):
     """It waits where it reads a value. The model looks at masks and labels, and the CRF does not look again."""
     model = make_model().train()
     ids = torch.randint(5, 100, (3, 7))
     readings, tolist = [], torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: readings.append(tensor) or tolist(tensor))
     monkeypatch.setenv(SWITCH, str(int(kernels)))
-    with Launches() as launches:
-        for name in KERNELS:
-            monkeypatch.setattr(crf_kernels, name, Uncalled(name, launches))
+    with Count() as count:
         model(input_ids=ids, labels=torch.zeros_like(ids), word_mask=torch.ones_like(ids)).loss.backward()
     assert len(readings) == most
-    assert launches.names["_local_scalar_dense"] == 0
+    assert count.items == 0
+    assert bool(launched) == kernels
 
 
 def test_checked_values_give_the_results_of_others():
@@ -304,6 +289,9 @@ def test_kernels_run_only_on_a_gpu_and_if_they_are_asked_for(monkeypatch):
     assert not kernels_run(emissions[:0])
     monkeypatch.delenv(SWITCH)
     assert not kernels_run(emissions)
+    monkeypatch.setenv(SWITCH, "true")
+    with pytest.raises(ValueError, match="BERT_CRF_KERNELS must be 0 or 1, got 'true'"):
+        kernels_run(emissions)
 
 
 def test_without_triton_the_engine_runs_and_says_so_once(monkeypatch):
